@@ -1,0 +1,207 @@
+"""Reading, overriding and saving a `TrainConfig`: one clear message for every mistake."""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import tyro
+import yaml
+
+from jaxemb.config import TrainConfig
+from jaxemb.errors import UsageError
+
+T = TypeVar("T", bound=pydantic.BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with `1e-5` as a number (YAML 1.1 wants `1.0e-5`) and repeated keys as an error."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is given twice", key.start_mark)
+        seen.add(key.value)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _dotted(loc: Sequence[Any], tags: set[str]) -> str:
+    return ".".join(str(part) for part in loc if str(part) not in tags)
+
+
+def _keys(annotation: Any) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
+    """The settings classes inside a type such as `A | B` or `tuple[A, ...]`, each with its `kind`."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        kind = annotation.model_fields.get("kind")
+        yield (kind.default if kind else ""), annotation
+    for inner in getattr(annotation, "__args__", ()) or ():
+        yield from _keys(inner)
+
+
+def _valid_keys(model: type[pydantic.BaseModel], loc: Sequence[Any]) -> list[str]:
+    """Names that are valid where `loc` (pydantic's path of an unknown key) points."""
+    current = [model]
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        inner: list[tuple[str, type[pydantic.BaseModel]]] = []
+        for candidate in current:
+            if part in candidate.model_fields:
+                inner += list(_keys(candidate.model_fields[part].annotation))
+        if inner:
+            current = [found for _, found in inner]
+        else:  # the tag of a discriminated union
+            current = [
+                c for c in current if "kind" in c.model_fields and c.model_fields["kind"].default == part
+            ] or current
+    return sorted({name for candidate in current for name in candidate.model_fields})
+
+
+def _explain(model: type[pydantic.BaseModel], error: Any, tags: set[str]) -> str:
+    where = _dotted(error["loc"], tags)
+    if error["type"] == "extra_forbidden":
+        name = str(error["loc"][-1])
+        valid = _valid_keys(model, error["loc"])
+        near = difflib.get_close_matches(name, valid, n=1)
+        if near:
+            return f"{where}: unknown key; did you mean `{_dotted([*error['loc'][:-1], near[0]], tags)}`?"
+        kind = str(error["loc"][-2]) if len(error["loc"]) > 1 else ""
+        others = [other for other, inner in _all_kinds(model) if kind in tags and name in inner.model_fields]
+        if others:
+            return f"{where}: kind `{kind}` has no `{name}`; kind `{others[0]}` has. Valid here: {', '.join(valid)}"
+        return f"{where}: unknown key; valid here: {', '.join(valid)}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":  # ours: begins with the key
+        return _dotted([*error["loc"], message], tags)
+    if error["type"] == "missing":
+        return f"{where}: this key is missing"
+    if error["type"] == "union_tag_invalid":
+        wanted = error["ctx"]["expected_tags"]
+        near = difflib.get_close_matches(str(error["ctx"]["tag"]), re.findall(r"'([^']+)'", wanted), n=1)
+        return f"{where}.kind: {error['ctx']['tag']!r} is none of {wanted}" + (
+            f"; did you mean `{near[0]}`?" if near else ""
+        )
+    if error["type"] == "union_tag_not_found":
+        return f"{where}.kind: this key is missing"
+    return f"{where}: {message}, got {error['input']!r}"
+
+
+def validate(model: type[T], values: Any, where: str) -> T:
+    """Validates plain values; `where` (a file, or the command line) stands before each message.
+
+    Raises:
+      UsageError: with the path of every wrong key, what is wrong with it, and the nearest valid key.
+    """
+    tags = {kind for kind, _ in _all_kinds(model)}
+    try:
+        return model.model_validate_json(json.dumps(values), strict=True)  # JSON: a list may fill a tuple
+    except (TypeError, ValueError) as error:
+        if not isinstance(error, pydantic.ValidationError):
+            raise UsageError(f"{where}: {error}") from None
+        messages = [_explain(model, one, tags) for one in error.errors()]
+    raise UsageError("\n".join(f"{where}: {message}" for message in dict.fromkeys(messages)))
+
+
+def _all_kinds(model: type[pydantic.BaseModel]) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
+    for field in model.model_fields.values():
+        for kind, inner in _keys(field.annotation):
+            if kind:
+                yield kind, inner
+            yield from _all_kinds(inner)
+
+
+def read_yaml(path: Path) -> Any:
+    """Reads one YAML document.
+
+    Raises:
+      UsageError: if the file is missing, empty, not UTF-8 or not YAML; with the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], n=1)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        raise UsageError(f"{path}: no such file{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a UTF-8 text file ({error})") from None
+    try:
+        values = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(
+            f"{path}: expected `key: value` lines, found {type(values).__name__ if text.strip() else 'an empty file'}"
+        )
+    return values
+
+
+def resolve_environment(values: Any, where: str = "") -> Any:
+    """Replaces `${NAME}` in every string by the environment variable NAME.
+
+    Raises:
+      UsageError: if it is not set.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise UsageError(f"{where}: the environment variable {match[1]} is not set: `export {match[1]}=...`")
+        return os.environ[match[1]]
+
+    if isinstance(values, str):
+        return re.sub(r"\$\{(\w+)\}", replace, values)
+    if isinstance(values, dict):
+        return {
+            key: resolve_environment(value, f"{where}.{key}" if where else str(key)) for key, value in values.items()
+        }
+    if isinstance(values, list):
+        return [resolve_environment(value, f"{where}.{i}") for i, value in enumerate(values)]
+    return values
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), prog: str = "jaxemb train") -> TrainConfig:
+    """Reads a config file, applies flags such as `--optimizer.learning-rate 1e-5`, and checks the whole.
+
+    Raises:
+      UsageError: for anything wrong in the file. A wrong flag ends the process with status 2, as argparse does.
+    """
+    config = validate(TrainConfig, read_yaml(path), str(path))
+    if overrides:
+        config = override(config, overrides, prog)
+    return validate(TrainConfig, resolve_environment(config.model_dump(mode="json")), str(path))
+
+
+def override(config: TrainConfig, flags: Sequence[str], prog: str, description: str = "") -> TrainConfig:
+    """Applies command-line flags to a config; `--help` among them prints every field and its documentation."""
+    try:
+        return tyro.cli(
+            TrainConfig,
+            args=list(flags),
+            default=config,
+            prog=prog,
+            description=description,
+            config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
+        )
+    except pydantic.ValidationError as error:
+        tags = {kind for kind, _ in _all_kinds(TrainConfig)}
+        messages = [_explain(TrainConfig, one, tags) for one in error.errors()]
+        raise UsageError("\n".join(f"command line: {message}" for message in messages)) from None
+
+
+def dump(config: pydantic.BaseModel) -> str:
+    """The config as YAML, every field in it."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

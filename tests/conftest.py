@@ -1,0 +1,34 @@
+"""Eight virtual CPU devices, strict array ranks, runtime-checked shapes, and where the real data lies."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Two cores starve eight devices: a collective may wait long for its last participant.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
+    " --xla_cpu_collective_call_warn_stuck_timeout_seconds=120 --xla_cpu_collective_call_terminate_timeout_seconds=600"
+)
+
+from jaxtyping import install_import_hook
+
+assert "jaxemb" not in sys.modules, "jaxemb was imported before its shapes could be checked"
+install_import_hook("jaxemb", "beartype.beartype")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+REAL_DATA = Path(os.environ.get("JAXEMB_TEST_DATA", Path(__file__).parents[1] / "../shared/data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real bitext, Tatoeba and STS files (see CONTRIBUTING.md)."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("no real data: set JAXEMB_TEST_DATA to a folder with bitext/, tatoeba/ and stsb/")
+    return REAL_DATA.resolve()
