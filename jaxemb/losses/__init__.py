@@ -1,0 +1,12 @@
+"""Losses as pure functions on arrays: no model, no mesh, no optimizer.
+
+Hyper-parameters go by keyword, `scale` is the inverse temperature everywhere, everything is computed in float32, and a
+loss that is a sum over rows returns one value a row for the caller to reduce.
+"""
+
+from jaxemb.losses.additive_margin import additive_margin_softmax
+from jaxemb.losses.contrastive import info_nce
+from jaxemb.losses.duplicates import duplicate_mask
+from jaxemb.losses.similarity import cosine_similarity, normalize
+
+__all__ = ["additive_margin_softmax", "cosine_similarity", "duplicate_mask", "info_nce", "normalize"]

@@ -1,0 +1,38 @@
+"""The softmax cross-entropy over cosines that the contrastive losses and their versions on a mesh share."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+def margin_softmax(
+    cosines: Float[Array, "B M"],
+    positives: Int[Array, "B"],
+    *,
+    scale: float | Float[Array, ""],
+    margin: float | Float[Array, ""] = 0.0,
+    excluded: Bool[Array, "B M"] | None = None,
+) -> Float[Array, "B"]:
+    """Cross-entropy of each row's positive column among all columns that count.
+
+        loss_i = logsumexp_j(s * (cos_ij - m * [j = pos_i])) - s * (cos_{i,pos_i} - m)
+
+    It is computed as the logsumexp of the logits *minus the positive's*: the positive's own term is then exactly 0,
+    so a row always has one finite logit, and without negatives its loss and gradient are exactly 0.
+
+    Args:
+      cosines: similarities, float32.
+      positives: the column of each row's positive, 0 to M-1.
+      scale: s, the inverse temperature (1/T).
+      margin: m, in cosine units, taken off the positive before scaling.
+      excluded: True where a column is no negative of the row; the positive counts in any case.
+
+    Returns: the loss of each row, float32.
+    """
+    is_positive = jnp.arange(cosines.shape[1])[None, :] == positives[:, None]
+    # A masked sum rather than an indexed read, whose gradient would be a scatter.
+    positive = jnp.sum(jnp.where(is_positive, cosines, 0.0), axis=1, keepdims=True)
+    logits = scale * (cosines - (positive - margin))
+    if excluded is not None:
+        logits = jnp.where(excluded, -jnp.inf, logits)
+    return jax.nn.logsumexp(jnp.where(is_positive, 0.0, logits), axis=1)

@@ -1,0 +1,13 @@
+"""Devices: the mesh, sharding rules, and negatives that reach across devices. Only here are shard_maps built."""
+
+from jaxemb.parallel.mesh import BATCH_AXES, batch_sharding, make_mesh, param_shardings, replicated
+from jaxemb.parallel.negatives import bidirectional_in_batch_loss
+
+__all__ = [
+    "BATCH_AXES",
+    "batch_sharding",
+    "bidirectional_in_batch_loss",
+    "make_mesh",
+    "param_shardings",
+    "replicated",
+]

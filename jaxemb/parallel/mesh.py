@@ -1,0 +1,84 @@
+"""The mesh of devices and how batches and parameters lie on it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxemb.errors import UserError
+
+BATCH_AXES = ("data", "fsdp")
+"""The batch is split over both axes; parameters and optimizer state over `fsdp` only."""
+
+MIN_SHARDED_ELEMENTS = 2**14
+"""Smaller parameters are replicated: gathering them would cost more than they occupy."""
+
+
+def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh of `data` x `fsdp` devices.
+
+    Args:
+      data: replicas; -1 for all devices that `fsdp` leaves.
+      fsdp: devices that parameters and optimizer state are split over.
+      devices: the devices to use, all of them; every device of every process when None.
+
+    Returns: a mesh with the axes `data` and `fsdp`, both `Auto` (stock Linen fails on explicit ones).
+    Raises: UserError when data * fsdp is not the number of devices.
+
+    >>> dict(make_mesh(devices=jax.devices()[:1]).shape)
+    {'data': 1, 'fsdp': 1}
+    """
+    devices = list(jax.devices() if devices is None else devices)
+    there = f"{len(devices)} {devices[0].platform} device{'s' if len(devices) != 1 else ''}" if devices else "no device"
+    if fsdp < 1 or (data < 1 and data != -1):
+        raise UserError(
+            f"mesh.data is {data} and mesh.fsdp is {fsdp}: both must be 1 or more "
+            "(mesh.data may be -1 for all devices that mesh.fsdp leaves)"
+        )
+    if data == -1:
+        if not devices or len(devices) % fsdp:
+            divisors = ", ".join(str(n) for n in range(1, len(devices) + 1) if len(devices) % n == 0)
+            raise UserError(
+                f"mesh.fsdp is {fsdp}, which does not divide the {there} there: set mesh.fsdp to one of {divisors}"
+            )
+        data = len(devices) // fsdp
+    if data * fsdp != len(devices):
+        raise UserError(
+            f"mesh.data * mesh.fsdp is {data} * {fsdp} = {data * fsdp} devices, but there: {there}; "
+            f"set mesh.data to -1 (all that mesh.fsdp leaves), or choose a product of {len(devices)}"
+        )
+    return jax.make_mesh((data, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Splits the leading axis of an array over all devices, in the order of the mesh."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Puts the whole array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def param_shardings(mesh: Mesh, params: Any) -> Any:
+    """How parameters lie: each is split over `fsdp` along its largest axis that divides, or else replicated.
+
+    Parameters of fewer than `MIN_SHARDED_ELEMENTS` elements are replicated, too.
+
+    Args:
+      mesh: from `make_mesh`.
+      params: a tree of arrays or `jax.ShapeDtypeStruct`s.
+
+    Returns: a tree of `NamedSharding`s of the same structure.
+    """
+    return jax.tree.map(lambda leaf: NamedSharding(mesh, _partition(leaf.shape, mesh.shape["fsdp"])), params)
+
+
+def _partition(shape: tuple[int, ...], fsdp: int) -> PartitionSpec:
+    divisible = [axis for axis, size in enumerate(shape) if size % fsdp == 0]
+    if fsdp == 1 or not divisible or np.prod(shape) < MIN_SHARDED_ELEMENTS:
+        return PartitionSpec()
+    largest = max(divisible, key=lambda axis: shape[axis])
+    return PartitionSpec(*(["fsdp" if axis == largest else None for axis in range(len(shape))]))
