@@ -1,0 +1,139 @@
+"""BERT (Devlin et al. 2019) in Flax Linen, numerically equal to `transformers.BertModel`.
+
+Layers are stacked along a leading axis and run by `nn.scan`: one layer is compiled, whatever the depth.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.config import EncoderConfig
+from jaxemb.models.dropout import DropoutKey, dropout
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_new": jax.nn.gelu,
+    "relu": jax.nn.relu,
+}
+REMAT_POLICIES = {
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+PLACES_PER_LAYER = 3  # dropout on attention probabilities, attention output, feed-forward output
+
+
+def _dense(config: EncoderConfig, features: int, dtype: Any, name: str) -> nn.Dense:
+    return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.normal(config.initializer_range), name=name)
+
+
+def _norm(config: EncoderConfig, dtype: Any, name: str) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=config.layer_norm_eps, dtype=dtype, use_fast_variance=False, name=name)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention, without the residual connection."""
+
+    config: EncoderConfig
+    dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B S H"], mask: Bool[Array, "B S"], key: DropoutKey | None, place: Int[Array, ""]
+    ) -> Float[Array, "B S H"]:
+        """Attends; `place` numbers the dropout."""
+        config = self.config
+        rows, length, width = x.shape
+        heads = config.num_attention_heads
+
+        def project(name: str) -> Float[Array, "B S N D"]:
+            return _dense(config, width, self.dtype, name)(x).reshape(rows, length, heads, width // heads)
+
+        query, keys, value = project("query"), project("key"), project("value")
+        scores = jnp.einsum("bqnd,bknd->bnqk", query, keys) / jnp.sqrt(width // heads).astype(self.dtype)
+        scores = jnp.where(mask[:, None, None, :], scores.astype(jnp.float32), jnp.finfo(jnp.float32).min)
+        probabilities = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
+        positions = config.max_position_embeddings
+        probabilities = dropout(
+            probabilities,
+            key,
+            config.attention_probs_dropout_prob,
+            place=place,
+            strides=(positions * positions, positions, 1),
+        )
+        context = jnp.einsum("bnqk,bknd->bqnd", probabilities, value).reshape(rows, length, width)
+        return _dense(config, width, self.dtype, "output")(context)
+
+
+class Layer(nn.Module):
+    """One post-norm transformer layer, in the carry form that `nn.scan` wants."""
+
+    config: EncoderConfig
+    dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B S H"], index: Int[Array, ""], mask: Bool[Array, "B S"], key: DropoutKey | None
+    ) -> tuple[Float[Array, "B S H"], None]:
+        """Runs layer number `index`."""
+        config = self.config
+        place = 1 + index * PLACES_PER_LAYER
+        drop = partial(dropout, key=key, rate=config.hidden_dropout_prob, strides=(config.hidden_size, 1))
+        attended = SelfAttention(config, self.dtype, name="attention")(x, mask, key, place)
+        x = _norm(config, self.dtype, "attention_norm")(x + drop(attended, place=place + 1))
+        hidden = _dense(config, config.intermediate_size, self.dtype, "intermediate")(x)
+        hidden = _dense(config, config.hidden_size, self.dtype, "output")(ACTIVATIONS[config.hidden_act](hidden))
+        return _norm(config, self.dtype, "output_norm")(x + drop(hidden, place=place + 2)), None
+
+
+class Bert(nn.Module):
+    """Token ids in, one vector per token out."""
+
+    config: EncoderConfig
+    dtype: Any = jnp.float32
+    remat: str = "none"
+
+    @nn.compact
+    def __call__(
+        self,
+        input_ids: Int[Array, "B S"],
+        attention_mask: Bool[Array, "B S"],
+        token_type_ids: Int[Array, "B S"] | None = None,
+        key: DropoutKey | None = None,
+    ) -> Float[Array, "B S H"]:
+        """Encodes token ids; `key=None` means no dropout."""
+        config = self.config
+        if input_ids.shape[1] > config.max_position_embeddings:
+            raise ValueError(
+                f"{input_ids.shape[1]} tokens do not fit max_position_embeddings ({config.max_position_embeddings})"
+            )
+
+        def embed(rows: int | None, name: str) -> nn.Embed:
+            init = nn.initializers.normal(config.initializer_range)
+            return nn.Embed(rows, config.hidden_size, dtype=self.dtype, embedding_init=init, name=name)
+
+        x = embed(config.vocab_size, "word_embeddings")(input_ids)
+        positions = jnp.arange(input_ids.shape[1])[None]
+        x = x + embed(config.max_position_embeddings, "position_embeddings")(positions)
+        # BERT adds token type 0 even when nobody passes types.
+        types = jnp.zeros((1, 1), jnp.int32) if token_type_ids is None else token_type_ids
+        x = x + embed(config.type_vocab_size, "token_type_embeddings")(types)
+        x = _norm(config, self.dtype, "embeddings_norm")(x)
+        x = dropout(x, key, config.hidden_dropout_prob, place=0, strides=(config.hidden_size, 1))
+
+        layer = Layer
+        if self.remat != "none":
+            layer = nn.remat(Layer, policy=REMAT_POLICIES[self.remat], prevent_cse=False)
+        layers = nn.scan(
+            layer,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=(0, nn.broadcast, nn.broadcast),
+            length=config.num_hidden_layers,
+        )(config, self.dtype, name="layers")
+        x, _ = layers(x, jnp.arange(config.num_hidden_layers), attention_mask, key)
+        return x

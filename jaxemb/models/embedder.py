@@ -1,0 +1,100 @@
+"""The embedder: encoder, pooling, dense layer and normalisation as pure functions of the parameters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+
+from jaxemb.config import ModelConfig
+from jaxemb.losses import normalize
+from jaxemb.models.bert import Bert
+from jaxemb.models.dropout import dropout_key
+from jaxemb.models.pooling import pool
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Params = dict[str, Any]
+Tokens = Mapping[str, Any]
+"""`input_ids` and `attention_mask` [B, S]; optionally `token_type_ids` [B, S] and the examples' `ids` [B], for dropout."""
+
+
+def _encoder(config: ModelConfig) -> Bert:
+    return Bert(config.encoder, dtype=jnp.dtype(config.compute_dtype), remat=config.remat)
+
+
+def embedding_size(config: ModelConfig) -> int:
+    """Width of the embeddings."""
+    return (config.dense and config.dense.out_features) or config.encoder.hidden_size
+
+
+def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
+    """Draws initial parameters, float32: normal with `initializer_range`, biases 0, scales 1.
+
+    Raises:
+      ValueError: if `config.encoder.vocab_size` is not set.
+    """
+    if config.encoder.vocab_size is None:
+        raise ValueError("model.encoder.vocab_size must be set before parameters are drawn")
+    encoder_key, dense_key = jax.random.split(key)
+    one = jnp.ones((1, 1), jnp.int32)
+    params: Params = {"encoder": _encoder(config).init(encoder_key, one, one.astype(bool))["params"]}
+    if config.dense is not None:
+        shape = (config.encoder.hidden_size, embedding_size(config))
+        kernel = config.encoder.initializer_range * jax.random.normal(dense_key, shape)
+        params["dense"] = {"kernel": kernel, "bias": jnp.zeros(shape[1])}
+    return params
+
+
+def apply(
+    config: ModelConfig, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
+) -> Float[Array, "B E"]:
+    """Embeds a batch of token ids.
+
+    Args:
+      config: the architecture.
+      params: as from `init`.
+      tokens: `input_ids` and `attention_mask` [B, S]; optionally `token_type_ids` [B, S] and `ids` [B].
+      key: turns dropout on; the mask of a row depends on `key` and the row's id (its index without `ids`).
+
+    Returns: one embedding a row, float32; of length 1 if `config.normalize`.
+    """
+    mask = tokens["attention_mask"].astype(bool)
+    drop = None
+    if key is not None:
+        ids = tokens.get("ids")
+        drop = dropout_key(key, jnp.arange(mask.shape[0]) if ids is None else ids)
+    vectors = _encoder(config).apply(
+        {"params": params["encoder"]}, tokens["input_ids"], mask, tokens.get("token_type_ids"), drop
+    )
+    x = pool(vectors, mask, config.pooling)
+    if config.dense is not None:
+        x = x @ params["dense"]["kernel"] + params["dense"]["bias"][None]
+        if config.dense.activation == "tanh":
+            x = jnp.tanh(x)
+    return normalize(x) if config.normalize else x
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A model with its parameters and tokenizer; what `jaxemb.load` returns."""
+
+    config: ModelConfig
+    params: Params
+    tokenizer: "PreTrainedTokenizerBase"
+
+    def apply(
+        self, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
+    ) -> Float[Array, "B E"]:
+        """Embeds a batch of token ids, as `jaxemb.models.apply`: a pure function of `params`."""
+        return apply(self.config, params, tokens, key)
+
+    def encode(self, texts: Sequence[str], *, batch_size: int = 64, show_progress: bool = False) -> np.ndarray:
+        """Embeds texts; see `jaxemb.encoding.encode`."""
+        from jaxemb.encoding import encode
+
+        return encode(self, texts, batch_size=batch_size, show_progress=show_progress)

@@ -1,0 +1,129 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_models import embed, tiny_embedder
+
+from jaxemb.models.bert import Layer
+from jaxemb.models.dropout import dropout, dropout_key, keep_mask
+from jaxemb.parallel import batch_sharding, make_mesh, replicated
+
+SHAPE, STRIDES = (16, 32), (32, 1)
+
+
+def mask(key=0, ids=(3,), place=0, rate=0.5, shape=SHAPE, strides=STRIDES):
+    drop = dropout_key(jax.random.key(key), jnp.asarray(ids, jnp.uint32))
+    return np.asarray(keep_mask(drop, rate, place, shape, strides))
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_rate_and_scale(rate):
+    keep = mask(ids=range(64), rate=rate, shape=(64, 64), strides=(64, 1))
+    deviation = np.sqrt(rate * (1 - rate) / keep.size)
+    assert abs(keep.mean() - (1 - rate)) < 5 * deviation
+    # No row, column or example is dropped more often than chance has it.
+    for axes in ((0, 1), (0, 2), (1, 2)):
+        means = keep.mean(axes)
+        assert np.abs(means - (1 - rate)).max() < 6 * np.sqrt(rate * (1 - rate) / (keep.size / means.size))
+    drop = dropout_key(jax.random.key(0), jnp.arange(64))
+    out = np.asarray(dropout(jnp.full((64, 64, 64), 2.0), drop, rate, place=0, strides=(64, 1)))
+    np.testing.assert_allclose(np.unique(out), [0, 2 / (1 - rate)], rtol=1e-6)
+    np.testing.assert_array_equal(out != 0, keep)
+
+
+def test_neighbours_do_not_matter():
+    np.testing.assert_array_equal(mask(ids=(7, 3, 9))[1], mask(ids=(3,))[0])
+
+
+def test_padded_length_does_not_matter():
+    np.testing.assert_array_equal(mask(shape=(24, 32))[:, :16], mask())
+
+
+def test_equal_ids_share_a_mask():
+    both = mask(ids=(4, 4))
+    np.testing.assert_array_equal(both[0], both[1])
+
+
+@pytest.mark.parametrize("other", [{"key": 1}, {"ids": (4,)}, {"place": 1}])
+def test_masks_differ_by_chance_only(other):
+    agreement = (mask(shape=(64, 64), strides=(64, 1)) == mask(shape=(64, 64), strides=(64, 1), **other)).mean()
+    assert abs(agreement - 0.5) < 5 * 0.5 / 64
+
+
+def test_raw_and_typed_keys_agree():
+    ids = jnp.arange(3)
+    typed, raw = jax.random.key(8), jax.random.key_data(jax.random.key(8))
+    np.testing.assert_array_equal(dropout_key(typed, ids).rows, dropout_key(raw, ids).rows)
+
+
+def test_no_key_or_no_rate_is_no_dropout():
+    x = jnp.ones((2, 3, 4))
+    assert dropout(x, None, 0.5, place=0, strides=(4, 1)) is x
+    assert dropout(x, dropout_key(jax.random.key(0), jnp.arange(2)), 0.0, place=0, strides=(4, 1)) is x
+
+
+# ------------------------------------------------------------------------------------------------- in the whole model
+
+MODEL = tiny_embedder()
+KEY = jax.random.key(11)
+run = functools.partial(embed, MODEL.config)
+
+
+def batch(rows=8, length=16):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, 16, (rows, 1))
+    return {
+        "input_ids": jnp.asarray(rng.integers(1, 60, (rows, 16)), jnp.int32),
+        "attention_mask": jnp.asarray(np.arange(16)[None] < lengths, jnp.int32),
+        "ids": jnp.asarray(rng.integers(0, 2**32, rows), jnp.uint32),
+    }
+
+
+def test_model_depends_on_key_and_ids_only():
+    tokens = batch()
+    out = np.asarray(run(MODEL.params, tokens, KEY))
+    plain = np.asarray(run(MODEL.params, tokens, None))
+    assert np.abs(out - plain).max(1).min() > 0.01  # every row is changed
+    assert np.abs(out - run(MODEL.params, tokens, jax.random.key(12))).max(1).min() > 0.01
+    assert np.abs(out - run(MODEL.params, tokens | {"ids": tokens["ids"] + 1}, KEY)).max(1).min() > 0.01
+    padded = {k: jnp.pad(v, ((0, 0), (0, 8))) for k, v in tokens.items() if k != "ids"} | {"ids": tokens["ids"]}
+    np.testing.assert_allclose(run(MODEL.params, padded, KEY), out, atol=1e-6)
+    order = np.array([5, 2, 7])
+    part = {k: v[order] for k, v in tokens.items()}
+    np.testing.assert_allclose(run(MODEL.params, part, KEY), out[order], atol=1e-6)
+
+
+def test_row_number_stands_in_for_ids():
+    tokens = batch()
+    numbered = tokens | {"ids": jnp.arange(8, dtype=jnp.uint32)}
+    del tokens["ids"]
+    np.testing.assert_array_equal(run(MODEL.params, tokens, KEY), run(MODEL.params, numbered, KEY))
+
+
+@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 2), (1, 4)])
+def test_mesh_does_not_matter(data, fsdp):
+    tokens = batch()
+    mesh = make_mesh(data, fsdp, jax.devices()[: data * fsdp])
+    placed = jax.device_put(tokens, batch_sharding(mesh))
+    params = jax.device_put(MODEL.params, replicated(mesh))
+    np.testing.assert_allclose(run(params, placed, KEY), run(MODEL.params, tokens, KEY), atol=1e-6)
+
+
+def test_layers_and_places_have_masks_of_their_own(monkeypatch):
+    places = []
+
+    def spy(key, rate, place, shape, strides):
+        places.append((int(place), rate))
+        return keep_mask(key, rate, place, shape, strides)
+
+    monkeypatch.setattr("jaxemb.models.dropout.keep_mask", spy)
+    encoder = MODEL.config.encoder.model_copy(update={"attention_probs_dropout_prob": 0.2})
+    drop = dropout_key(KEY, jnp.arange(2))
+    x, mask = jnp.ones((2, 5, 32)), jnp.ones((2, 5), bool)
+    for index in range(2):
+        layer = jax.tree.map(lambda leaf, index=index: leaf[index], MODEL.params["encoder"]["layers"])
+        Layer(encoder, jnp.float32).apply({"params": layer}, x, jnp.asarray(index), mask, drop)
+    # Place 0 is that of the embeddings.
+    assert places == [(1, 0.2), (2, 0.1), (3, 0.1), (4, 0.2), (5, 0.1), (6, 0.1)]

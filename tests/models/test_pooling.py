@@ -1,0 +1,26 @@
+import jax.numpy as jnp
+import numpy as np
+
+from jaxemb.models.pooling import pool
+
+TOKENS = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5, 4)), jnp.float32)
+RIGHT = jnp.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]], bool)
+
+
+def test_mean_of_real_tokens():
+    expected = [np.asarray(TOKENS[row, :length], np.float64).mean(0) for row, length in enumerate((5, 3, 1))]
+    np.testing.assert_allclose(pool(TOKENS, RIGHT, "mean"), expected, rtol=1e-6)
+
+
+def test_mean_of_no_token_is_zero():
+    assert not np.any(pool(TOKENS, jnp.zeros((3, 5), bool), "mean"))
+
+
+def test_mean_adds_up_in_float32():
+    ones = jnp.full((1, 512, 2), 1.0078125, jnp.bfloat16)  # 512 of them are no bfloat16
+    np.testing.assert_array_equal(pool(ones, jnp.ones((1, 512), bool), "mean"), np.full((1, 2), 1.0078125, np.float32))
+
+
+def test_cls_is_the_first_real_token_on_either_side():
+    np.testing.assert_array_equal(pool(TOKENS, RIGHT, "cls"), TOKENS[:, 0])
+    np.testing.assert_array_equal(pool(TOKENS, RIGHT[:, ::-1], "cls"), TOKENS[jnp.arange(3), jnp.array([0, 2, 4])])
