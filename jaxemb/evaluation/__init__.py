@@ -1,0 +1,34 @@
+"""Bitext retrieval: held-out split, Tatoeba and any aligned files, for any function that embeds texts."""
+
+from jaxemb.evaluation.baselines import score_pools_tfidf, tfidf_encode
+from jaxemb.evaluation.heldout import build_pools, evaluate_heldout, heldout_report
+from jaxemb.evaluation.masking import brand_names, mask_pair, mask_placeholders
+from jaxemb.evaluation.parallel import parallel
+from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
+from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport
+from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
+from jaxemb.evaluation.tables import comparison_table, report_table
+from jaxemb.evaluation.tatoeba import tatoeba
+
+__all__ = [
+    "Average",
+    "EncodeFn",
+    "PairAccuracy",
+    "Pool",
+    "RetrievalReport",
+    "brand_names",
+    "build_pools",
+    "comparison_table",
+    "evaluate_heldout",
+    "heldout_report",
+    "mask_pair",
+    "mask_placeholders",
+    "nearest",
+    "parallel",
+    "report_table",
+    "retrieval_accuracy",
+    "score_pools",
+    "score_pools_tfidf",
+    "tatoeba",
+    "tfidf_encode",
+]

@@ -1,0 +1,137 @@
+"""Reading aligned text for evaluation. Strict: a file that does not fit is an error, never a smaller test set."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxemb.errors import UserError
+
+_TSV = (".tsv", ".tsv.gz")
+_MOSES_NAME = re.compile(
+    r"(?:.*\.)?(?P<first>[A-Za-z0-9_-]+?)-(?P<second>[A-Za-z0-9_]+)\.(?P<side>[A-Za-z0-9_-]+?)(\.gz)?"
+)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 file (or `.gz`), split at newlines only: other separators may stand in a sentence.
+
+    Raises:
+      UserError: if the file is missing, is no UTF-8, or is a broken `.gz`.
+    """
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except OSError as error:  # a broken .gz, too
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    except (EOFError, zlib.error) as error:
+        raise UserError(f"{path}: the .gz file is damaged or cut short: {error}") from error
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}, line {line}: is not UTF-8; convert the file first (iconv -t UTF-8)") from error
+    lines = text.split("\n")
+    if lines[-1] == "":
+        del lines[-1]
+    return [line.removesuffix("\r") for line in lines]
+
+
+def read_moses(anchor_path: Path, positive_path: Path) -> tuple[list[str], list[str]]:
+    """Both sides of two aligned files: line N of one translates line N of the other.
+
+    Raises:
+      UserError: if a file is missing or empty, or their numbers of lines differ.
+    """
+    anchors, positives = read_lines(anchor_path), read_lines(positive_path)
+    if len(anchors) != len(positives):
+        raise UserError(
+            f"{anchor_path} has {len(anchors)} lines but {positive_path} has {len(positives)}: "
+            "line N of one must translate line N of the other"
+        )
+    if not anchors:
+        raise UserError(f"{anchor_path} and {positive_path} are empty")
+    return anchors, positives
+
+
+def read_tsv(path: Path, anchor_column: int = 0, positive_column: int = 1) -> tuple[list[str], list[str]]:
+    """Two columns (counted from 0) of a tab-separated file without a header, plain or `.gz`.
+
+    Raises:
+      UserError: if the file is missing or empty, or a line has too few columns.
+    """
+    anchors, positives = [], []
+    for number, line in enumerate(read_lines(path), start=1):
+        cells = line.split("\t")
+        if len(cells) <= max(anchor_column, positive_column):
+            raise UserError(
+                f"{path}, line {number}: {len(cells)} column(s), but columns {anchor_column} and {positive_column} "
+                f"(counted from 0) are wanted: {line[:80]!r}"
+            )
+        anchors.append(cells[anchor_column])
+        positives.append(cells[positive_column])
+    if not anchors:
+        raise UserError(f"{path} is empty")
+    return anchors, positives
+
+
+def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
+    """Resolves what the user named into aligned sets: (name, TSV file, None) or (name, first side, second side).
+
+    A directory stands for its `.tsv` and `.tsv.gz` files and its pairs of files named as OPUS names them
+    (`NAME.de-en.de`, `NAME.de-en.en`). A `.tsv` or `.tsv.gz` file stands for itself. Any other files come in twos:
+    first side, second side.
+
+    Raises:
+      UserError: if a path is missing, a directory holds nothing of the kind, or a file lacks its other side.
+    """
+    sets: list[tuple[str, Path, Path | None]] = []
+    single: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = _in_directory(path)
+            if not found:
+                raise UserError(f"{path}: holds no .tsv or .tsv.gz and no pair of files such as NAME.de-en.{{de,en}}")
+            sets += found
+        elif not path.exists():
+            raise UserError(f"{path}: there is no such file or directory")
+        elif path.name.endswith(_TSV):
+            sets.append((_stem(path), path, None))
+        else:
+            single.append(path)
+    if len(single) % 2:
+        raise UserError(f"{single[-1]}: aligned text files come in twos (first side, second side)")
+    sets += [
+        (f"{first.name} - {second.name}", first, second)
+        for first, second in zip(single[::2], single[1::2], strict=True)
+    ]
+    return sets
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".tsv")
+
+
+def _in_directory(folder: Path) -> list[tuple[str, Path, Path | None]]:
+    """The aligned sets of a directory, by name."""
+    sets: list[tuple[str, Path, Path | None]] = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        if path.name.endswith(_TSV):
+            sets.append((_stem(path), path, None))
+            continue
+        match = _MOSES_NAME.fullmatch(path.name)
+        if match is None or match["side"] not in (match["first"], match["second"]):
+            continue
+        prefix = path.name.removesuffix(".gz").removesuffix(match["side"])
+        first, second = (_plain_or_gz(folder / (prefix + match[side])) for side in ("first", "second"))
+        if path == first or not first.exists():
+            sets.append((prefix.removesuffix("."), first, second))
+    return sets
+
+
+def _plain_or_gz(path: Path) -> Path:
+    packed = path.with_name(path.name + ".gz")
+    return packed if packed.exists() and not path.exists() else path

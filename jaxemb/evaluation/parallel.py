@@ -1,0 +1,40 @@
+"""The suite `parallel`: retrieval accuracy on any aligned files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxemb.evaluation.aligned import find_aligned, read_moses, read_tsv
+from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
+from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
+
+
+def parallel(
+    encode_fn: EncodeFn, paths: Sequence[Path], *, anchor_column: int = 0, positive_column: int = 1
+) -> RetrievalReport:
+    """Accuracy in both directions on each aligned set that `paths` name, and their macro average.
+
+    Pairs with an empty side are left out and noted. All other pairs stay: finding another line with the very text
+    wanted counts as right.
+
+    Args:
+      encode_fn: texts to embeddings; called once a set.
+      paths: TSV files (or `.gz`), directories, or aligned text files in twos; see `find_aligned`.
+      anchor_column: column of the first side in TSV files, counted from 0.
+      positive_column: column of the second side.
+
+    Raises:
+      UserError: if a file is missing, malformed, or its sides do not fit.
+    """
+    scored: list[PairAccuracy] = []
+    notes: list[str] = []
+    for name, first, second in find_aligned(paths):
+        sides = read_tsv(first, anchor_column, positive_column) if second is None else read_moses(first, second)
+        pairs = [(a, p) for a, p in zip(*sides, strict=True) if a.strip() and p.strip()]
+        if len(pairs) < len(sides[0]):
+            notes.append(f"{name}: {len(sides[0]) - len(pairs)} of {len(sides[0])} pairs with an empty side left out")
+        if pairs:
+            anchors, positives = zip(*pairs, strict=True)
+            scored += score_pools(encode_fn, [Pool(name, anchors, positives)])
+    scored.sort(key=lambda pair: pair.name)
+    averages = tuple(macro_average("all", scored))
+    return RetrievalReport("parallel", ("first->second", "second->first"), tuple(scored), averages, tuple(notes))

@@ -1,0 +1,101 @@
+"""What an evaluation found: accuracies per language, their averages, and the JSON form."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PairAccuracy:
+    """Retrieval accuracy in one pool of sentence pairs."""
+
+    name: str
+    """The language, or the file."""
+    forward: float
+    """Percent right from the first side to the second."""
+    backward: float
+    """Percent right from the second side to the first."""
+    n: int
+    """Pairs in the pool."""
+    script: str = ""
+    """Script of the second side (`Latin`, `Cyrillic`, ...), where it was looked at."""
+
+    @property
+    def mean(self) -> float:
+        """Mean of both directions."""
+        return (self.forward + self.backward) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """Macro average: every language counts the same."""
+
+    name: str
+    """The group of languages."""
+    forward: float
+    """Mean percentage of the forward direction."""
+    backward: float
+    """Mean percentage of the backward direction."""
+    present: int
+    """Languages that were averaged."""
+    of: int
+    """Languages of the whole group."""
+
+    @property
+    def mean(self) -> float:
+        """Mean of both directions."""
+        return (self.forward + self.backward) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalReport:
+    """The result of one suite for one model."""
+
+    suite: str
+    """`heldout`, `tatoeba` or `parallel`."""
+    directions: tuple[str, str]
+    """Names of forward and backward, such as `en->xx` and `xx->en`."""
+    pairs: tuple[PairAccuracy, ...]
+    """One a language, sorted by name."""
+    averages: tuple[Average, ...]
+    """Groups without any language are left out."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the numbers, such as languages left out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON values; accuracies in percent."""
+        forward, backward = self.directions
+        return {
+            "suite": self.suite,
+            "metric": "top-1 retrieval accuracy by cosine, percent",
+            "languages": {
+                pair.name: {forward: pair.forward, backward: pair.backward, "mean": pair.mean, "n": pair.n}
+                | ({"script": pair.script} if pair.script else {})
+                for pair in self.pairs
+            },
+            "averages": {
+                average.name: {
+                    forward: average.forward,
+                    backward: average.backward,
+                    "mean": average.mean,
+                    "present": average.present,
+                    "of": average.of,
+                }
+                for average in self.averages
+            },
+            "notes": list(self.notes),
+        }
+
+
+def macro_average(name: str, pairs: Iterable[PairAccuracy], of: int | None = None) -> list[Average]:
+    """The average over `pairs` as a list of one; of none where there is no pair.
+
+    >>> macro_average("all", [PairAccuracy("de", 80.0, 60.0, 10), PairAccuracy("fr", 100.0, 70.0, 1000)])
+    [Average(name='all', forward=90.0, backward=65.0, present=2, of=2)]
+    """
+    pairs = list(pairs)
+    if not pairs:
+        return []
+    forward = sum(pair.forward for pair in pairs) / len(pairs)
+    backward = sum(pair.backward for pair in pairs) / len(pairs)
+    return [Average(name, forward, backward, len(pairs), len(pairs) if of is None else of)]

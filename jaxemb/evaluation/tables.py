@@ -1,0 +1,60 @@
+"""Reports as tables for the terminal (rich)."""
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from jaxemb.evaluation.report import RetrievalReport
+
+
+def report_table(report: RetrievalReport, title: str = "") -> Table:
+    """One language a row, sorted, then the macro averages: accuracy in percent, forward and backward, and pool size."""
+    forward, backward = (direction.replace("->", "→") for direction in report.directions)
+    with_script = any(pair.script for pair in report.pairs)
+    table = Table(title=title or f"Retrieval accuracy in percent ({report.suite})")
+    table.add_column("file" if report.suite == "parallel" else "language")
+    if with_script:
+        table.add_column("script")
+    for heading in (forward, backward, "n"):
+        table.add_column(heading, justify="right")
+    for pair in sorted(report.pairs, key=lambda pair: pair.name):
+        script = [pair.script] if with_script else []
+        table.add_row(pair.name, *script, f"{pair.forward:.1f}", f"{pair.backward:.1f}", str(pair.n))
+    table.add_section()
+    for average in report.averages:
+        count = str(average.present) if average.present == average.of else f"{average.present} of {average.of}"
+        table.add_row(
+            f"mean: {average.name}",
+            *([""] if with_script else []),
+            f"{average.forward:.1f}",
+            f"{average.backward:.1f}",
+            count,
+            style="bold",
+        )
+    if report.notes:
+        table.caption = "\n".join(report.notes)
+    return table
+
+
+def comparison_table(reports: Mapping[str, RetrievalReport], title: str = "") -> Table:
+    """Several systems on the same pools side by side: one a row, macro averages in both directions.
+
+    Args:
+      reports: the report of each system, by its name.
+      title: heading of the table.
+
+    Raises:
+      ValueError: if the reports are not over the same languages and pool sizes.
+    """
+    pools = {tuple((pair.name, pair.n) for pair in report.pairs) for report in reports.values()}
+    if len(pools) != 1:
+        raise ValueError("only reports over the same pools can be compared")
+    first = next(iter(reports.values()))
+    directions = " / ".join(direction.replace("->", "→") for direction in first.directions)
+    table = Table(title=title or "Retrieval accuracy in percent, macro-averaged over languages")
+    table.add_column("system")
+    for average in first.averages:
+        table.add_column(f"{average.name} ({average.present})\n{directions}", justify="right")
+    for name, report in reports.items():
+        table.add_row(name, *(f"{average.forward:.1f} / {average.backward:.1f}" for average in report.averages))
+    return table

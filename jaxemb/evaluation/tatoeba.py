@@ -1,0 +1,98 @@
+"""The suite `tatoeba`: the 112-language test set of LASER (Artetxe & Schwenk 2019), as XTREME and LaBSE report it."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxemb.errors import UserError
+from jaxemb.evaluation.aligned import read_moses
+from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
+from jaxemb.evaluation.report import RetrievalReport, macro_average
+
+_CODES = {
+    # Multilingual Universal Sentence Encoder (Yang et al. 2019).
+    "14": "ara cmn deu fra ita jpn kor nld pol por rus spa tha tur",
+    # XTREME (Hu et al. 2020).
+    "36": """afr ara ben bul cmn deu ell est eus fin fra heb hin hun ind ita jav jpn kat kaz kor mal mar nld pes por rus
+        spa swh tam tel tgl tha tur urd vie""",
+    # LASER: everything.
+    "112": """afr amh ang ara arq arz ast awa aze bel ben ber bos bre bul cat cbk ceb ces cha cmn cor csb cym dan deu
+        dsb dtp ell epo est eus fao fin fra fry gla gle glg gsw heb hin hrv hsb hun hye ido ile ina ind isl ita jav jpn
+        kab kat kaz khm kor kur kzj lat lfn lit lvs mal mar max mhr mkd mon nds nld nno nob nov oci orv pam pes pms pol
+        por ron rus slk slv spa sqi srp swe swg swh tam tat tel tgl tha tuk tur tzl uig ukr urd uzb vie war wuu xho yid
+        yue zsm""",
+}
+GROUPS: dict[str, tuple[str, ...]] = {name: tuple(codes.split()) for name, codes in _CODES.items()}
+"""Language groups whose macro averages are published, in ISO 639-3."""
+
+_NAME = re.compile(r"tatoeba\.([A-Za-z_]+)-eng\.(?:\1|eng)")
+
+
+def tatoeba(encode_fn: EncodeFn, data_dir: Path, languages: Sequence[str] | None = None) -> RetrievalReport:
+    """Accuracy per language, xx->eng and eng->xx, and macro averages over the 14, 36 and 112 languages.
+
+    The averages are taken over the languages that were evaluated; the report says how many of the group these are.
+
+    Args:
+      encode_fn: texts to embeddings; called once with all distinct texts.
+      data_dir: folder of the files `tatoeba.XXX-eng.XXX` and `tatoeba.XXX-eng.eng`.
+      languages: ISO 639-3 codes or groups (`14`, `36`, `112`); all that the folder holds when None. Of a group, the
+        languages that the folder holds are taken; a language that is named must be there.
+
+    Raises:
+      UserError: if the folder, a side or a language is missing, or line counts differ.
+    """
+    present = _present(data_dir)
+    chosen = present if languages is None else _choose(languages, present, data_dir)
+    pools = []
+    for language in chosen:
+        foreign, english = read_moses(*_files(data_dir, language))
+        pools.append(Pool(language, tuple(foreign), tuple(english)))
+    scored = score_pools(encode_fn, pools)
+    averages = [
+        average
+        for name, group in GROUPS.items()
+        for average in macro_average(f"{name} languages", (pair for pair in scored if pair.name in group), len(group))
+    ]
+    return RetrievalReport("tatoeba", ("xx->eng", "eng->xx"), scored, tuple(averages))
+
+
+def _files(data_dir: Path, language: str) -> tuple[Path, Path]:
+    stem = f"tatoeba.{language}-eng."
+    return data_dir / (stem + language), data_dir / (stem + "eng")
+
+
+def _present(data_dir: Path) -> list[str]:
+    """Languages with a file in the folder, sorted."""
+    if not data_dir.is_dir():
+        raise UserError(
+            f"{data_dir}: there is no such folder; it must hold tatoeba.XXX-eng.XXX and tatoeba.XXX-eng.eng"
+        )
+    present = sorted({match[1] for path in data_dir.iterdir() if (match := _NAME.fullmatch(path.name))})
+    if not present:
+        raise UserError(
+            f"{data_dir}: holds no file named like tatoeba.deu-eng.deu; "
+            "the files are in LASER's repository under data/tatoeba/v1"
+        )
+    return present
+
+
+def _choose(languages: Sequence[str], present: Sequence[str], data_dir: Path) -> list[str]:
+    """The languages that codes and group names stand for, sorted."""
+    chosen: set[str] = set()
+    for name in languages:
+        if name in GROUPS:
+            chosen.update(set(GROUPS[name]) & set(present))
+        elif name in GROUPS["112"] or name in present:
+            chosen.add(name)
+        else:
+            known = sorted({*GROUPS["112"], *present})
+            near = difflib.get_close_matches(name, [*known, *GROUPS], n=1, cutoff=0.0)
+            raise UserError(
+                f"unknown language {name!r}: did you mean {near[0]!r}? Known are the ISO 639-3 codes of the test set "
+                f"and the groups {', '.join(GROUPS)}"
+            )
+    if not chosen:
+        raise UserError(f"{data_dir}: holds none of the languages asked for ({', '.join(languages)})")
+    return sorted(chosen)

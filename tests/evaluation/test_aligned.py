@@ -1,0 +1,90 @@
+import gzip
+
+import pytest
+
+from jaxemb.errors import UserError
+from jaxemb.evaluation.aligned import find_aligned, read_lines, read_moses, read_tsv
+
+
+def test_lines_are_split_at_newlines_only(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes("\ufeffone\u2028still one\r\n\ntwo\x85still two".encode())
+    assert read_lines(path) == ["one\u2028still one", "", "two\x85still two"]
+    packed = tmp_path / "text.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_lines(packed) == read_lines(path)
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere.*no such file"):
+        read_lines(tmp_path / "nowhere")
+    latin1 = tmp_path / "latin1"
+    latin1.write_bytes("gut\nschön\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin1, line 2: is not UTF-8"):
+        read_lines(latin1)
+    (tmp_path / "plain.gz").write_bytes(b"not packed")
+    with pytest.raises(UserError, match=r"plain\.gz: cannot be read"):
+        read_lines(tmp_path / "plain.gz")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"text " * 1000)[:20])
+    with pytest.raises(UserError, match=r"cut\.gz: .*cut short"):
+        read_lines(tmp_path / "cut.gz")
+
+
+def test_both_sides_must_have_as_many_lines(tmp_path):
+    (tmp_path / "a").write_text("1\n2\n3\n")
+    (tmp_path / "b").write_text("1\n2\n")
+    with pytest.raises(UserError, match=r"a has 3 lines but .*b has 2"):
+        read_moses(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "b").write_text("x\ny\nz")
+    assert read_moses(tmp_path / "a", tmp_path / "b") == (["1", "2", "3"], ["x", "y", "z"])
+
+
+def test_tsv_columns_and_malformed_lines(tmp_path):
+    path = tmp_path / "en-de.tsv"
+    path.write_text("a\tb\tc\nd\te\tf\n")
+    assert read_tsv(path) == (["a", "d"], ["b", "e"])
+    assert read_tsv(path, 2, 0) == (["c", "f"], ["a", "d"])
+    path.write_text("a\tb\nonly one\n")
+    with pytest.raises(UserError, match=r"en-de\.tsv, line 2: 1 column\(s\).*'only one'"):
+        read_tsv(path)
+    path.write_text("")
+    with pytest.raises(UserError, match=r"en-de\.tsv is empty"):
+        read_tsv(path)
+
+
+def test_what_paths_stand_for(tmp_path):
+    names = [
+        "en-de.tsv",
+        "en-fr.tsv.gz",
+        "News.de-en.de",
+        "News.de-en.en",
+        "t.pt_br-eng.pt_br.gz",
+        "t.pt_br-eng.eng.gz",
+    ]
+    for name in [*names, "README.md", "notes.de-en.txt", "one", "two"]:
+        (tmp_path / name).touch()
+    assert find_aligned([tmp_path]) == [
+        ("News.de-en", tmp_path / "News.de-en.de", tmp_path / "News.de-en.en"),
+        ("en-de", tmp_path / "en-de.tsv", None),
+        ("en-fr", tmp_path / "en-fr.tsv.gz", None),
+        ("t.pt_br-eng", tmp_path / "t.pt_br-eng.pt_br.gz", tmp_path / "t.pt_br-eng.eng.gz"),
+    ]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert find_aligned([one, tmp_path / "en-de.tsv", two]) == [
+        ("en-de", tmp_path / "en-de.tsv", None),
+        ("one - two", one, two),
+    ]
+    with pytest.raises(UserError, match=r"two: aligned text files come in twos"):
+        find_aligned([two])
+    with pytest.raises(UserError, match=r"gone: there is no such file"):
+        find_aligned([tmp_path / "gone"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty: holds no \.tsv"):
+        find_aligned([tmp_path / "empty"])
+
+
+def test_a_lonely_side_is_found_out(tmp_path):
+    (tmp_path / "News.de-en.en").write_text("x\n")
+    [(_, first, second)] = find_aligned([tmp_path])
+    with pytest.raises(UserError, match=r"News\.de-en\.de: there is no such file"):
+        read_moses(first, second)

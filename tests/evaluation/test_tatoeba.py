@@ -1,0 +1,122 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxemb.errors import UserError
+from jaxemb.evaluation.tatoeba import GROUPS, tatoeba
+
+WORDS = ["cat", "dog", "bird", "horse"]
+
+
+def _encode(texts):
+    return np.array([[text.count(chr(97 + i)) for i in range(26)] for text in texts], np.float32)
+
+
+def _write(folder: Path, language: str, foreign: list[str], english: list[str]) -> None:
+    (folder / f"tatoeba.{language}-eng.{language}").write_text("\n".join(foreign) + "\n")
+    (folder / f"tatoeba.{language}-eng.eng").write_text("\n".join(english) + "\n")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    _write(tmp_path, "deu", [word[::-1] for word in WORDS], WORDS)
+    _write(tmp_path, "afr", ["tac", "eel"], ["cat", "dog"])
+    _write(tmp_path, "yue", ["god", "tac"], ["cat", "dog"])
+    return tmp_path
+
+
+def test_the_groups_have_their_sizes_and_nest():
+    assert [len(set(GROUPS[name])) for name in ("14", "36", "112")] == [14, 36, 112]
+    assert set(GROUPS["14"]) < set(GROUPS["36"]) | {"pol"}
+    assert set(GROUPS["36"]) < set(GROUPS["112"])
+    assert set(GROUPS["14"]) < set(GROUPS["112"])
+
+
+def test_the_groups_are_the_files(real_data):
+    files = {path.suffix[1:] for path in (real_data / "tatoeba").glob("tatoeba.*")}
+    assert files - {"eng"} == set(GROUPS["112"])
+
+
+def test_accuracy_and_averages(folder):
+    report = tatoeba(_encode, folder)
+    assert [(pair.name, pair.forward, pair.backward, pair.n) for pair in report.pairs] == [
+        ("afr", 50.0, 50.0, 2),
+        ("deu", 100.0, 100.0, 4),
+        ("yue", 0.0, 0.0, 2),
+    ]
+    assert report.directions == ("xx->eng", "eng->xx")
+    assert [(a.name, a.forward, a.backward, a.present, a.of) for a in report.averages] == [
+        ("14 languages", 100.0, 100.0, 1, 14),
+        ("36 languages", 75.0, 75.0, 2, 36),
+        ("112 languages", 50.0, 50.0, 3, 112),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("languages", "expected"),
+    [
+        (["yue"], ["yue"]),
+        (["14"], ["deu"]),
+        (["36", "yue"], ["afr", "deu", "yue"]),
+        (["112", "deu"], ["afr", "deu", "yue"]),
+    ],
+)
+def test_languages_by_code_and_group(folder, languages, expected):
+    assert [pair.name for pair in tatoeba(_encode, folder, languages).pairs] == expected
+
+
+def test_a_group_without_languages_has_no_average(folder):
+    assert [average.name for average in tatoeba(_encode, folder, ["yue"]).averages] == ["112 languages"]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("fre", "fr[ay]"), ("de", "deu"), ("thai", "tha"), ("37", "36"), ("??", ".*")]
+)
+def test_an_unknown_language_is_answered_with_the_nearest(folder, name, near):
+    with pytest.raises(UserError, match=rf"unknown language .*did you mean '{near}'"):
+        tatoeba(_encode, folder, [name])
+
+
+def test_missing_things_are_named(folder, tmp_path):
+    with pytest.raises(UserError, match=r"tatoeba\.fra-eng\.fra: there is no such file"):
+        tatoeba(_encode, folder, ["deu", "fra"])
+    (folder / "tatoeba.deu-eng.eng").unlink()
+    with pytest.raises(UserError, match=r"tatoeba\.deu-eng\.eng: there is no such file"):
+        tatoeba(_encode, folder)
+    with pytest.raises(UserError, match=r"nowhere: there is no such folder"):
+        tatoeba(_encode, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty: holds no file named like"):
+        tatoeba(_encode, tmp_path / "empty")
+    (tmp_path / "other").mkdir()
+    _write(tmp_path / "other", "yue", ["a"], ["b"])
+    with pytest.raises(UserError, match=r"holds none of the languages asked for \(14\)"):
+        tatoeba(_encode, tmp_path / "other", ["14"])
+
+
+def test_sides_of_different_length_are_named(folder):
+    (folder / "tatoeba.afr-eng.eng").write_text("cat\n")
+    with pytest.raises(UserError, match=r"afr-eng\.afr has 2 lines but .*afr-eng\.eng has 1"):
+        tatoeba(_encode, folder)
+
+
+@pytest.mark.slow
+def test_multilingual_e5_small_through_sentence_transformers(real_data):
+    """The accuracies that sentence-transformers gives for this checkpoint, to the printed digit."""
+    checkpoint = os.environ.get("JAXEMB_TEST_E5")
+    if checkpoint is None:
+        pytest.skip("no checkpoint: set JAXEMB_TEST_E5 to a folder with multilingual-e5-small")
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    model = sentence_transformers.SentenceTransformer(checkpoint, device="cpu")
+
+    def encode(texts):
+        return model.encode(list(texts), prompt="query: ", batch_size=64, show_progress_bar=False)
+
+    report = tatoeba(encode, real_data / "tatoeba", ["deu", "swh", "tha"])
+    assert {pair.name: (round(pair.forward, 1), round(pair.backward, 1)) for pair in report.pairs} == {
+        "deu": (98.0, 96.2),
+        "swh": (73.3, 75.9),
+        "tha": (93.4, 89.2),
+    }
