@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 Params = dict[str, Any]
 Tokens = Mapping[str, Any]
-"""`input_ids` and `attention_mask` [B, S]; optionally `token_type_ids` [B, S] and the examples' `ids` [B], for dropout."""
+"""`input_ids` and `attention_mask` [B, S]; optionally `token_type_ids` [B, S] and the examples' `ids` [B] (dropout)."""
 
 
-def _encoder(config: ModelConfig) -> Bert:
-    return Bert(config.encoder, dtype=jnp.dtype(config.compute_dtype), remat=config.remat)
+def _encoder(config: ModelConfig, vocab_size: int) -> Bert:
+    encoder = config.encoder.model_copy(update={"vocab_size": vocab_size})
+    return Bert(encoder, dtype=jnp.dtype(config.compute_dtype), remat=config.remat)
 
 
 def embedding_size(config: ModelConfig) -> int:
@@ -42,7 +43,8 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
         raise ValueError("model.encoder.vocab_size must be set before parameters are drawn")
     encoder_key, dense_key = jax.random.split(key)
     one = jnp.ones((1, 1), jnp.int32)
-    params: Params = {"encoder": _encoder(config).init(encoder_key, one, one.astype(bool))["params"]}
+    encoder = _encoder(config, config.encoder.vocab_size)
+    params: Params = {"encoder": encoder.init(encoder_key, one, one.astype(bool))["params"]}
     if config.dense is not None:
         shape = (config.encoder.hidden_size, embedding_size(config))
         kernel = config.encoder.initializer_range * jax.random.normal(dense_key, shape)
@@ -56,7 +58,7 @@ def apply(
     """Embeds a batch of token ids.
 
     Args:
-      config: the architecture.
+      config: the architecture; `encoder.vocab_size` may be left out, the table's rows count.
       params: as from `init`.
       tokens: `input_ids` and `attention_mask` [B, S]; optionally `token_type_ids` [B, S] and `ids` [B].
       key: turns dropout on; the mask of a row depends on `key` and the row's id (its index without `ids`).
@@ -68,7 +70,8 @@ def apply(
     if key is not None:
         ids = tokens.get("ids")
         drop = dropout_key(key, jnp.arange(mask.shape[0]) if ids is None else ids)
-    vectors = _encoder(config).apply(
+    rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
+    vectors = _encoder(config, rows).apply(
         {"params": params["encoder"]}, tokens["input_ids"], mask, tokens.get("token_type_ids"), drop
     )
     x = pool(vectors, mask, config.pooling)

@@ -1,0 +1,61 @@
+"""The command line: `jaxemb COMMAND ...`. One thin file per command; jax is imported only when a command runs."""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from jaxemb.errors import Stopped, UsageError, UserError
+
+COMMANDS = {
+    "train": "train an embedder from a config file, evaluate and export it",
+    "evaluate": "score a model: retrieval on Tatoeba or on aligned files",
+    "encode": "embed the lines of a file",
+    "export": "write a run as a Hugging Face / sentence-transformers folder and verify it",
+}
+EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 75 stopped and resumable, 130 Ctrl-C"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    width = max(map(len, COMMANDS))
+    parser = argparse.ArgumentParser(
+        prog="jaxemb",
+        description="Train sentence embeddings in JAX, from a laptop to a TPU pod, and ship them to Hugging Face.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
+        + f"\n\n`jaxemb COMMAND --help` tells the rest. {EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    parser.add_argument("command", nargs="?", choices=COMMANDS, metavar="COMMAND", help=", ".join(COMMANDS))
+    arguments = parser.parse_args(argv[:1])
+    if arguments.version:
+        from jaxemb import __version__
+
+        print(__version__)
+        return 0
+    if arguments.command is None:
+        parser.print_help()
+        return 2
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no network unless asked for
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("jaxemb.training").setLevel(logging.INFO)
+    try:
+        return importlib.import_module(f"jaxemb.cli.{arguments.command}").run(argv[1:])
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        print(f"{stopped}. Continue with the same command and --resume.", file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

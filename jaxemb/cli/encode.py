@@ -1,0 +1,41 @@
+"""`jaxemb encode`: a file of texts in, a file of embeddings out."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+EPILOG = """INPUT: one text a line, or .tsv with --column NUMBER (from 0), or .jsonl with --column KEY; plain or .gz.
+OUT: .npy (float32 [N, E]) or .parquet (a column `embedding`). Row N belongs to line N of INPUT.
+Memory stays constant, whatever the size of INPUT. OUT appears when it is complete."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parses the command line and encodes."""
+    parser = argparse.ArgumentParser(
+        prog="jaxemb encode",
+        description="Embed the lines of a file.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="run directory (RUN, RUN@STEP) or Hugging Face directory")
+    parser.add_argument("input", metavar="INPUT", type=Path, help="texts: lines, .tsv or .jsonl, plain or .gz")
+    parser.add_argument("--output", metavar="OUT", type=Path, required=True, help=".npy or .parquet")
+    parser.add_argument("--column", help="column of a .tsv (number, from 0) or key of a .jsonl")
+    parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")
+    parser.add_argument("--prompt", help="text before every input, in place of the model's own")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    arguments = parser.parse_args(argv)
+    from jaxemb.encoding import encode_file
+    from jaxemb.loading import load, with_prompt
+
+    rows = encode_file(
+        with_prompt(load(arguments.model), arguments.prompt),
+        arguments.input,
+        arguments.output,
+        column=arguments.column,
+        batch_size=arguments.batch_size,
+        show_progress=not arguments.quiet,
+    )
+    if not arguments.quiet:
+        print(f"{rows:,} embeddings written to {arguments.output}")
+    return 0

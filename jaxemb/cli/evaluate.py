@@ -1,0 +1,53 @@
+"""`jaxemb evaluate`: retrieval accuracy of a model."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from jaxemb.errors import UsageError
+
+EPILOG = """suites:
+  tatoeba   DIR holds tatoeba.XXX-eng.XXX and tatoeba.XXX-eng.eng (LASER's 112-language test set)
+  parallel  DIR is a .tsv (or .gz) file, a folder of them, or of two aligned text files; several paths may follow"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parses the command line, evaluates, prints a table."""
+    parser = argparse.ArgumentParser(
+        prog="jaxemb evaluate",
+        description="Score a model: for each sentence, is its translation the nearest one?",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="run directory (RUN, RUN@STEP) or Hugging Face directory")
+    parser.add_argument("--suite", choices=["tatoeba", "parallel"], required=True)
+    parser.add_argument("--data", metavar="DIR", type=Path, nargs="+", required=True, help="the suite's files")
+    parser.add_argument(
+        "--languages", nargs="+", help="tatoeba: codes such as deu, or groups 14, 36, 112 (default: all)"
+    )
+    parser.add_argument("--prompt", help="text before every input, in place of the model's own (E5: 'query: ')")
+    parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the scores to FILE")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    arguments = parser.parse_args(argv)
+    if arguments.suite == "tatoeba" and len(arguments.data) > 1:
+        raise UsageError("--data: the suite tatoeba takes one folder")
+    from rich.console import Console
+
+    from jaxemb.encoding import encode
+    from jaxemb.evaluation import parallel, report_table, tatoeba
+    from jaxemb.files import write_atomically
+    from jaxemb.loading import load, with_prompt
+
+    embedder = with_prompt(load(arguments.model), arguments.prompt)
+    encode_fn = partial(encode, embedder, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
+    if arguments.suite == "tatoeba":
+        report = tatoeba(encode_fn, arguments.data[0], arguments.languages)
+    else:
+        report = parallel(encode_fn, arguments.data)
+    Console().print(report_table(report, f"{arguments.model}: retrieval accuracy in percent ({arguments.suite})"))
+    if arguments.json is not None:
+        write_atomically(arguments.json, json.dumps({"model": arguments.model, **report.to_json()}, indent=1))
+    return 0

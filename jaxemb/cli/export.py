@@ -1,0 +1,32 @@
+"""`jaxemb export`: a run becomes a Hugging Face / sentence-transformers folder."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parses the command line and exports."""
+    parser = argparse.ArgumentParser(
+        prog="jaxemb export",
+        description="Write MODEL as a folder that SentenceTransformer(OUT) and AutoModel load, reload it and compare.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="run directory (RUN, RUN@STEP) or Hugging Face directory")
+    parser.add_argument("output", metavar="OUT", type=Path, help="a folder that does not exist or is empty")
+    parser.add_argument(
+        "--verify",
+        choices=["auto", "jax", "torch"],
+        default="auto",
+        help="compare through our own loader (jax), and through sentence-transformers too (torch); "
+        "auto: torch where it is installed (default: %(default)s)",
+    )
+    arguments = parser.parse_args(argv)
+    from jaxemb.huggingface import export
+    from jaxemb.loading import load, run_of
+    from jaxemb.training.card import card_of
+
+    run = run_of(arguments.model)
+    card = None if run is None else card_of(run)
+    report = export(load(arguments.model), arguments.output, card=card, verify=arguments.verify)
+    print(f"{arguments.output}: {report}")
+    return 0

@@ -1,0 +1,52 @@
+"""`jaxemb train`: one run, from config to export."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxemb import config_io
+from jaxemb.config import DataConfig, GettextSource, MosesSource, TrainConfig, TrainingConfig, TsvSource
+from jaxemb.errors import UsageError
+
+DESCRIPTION = """Train an embedder as a YAML file says; the flags below override it.
+
+usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--quiet] [flags]
+
+--config FILE: the run's config; with --help, its values are the defaults shown.
+--resume: continue the run in the output directory from its newest checkpoint; start it if there is none.
+--quiet: print nothing but errors."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parses the command line and trains."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--quiet", action="store_true")
+    arguments, flags = parser.parse_known_args(argv)
+    if "--help" in flags or "-h" in flags:
+        _help(arguments.config)
+    if arguments.config is None:
+        raise UsageError("--config FILE is missing; `jaxemb train --help` shows every setting")
+    config = config_io.load_config(arguments.config, flags)
+    from jaxemb.training.report import print_result
+    from jaxemb.training.run import train
+
+    result = train(config, resume=arguments.resume, quiet=arguments.quiet)
+    if not arguments.quiet:
+        print_result(result)
+    return 0
+
+
+def _help(path: Path | None) -> None:
+    """Prints every field; without a file, of a config with one source of each kind."""
+    if path is not None:
+        config = config_io.validate(TrainConfig, config_io.read_yaml(path), str(path))
+    else:
+        sources = (
+            GettextSource(packages=("Django",)),
+            TsvSource(path="en-de.tsv"),
+            MosesSource(anchor_path="corpus.en", positive_path="corpus.de", positive_lang="de"),
+        )
+        config = TrainConfig(data=DataConfig(sources=sources), training=TrainingConfig(steps=1000))
+    config_io.override(config, ["--help"], "jaxemb train", DESCRIPTION)

@@ -1,0 +1,73 @@
+"""MODEL: a run directory (`RUN`, `RUN@STEP`) or a Hugging Face / sentence-transformers directory."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+
+from jaxemb import huggingface
+from jaxemb.errors import UserError
+from jaxemb.models import Embedder, init
+from jaxemb.training.checkpoint import Checkpoints
+from jaxemb.training.rundir import RunDirectory
+
+
+def load(model: str | Path) -> Embedder:
+    """Loads an embedder, strictly: every parameter must be found, and every parameter that is found must be used.
+
+    Args:
+      model: a run directory, whose newest checkpoint is taken, or that of `RUN@STEP`; or a Hugging Face BERT or
+        sentence-transformers directory (safetensors).
+
+    Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`.
+    Raises: UserError if there is no such model or it is damaged.
+
+    >>> import pathlib, tempfile
+    >>> from transformers import BertTokenizerFast
+    >>> from jaxemb.config import EncoderConfig, ModelConfig
+    >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world"]
+    >>> encoder = EncoderConfig(
+    ...     vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    ... )
+    >>> config = ModelConfig(encoder=encoder, max_seq_length=16)
+    >>> tokenizer = BertTokenizerFast(vocab={word: i for i, word in enumerate(words)})
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "model"
+    >>> _ = huggingface.export(Embedder(config, init(config, jax.random.key(0)), tokenizer), folder, verify="jax")
+    >>> embedder = load(folder)
+    >>> embedder.encode(["Hello world", "hello"]).shape
+    (2, 8)
+    """
+    path, step = _split(model)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such directory; MODEL is a run directory or a Hugging Face model directory")
+    run = RunDirectory(path)
+    if not run.exists():
+        if step is not None:
+            raise UserError(f"{path}: no run directory, so there is no step {step} to choose")
+        return huggingface.load_model(path)
+    config = run.load_config().model
+    tokenizer = huggingface.load_tokenizer(run.tokenizer)
+    like = jax.eval_shape(lambda: init(config, jax.random.key(0)))
+    with Checkpoints(run.checkpoints) as checkpoints:
+        return Embedder(config, checkpoints.restore_params(like, step), tokenizer)
+
+
+def with_prompt(embedder: Embedder, prompt: str | None) -> Embedder:
+    """The embedder with another text before every input; None keeps its own."""
+    if prompt is None:
+        return embedder
+    return replace(embedder, config=embedder.config.model_copy(update={"prompt": prompt}))
+
+
+def run_of(model: str | Path) -> Path | None:
+    """The run directory that MODEL names; None if it names something else."""
+    path, _ = _split(model)
+    return path if RunDirectory(path).exists() else None
+
+
+def _split(model: str | Path) -> tuple[Path, int | None]:
+    selected = re.fullmatch(r"(.+)@(\d+)", str(model))
+    if selected and not Path(model).exists():
+        return Path(selected[1]), int(selected[2])
+    return Path(model), None

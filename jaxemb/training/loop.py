@@ -1,0 +1,145 @@
+"""The training loop. The host runs one step ahead: metrics are read when the next step is already under way."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxemb.config import TrainConfig
+from jaxemb.errors import Stopped
+from jaxemb.training.checkpoint import Checkpoints
+from jaxemb.training.display import Display
+from jaxemb.training.metrics import MetricsWriter
+from jaxemb.training.signals import StopRequest
+from jaxemb.training.step import TrainState, TrainStep, place
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Clock:
+    """Examples per second between two log lines, evaluations and checkpoints left out."""
+
+    began: float = field(default_factory=time.monotonic)
+    examples: int = 0
+
+    def rate(self) -> dict[str, float]:
+        """Examples per second since the last call (nothing before the first step was counted)."""
+        seconds = time.monotonic() - self.began
+        rate = {"examples_per_second": self.examples / seconds} if self.examples else {}
+        self.restart()
+        return rate
+
+    def restart(self) -> None:
+        """Forgets what came before."""
+        self.began, self.examples = time.monotonic(), 0
+
+
+def _fetch(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
+
+
+def check_compilations(train_step: TrainStep, shapes: int) -> None:
+    """One compilation a length bucket; more would mean that every step compiles again.
+
+    Raises:
+      RuntimeError: if the step was compiled more often than there are `shapes`.
+    """
+    compiled = train_step._cache_size()  # type: ignore[attr-defined]
+    if compiled > shapes:
+        raise RuntimeError(f"the training step was compiled {compiled} times for {shapes} length buckets")
+
+
+def run_loop(
+    config: TrainConfig,
+    state: TrainState,
+    train_step: TrainStep,
+    batches: Iterable[tuple[int, Mapping[str, Any]]],
+    mesh: Mesh,
+    *,
+    checkpoints: Checkpoints,
+    writer: MetricsWriter | None,
+    display: Display,
+    evaluate: Callable[[TrainState], Mapping[str, float]],
+) -> TrainState:
+    """Trains until `config.training.steps`.
+
+    Args:
+      config: the resolved config.
+      state: where to start.
+      train_step: as from `make_train_step`.
+      batches: `(step, batch)` from the state's step on.
+      mesh: the devices.
+      checkpoints: where to save.
+      writer: where metrics go; None on other processes than the first.
+      display: the terminal.
+      evaluate: gives the metrics of the held-out split.
+
+    Raises:
+      Stopped: after a checkpoint, if Ctrl-C or SIGTERM came.
+    """
+    training, resolved = config.training, config.model_dump(mode="json")
+    start = int(state.step)
+
+    def save(*, wait: bool = False) -> None:
+        checkpoints.save(state, int(state.step) * training.batch_size, resolved, wait=wait)
+
+    def report(step: int, metrics: Mapping[str, Any], rate: Mapping[str, float]) -> None:
+        values = {**_fetch(metrics), **rate}
+        if writer is not None:
+            writer.write(step, "train", values)
+        progress.show(step, values)
+
+    began, clock, pending = time.monotonic(), Clock(), None
+    with StopRequest() as stop, display.progress(start, training.steps) as progress:
+        for index, batch in batches:
+            placed = place(batch, mesh)
+            with jax.transfer_guard("disallow"):
+                state, metrics = train_step(state, placed)
+            check_compilations(train_step, len(config.data.length_buckets))
+            step = index + 1
+            if pending is not None:  # the step before: this one is already dispatched
+                report(*pending, clock.rate())
+                pending = None
+            clock.examples += training.batch_size
+            if index == start:
+                jax.block_until_ready(metrics)
+                progress.show(step, first := _fetch(metrics))
+                log.info("first step after %.1f s, loss %.4f", time.monotonic() - began, first["loss"])
+                clock.restart()
+            if step % training.log_every == 0 or step == training.steps:
+                pending = (step, metrics)
+            progress.advance(step)
+            if stop.exit_code is not None:
+                save(wait=True)
+                raise Stopped(f"stopped after step {step}; a checkpoint is written", stop.exit_code)
+            last = step == training.steps
+            wants_evaluation = training.evaluate_every and step % training.evaluate_every == 0 and not last
+            wants_checkpoint = step % training.checkpoint_every == 0 and not last
+            if wants_evaluation or wants_checkpoint:
+                jax.block_until_ready(state)
+                if pending is not None:
+                    report(*pending, clock.rate())
+                    pending = None
+                if wants_checkpoint:
+                    save()
+                if wants_evaluation:
+                    values = evaluate(state)
+                    if writer is not None:
+                        writer.write(step, "evaluation", values)
+                clock.restart()
+        if pending is not None:
+            jax.block_until_ready(pending[1])
+            report(*pending, clock.rate())
+    save(wait=True)
+    return state
+
+
+def count_parameters(params: Any) -> int:
+    """Number of parameters."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))

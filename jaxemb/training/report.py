@@ -1,0 +1,28 @@
+"""What a finished run shows: a short table, the path of the export, and the lines of Python that use it."""
+
+from rich.console import Console
+from rich.syntax import Syntax
+
+from jaxemb.evaluation import comparison_table
+from jaxemb.training.run import TrainResult
+
+
+def print_result(result: TrainResult) -> None:
+    """Prints the held-out scores of all systems and how to use the export."""
+    console = Console(highlight=False, soft_wrap=True)
+    if result.heldout:
+        order = sorted(
+            result.heldout, key=lambda name: ("untrained", "trained").index(name) if "trained" in name else -1
+        )
+        title = "Held-out retrieval accuracy in percent, macro-averaged over languages"
+        console.print(comparison_table({name: result.heldout[name] for name in order}, title))
+    if result.export_dir is None:
+        console.print(f"run directory: {result.run_dir}")
+        return
+    console.print(f"exported to [bold]{result.export_dir}[/]; use it with jaxemb, or with sentence-transformers:\n")
+    lines = (
+        "from sentence_transformers import SentenceTransformer as load  # or: from jaxemb import load\n"
+        f'model = load("{result.export_dir}")\n'
+        'embeddings = model.encode(["Hello world", "Bonjour le monde"])'
+    )
+    console.print(Syntax(lines, "python", background_color="default"))

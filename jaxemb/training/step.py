@@ -1,0 +1,70 @@
+"""Training state and the compiled step."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+from jaxemb.objectives import Objective
+from jaxemb.parallel import batch_sharding, param_shardings, replicated
+
+
+class TrainState(NamedTuple):
+    """All that a step changes."""
+
+    step: Any
+    """Number of steps taken, int32 scalar."""
+    params: Any
+    opt_state: Any
+
+
+TrainStep = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Array]]]
+
+
+def state_shardings(mesh: Mesh, state: TrainState) -> Any:
+    """Where each array of the state (or its shape) lives: parameters and their moments are split over `fsdp`.
+
+    Returns: a `TrainState` of `NamedSharding`s.
+    """
+    return TrainState(replicated(mesh), param_shardings(mesh, state.params), param_shardings(mesh, state.opt_state))
+
+
+def init_state(params: Any, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+    """Puts parameters on the mesh and initialises the optimizer there."""
+
+    def build(params: Any) -> TrainState:
+        return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+
+    shardings = state_shardings(mesh, jax.eval_shape(build, params))
+    return jax.jit(build, out_shardings=shardings)(jax.device_put(params, shardings.params))
+
+
+def make_train_step(
+    objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh, state: TrainState, seed: int
+) -> TrainStep:
+    """Compiles `(state, batch) -> (state, metrics)`; the state is donated.
+
+    The key that the objective gets is a pure function of (seed, step). The gradient is taken outside the objective's
+    `shard_map`, so it is the gradient of the global loss on any mesh.
+    """
+
+    def train_step(state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        (loss, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params, batch, key)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics = {"loss": loss, **metrics, "gradient_norm": optax.tree.norm(gradients)}
+        return TrainState(state.step + 1, params, opt_state), metrics
+
+    shardings = state_shardings(mesh, state)
+    return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated(mesh)))
+
+
+def place(batch: Mapping[str, Any], mesh: Mesh) -> Mapping[str, Any]:
+    """Puts this process's rows of a batch on its devices; the leading axis is split over the whole mesh."""
+    sharding = batch_sharding(mesh)
+    return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)

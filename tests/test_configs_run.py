@@ -1,0 +1,97 @@
+"""Every file in configs/ is shrunk, in sizes only, and trained for two steps, through evaluation and export."""
+
+import gzip
+import json
+import random
+from pathlib import Path
+
+import jax
+import pytest
+
+import jaxemb
+from jaxemb import config_io, models
+from jaxemb.config import EncoderConfig, ModelConfig, MosesSource, TsvSource
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+WORDS = {
+    "en": "one two three four five six seven eight nine ten red green blue house tree river".split(),
+    "de": "eins zwei drei vier fünf sechs sieben acht neun zehn rot grün blau Haus Baum Fluss".split(),
+    "ru": "один два три четыре пять шесть семь восемь девять десять красный зелёный синий дом дерево река".split(),
+}
+
+
+def pairs(language, count=300):
+    chosen = random.Random(language)
+    for _ in range(count):
+        words = [chosen.randrange(16) for _ in range(chosen.randint(2, 6))]
+        yield " ".join(WORDS["en"][i] for i in words), " ".join(WORDS[language][i] for i in words)
+
+
+def write_source(source, root):
+    """Small files of the kind, and under the name, that the source reads."""
+    for language in ("de", "ru"):
+        if isinstance(source, TsvSource):
+            path = root / source.path.replace("*", language)
+            text = "".join(f"{a}\t{b}\tmade\n" for a, b in pairs(language))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+        elif isinstance(source, MosesSource):
+            anchors, positives = zip(*pairs("de"), strict=True)
+            (root / source.anchor_path).write_text("\n".join(anchors) + "\n")
+            (root / source.positive_path).write_text("\n".join(positives) + "\n")
+
+
+def write_model(folder, tokenizer_of):
+    """A Hugging Face BERT folder to start from."""
+    from jaxemb.data import prepare, train_tokenizer
+    from jaxemb.huggingface import export
+
+    config = config_io.validate(jaxemb.config.TrainConfig, tokenizer_of, "test")
+    data = prepare(config.data, 0)
+    tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
+    encoder = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=512, **TINY)
+    model = ModelConfig(encoder=encoder, dense=None, pooling="mean", max_seq_length=64)
+    export(models.Embedder(model, models.init(model, jax.random.key(1)), tokenizer), folder)
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def shrunk(request, tmp_path, monkeypatch):
+    """The config with small sizes. Objective, negatives, mesh axes, remat and kinds of source stay."""
+    root = tmp_path / "data"
+    root.mkdir()
+    monkeypatch.setenv("JAXEMB_DATA", str(root))
+    monkeypatch.setenv("JAXEMB_INIT", str(tmp_path / "init"))
+    values = config_io.load_config(request.param).model_dump(mode="json")
+    values["output_dir"] = str(tmp_path / "run")
+    values["data"]["cache_dir"] = str(tmp_path / "cache")
+    values["data"]["holdout"]["pairs_per_language"] = min(20, values["data"]["holdout"]["pairs_per_language"])
+    values["tokenizer"]["vocab_size"] = 300
+    values["training"].update(steps=2, batch_size=16, log_every=1, checkpoint_every=1)
+    values["training"]["evaluate_every"] = values["training"]["evaluate_every"] and 1
+    values["optimizer"]["warmup_steps"] = min(1, values["optimizer"]["warmup_steps"])
+    values["model"]["encoder"].update(TINY)
+    for source in values["data"]["sources"]:
+        if source["kind"] == "gettext":
+            source.update(packages=["Django"], languages=["de", "ru"])
+    for source in config_io.validate(jaxemb.config.TrainConfig, values, "test").data.sources:
+        write_source(source, root)
+    if values["model"]["init_from"]:
+        write_model(tmp_path / "init", values)
+    return values
+
+
+def test_a_shrunk_config_trains_two_steps(shrunk):
+    result = jaxemb.train(shrunk, quiet=True)
+    lines = [json.loads(line) for line in (result.run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train/loss" in line] == [1, 2]
+    assert all(line["train/loss"] > 0 for line in lines if "train/loss" in line)
+    if shrunk["data"]["holdout"]["pairs_per_language"]:
+        assert {"trained", "untrained"} <= result.heldout.keys()
+    texts = ["one two", "eins zwei", ""]
+    again = jaxemb.load(result.export_dir).encode(texts)
+    assert abs(again - result.embedder.encode(texts)).max() < 1e-5
+    assert abs(again - jaxemb.load(f"{result.run_dir}@2").encode(texts)).max() < 1e-5
+    card = (result.export_dir / "README.md").read_text()
+    assert "jaxemb train" in card
+    assert "library_name: sentence-transformers" in card

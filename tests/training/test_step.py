@@ -1,0 +1,154 @@
+"""Ten steps on any mesh are the ten steps on one device."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from jaxemb import models, objectives
+from jaxemb.config import EncoderConfig, InfoNceObjective, LabseObjective, ModelConfig, OptimizerConfig
+from jaxemb.parallel import make_mesh
+from jaxemb.training import optimizer as optimizers
+from jaxemb.training.step import init_state, make_train_step, place
+
+MODEL = ModelConfig(
+    encoder=EncoderConfig(
+        vocab_size=600, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=32,
+    )
+)  # fmt: skip
+ROWS, STEPS = 16, 10
+OBJECTIVES = {
+    "labse": LabseObjective(directions="sum"),
+    "info_nce": InfoNceObjective(),
+}
+
+
+def batch(step, rows=ROWS, live=ROWS):
+    rng = np.random.default_rng(step)
+    length = (8, 16)[step % 2]
+
+    def side():
+        lengths = rng.integers(3, length + 1, (rows, 1))
+        return {
+            "input_ids": rng.integers(5, 600, (rows, length)).astype(np.int32),
+            "attention_mask": (np.arange(length)[None] < lengths).astype(np.int32),
+        }
+
+    return {
+        "anchor": side(),
+        "positive": side(),
+        "anchor_hash": rng.integers(0, 6, (rows, 2)).astype(np.uint32),  # some duplicates
+        "positive_hash": rng.integers(0, 2**32, (rows, 2)).astype(np.uint32),
+        "id": (np.arange(rows) + step * rows).astype(np.uint32),
+        "weight": (np.arange(rows) < live).astype(np.float32),
+    }
+
+
+def run(objective, data, fsdp, steps=STEPS):
+    mesh = make_mesh(data, fsdp, jax.devices()[: data * fsdp])
+    optimizer = optimizers.build(OptimizerConfig(learning_rate=1e-3, warmup_steps=2), steps)
+    state = init_state(models.init(MODEL, jax.random.key(0)), optimizer, mesh)
+    step = make_train_step(objectives.build(objective, MODEL, mesh), optimizer, mesh, state, seed=3)
+    losses = []
+    for number in range(steps):
+        placed = place(batch(number, live=ROWS - number % 3), mesh)
+        with jax.transfer_guard("disallow"):
+            state, metrics = step(state, placed)
+        losses.append(float(metrics["loss"]))
+    assert step._cache_size() == 2, "one compilation a length bucket"
+    return np.array(losses), state
+
+
+@functools.cache
+def one_device(kind):
+    losses, state = run(OBJECTIVES[kind], 1, 1)
+    return losses, jax.device_get(state.params)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "fsdp"),
+    [("labse", 2, 1), ("labse", 4, 1), ("labse", 8, 1), ("labse", 2, 4), ("labse", 1, 8), ("info_nce", 4, 2)],
+)
+def test_ten_steps_agree_with_one_device(kind, data, fsdp):
+    losses, state = run(OBJECTIVES[kind], data, fsdp)
+    expected_losses, expected = one_device(kind)
+    np.testing.assert_allclose(losses, expected_losses, atol=1e-5 * np.abs(expected_losses).max())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(state.params)):
+        name = jax.tree_util.keystr(path)
+        if "['key']['bias']" in name:
+            continue  # its gradient is zero: Adam amplifies rounding
+        wanted = functools.reduce(lambda tree, key: tree[key.key], path, expected)
+        np.testing.assert_allclose(leaf, wanted, atol=1e-4, err_msg=name)
+
+
+def test_the_loss_goes_down_when_the_pairs_can_be_learned():
+    mesh = make_mesh(1, 1, jax.devices()[:1])
+    optimizer = optimizers.build(OptimizerConfig(learning_rate=3e-3), 30)
+    state = init_state(models.init(MODEL, jax.random.key(0)), optimizer, mesh)
+    step = make_train_step(objectives.build(LabseObjective(), MODEL, mesh), optimizer, mesh, state, seed=0)
+    fixed = batch(0)
+    losses = []
+    for _ in range(30):
+        state, metrics = step(state, place(fixed, mesh))
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < losses[0] / 4
+    assert int(state.step) == 30
+
+
+def test_parameters_and_moments_are_split_over_fsdp():
+    _, state = run(LabseObjective(), 2, 4, steps=2)
+    table = state.params["encoder"]["word_embeddings"]["embedding"]
+    moments = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == table.shape]
+    assert len(moments) == 2
+    for leaf in [table, *moments]:
+        assert leaf.addressable_shards[0].data.size == leaf.size // 4
+
+
+def test_no_decay_on_biases_and_norms():
+    params = models.init(MODEL, jax.random.key(0))
+    mask = optimizers.decay_mask(params)
+    left_out = {
+        "/".join(key.key for key in path) for path, decayed in jax.tree_util.tree_leaves_with_path(mask) if not decayed
+    }
+    layer = "encoder/layers/"
+    assert left_out == {
+        "dense/bias", "encoder/embeddings_norm/bias", "encoder/embeddings_norm/scale",
+        *(f"{layer}attention/{name}/bias" for name in ("query", "key", "value", "output")),
+        *(f"{layer}{norm}_norm/{leaf}" for norm in ("attention", "output") for leaf in ("bias", "scale")),
+        f"{layer}intermediate/bias", f"{layer}output/bias",
+    }  # fmt: skip
+    # With a zero gradient only the decay moves a parameter.
+    optimizer = optimizers.build(OptimizerConfig(learning_rate=0.1, weight_decay=0.5, schedule="constant"), 10)
+    ones = jax.tree.map(np.ones_like, jax.device_get(params))
+    zeros = jax.tree.map(np.zeros_like, ones)
+    updates, _ = optimizer.update(zeros, optimizer.init(ones), ones)
+    for path, update in jax.tree_util.tree_leaves_with_path(updates):
+        name = "/".join(key.key for key in path)
+        np.testing.assert_allclose(update, 0.0 if name in left_out else -0.05, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("linear", {0: 0.25, 3: 1.0, 4: 1.0, 12: 0.5, 20: 0.0}),
+        ("cosine", {0: 0.25, 3: 1.0, 4: 1.0, 8: 0.8535534, 12: 0.5, 20: 0.0}),
+        ("constant", {0: 0.25, 3: 1.0, 19: 1.0}),
+    ],
+)
+def test_schedules(kind, expected):
+    rate = optimizers.schedule(OptimizerConfig(learning_rate=1.0, schedule=kind, warmup_steps=4), 20)
+    for step, wanted in expected.items():
+        assert float(rate(step)) == pytest.approx(wanted, abs=1e-6), step
+
+
+def test_the_gradient_is_clipped():
+    optimizer = optimizers.build(OptimizerConfig(clip_norm=1.0, weight_decay=0.0), 10)
+    unclipped = optimizers.build(OptimizerConfig(clip_norm=None, weight_decay=0.0), 10)
+    params = {"kernel": np.zeros(4, np.float32)}
+    huge = {"kernel": np.full(4, 50.0, np.float32)}
+    # Adam's first step ignores the size of the gradient; its moments do not.
+    moments = [jax.tree.leaves(tx.update(huge, tx.init(params), params)[1]) for tx in (optimizer, unclipped)]
+    first = [next(leaf for leaf in leaves if leaf.shape == (4,)) for leaves in moments]
+    np.testing.assert_allclose(first[0] / first[1], 1 / 100.0, rtol=1e-5)
