@@ -1,0 +1,29 @@
+"""What a pair must satisfy, and the name of the reason when it does not."""
+
+from jaxemb.config import FilterConfig
+from jaxemb.data.records import Record
+
+LENGTH_RATIO_FROM_BYTES = 20
+"""Shorter texts are exempt from the length ratio: a menu entry of one word may become a sentence."""
+
+
+def reason_to_drop(record: Record, config: FilterConfig) -> str | None:
+    """Why a normalised pair is dropped: `empty`, `too_short`, `too_long`, `identical`, `length_ratio`; None if kept.
+
+    >>> reason_to_drop(Record("OK", "OK"), FilterConfig())
+    'identical'
+    """
+    anchor, positive = record.anchor, record.positive
+    shorter, longer = sorted((len(anchor), len(positive)))
+    if not shorter:
+        return "empty"
+    if shorter < config.min_chars:
+        return "too_short"
+    if longer > config.max_chars:
+        return "too_long"
+    if config.drop_identical and anchor == positive:
+        return "identical"
+    fewer, more = sorted((len(anchor.encode()), len(positive.encode())))
+    if more >= LENGTH_RATIO_FROM_BYTES and more > config.max_length_ratio * fewer:
+        return "length_ratio"
+    return None

@@ -1,0 +1,70 @@
+"""Training pairs and evaluation pools, opened from the cache that `prepare` wrote."""
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxemb.data.cache import StoredRecords
+from jaxemb.data.records import Record, decode_record
+
+
+class TrainingPairs:
+    """The training pairs by position; ask for many at a time (`__getitems__`)."""
+
+    def __init__(self, stored: StoredRecords[Record], rows: np.ndarray) -> None:
+        self._stored = stored
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Record:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[Record]:
+        """The records at these positions, in this order."""
+        return self._stored.__getitems__(self._rows[np.asarray(indices, np.int64)].tolist())
+
+
+class PreparedData:
+    """What `prepare` made, opened from its cache: nothing is read before it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        """The cache's folder; its name holds the fingerprint."""
+        described = json.loads((path / "prepared.json").read_text())
+        self.report: dict[str, Any] = described["report"]
+        """Counts per language and reason, bad lines and sources, as for `data_report.json`."""
+        self.languages: list[str] = described["languages"]
+        """Languages of the pairs (the side that is not English), sorted."""
+        self.licences: dict[str, str | None] = {
+            source["source"]: source["licence"] for source in self.report["sources"]
+        }
+        """Licence of each source, None where it is not known."""
+        self.language_of: np.ndarray = np.load(path / "language.npy", mmap_mode="r")
+        """uint16 [train], index into `languages`."""
+        self.hashes: np.ndarray = np.load(path / "hashes.npy", mmap_mode="r")
+        """uint64 [train, 2], stable hashes of the anchor's and the positive's text."""
+        self._stored = StoredRecords(path / "pairs.arrayrecord", decode_record)
+        self.train = TrainingPairs(self._stored, np.load(path / "train.npy", mmap_mode="r"))
+        """The training pairs."""
+
+    @functools.cached_property
+    def heldout(self) -> dict[str, list[Record]]:
+        """The evaluation pool of each language that has one; neither side occurs twice in a pool."""
+        pools = json.loads((self.path / "heldout.json").read_text())
+        return {language: self._stored.__getitems__(rows) for language, rows in pools.items()}
+
+
+def rows_by_group(group_of: np.ndarray, groups: int) -> list[np.ndarray]:
+    """The positions of each group, ascending: `group_of` is int [N], each in [0, groups).
+
+    >>> [rows.tolist() for rows in rows_by_group(np.array([2, 0, 2]), 3)]
+    [[1], [], [0, 2]]
+    """
+    borders = np.cumsum(np.bincount(group_of, minlength=groups))[:-1]
+    return np.split(np.argsort(group_of, kind="stable"), borders)

@@ -1,0 +1,29 @@
+"""Where pairs come from. Each kind of source is cut into parts: one file, or one pair of files, each."""
+
+from pathlib import Path
+
+from jaxemb.config import GettextSource, MosesSource, Source, TsvSource
+from jaxemb.data.sources import gettext, moses, tsv
+from jaxemb.data.sources.part import SourcePart
+
+__all__ = ["SourcePart", "source_parts"]
+
+
+def source_parts(source: Source, root: str | None) -> list[SourcePart]:
+    """The parts of a configured source; nothing is read yet.
+
+    Args:
+      source: one of `data.sources`.
+      root: `data.root`, where relative paths start; the working directory when None.
+
+    Raises:
+      UserError: if a package or file is missing.
+    """
+    folder = Path(root).expanduser() if root else Path()
+    match source:
+        case GettextSource():
+            return gettext.parts(source)
+        case TsvSource():
+            return tsv.parts(source, folder)
+        case MosesSource():
+            return moses.parts(source, folder)

@@ -1,0 +1,62 @@
+"""Two aligned text files: line N of one translates line N of the other."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxemb.config import MosesSource
+from jaxemb.data.records import Record
+from jaxemb.data.report import BadLine
+from jaxemb.data.sources.part import SourcePart
+from jaxemb.data.text_files import read_lines
+from jaxemb.errors import UserError
+
+
+def parts(config: MosesSource, root: Path) -> list[SourcePart]:
+    """The one part of a pair of files.
+
+    Raises:
+      UserError: if one of them is missing.
+    """
+    paths = tuple(root / Path(name).expanduser() for name in (config.anchor_path, config.positive_path))
+    for path, key in zip(paths, ("anchor_path", "positive_path"), strict=True):
+        if not path.is_file():
+            raise UserError(f"{path}: no such file ({key} of a moses source; relative paths start from data.root)")
+    return [
+        SourcePart(
+            name=f"{paths[0]} + {paths[1].name}",
+            paths=paths,
+            source=f"{config.anchor_path} + {config.positive_path}",
+            licence=None,
+            read=functools.partial(_read, paths[0], paths[1], config),
+        )
+    ]
+
+
+def _read(anchor_path: Path, positive_path: Path, config: MosesSource) -> Iterator[Record | BadLine]:
+    source = f"{config.anchor_path} + {config.positive_path}"
+    anchors = positives = 0
+    for anchor, positive in itertools.zip_longest(read_lines(anchor_path), read_lines(positive_path)):
+        anchors += anchor is not None
+        positives += positive is not None
+        if anchor is None or positive is None:
+            continue  # counted to the end, for the message below
+        if isinstance(bad := anchor if isinstance(anchor, BadLine) else positive, BadLine):
+            path = anchor_path if bad is anchor else positive_path
+            yield dataclasses.replace(bad, reason=f"in {path.name} {bad.reason}")
+        elif isinstance(anchor, str) and isinstance(positive, str):
+            yield Record(
+                anchor,
+                positive,
+                anchor_lang=config.anchor_lang,
+                positive_lang=config.positive_lang,
+                source=source,
+                id=f"{anchor_path.name}:{anchors}",
+            )
+    if anchors != positives:
+        raise UserError(
+            f"{anchor_path} has {anchors} lines, {positive_path} has {positives}: aligned files have the same number; "
+            "fetch both again or correct anchor_path and positive_path"
+        )

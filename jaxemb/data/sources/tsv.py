@@ -1,0 +1,74 @@
+"""Tab-separated pairs, one a line, without a header or quoting; plain or gzipped."""
+
+import functools
+import glob
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxemb.config import TsvSource
+from jaxemb.data.languages import language_tag
+from jaxemb.data.records import Record
+from jaxemb.data.report import BadLine
+from jaxemb.data.sources.part import SourcePart
+from jaxemb.data.text_files import read_lines
+from jaxemb.errors import UserError
+
+_LANGUAGE_IN_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?:tsv|txt)(?:\.gz)?")
+
+
+def parts(config: TsvSource, root: Path) -> list[SourcePart]:
+    """One part for each file that the path or pattern matches, by name.
+
+    Raises:
+      UserError: if nothing matches, or the language is neither set nor in the file's name.
+    """
+    path = root / Path(config.path).expanduser()
+    # A name with brackets may be a file's.
+    matches = [path] if path.is_file() else glob.glob(config.path, root_dir=root, recursive=True)
+    paths = sorted(match for name in matches if (match := root / name).is_file())
+    if not paths:
+        raise UserError(f"{path}: no such file (path of a tsv source; relative paths start from data.root)")
+    return [
+        SourcePart(
+            name=str(path),
+            paths=(path,),
+            source=config.path,
+            licence=None,
+            read=functools.partial(_read, path, config, config.positive_lang or _language_in_name(path)),
+        )
+        for path in paths
+    ]
+
+
+def _language_in_name(path: Path) -> str:
+    match = _LANGUAGE_IN_NAME.fullmatch(path.name)
+    tag = language_tag(match["language"]) if match else None
+    if tag is None:
+        raise UserError(f"{path}: no language in a name such as en-de.tsv.gz; set positive_lang of this source")
+    return tag
+
+
+def _read(path: Path, config: TsvSource, positive_lang: str) -> Iterator[Record | BadLine]:
+    needed = max(config.anchor_column, config.positive_column) + 1
+    columns = 0
+    for number, line in enumerate(read_lines(path), start=1):
+        if isinstance(line, BadLine):
+            yield line
+            continue
+        fields = line.split("\t")
+        if len(fields) < needed:
+            yield BadLine(number, f"{len(fields)} columns where at least {needed} are needed", line)
+            continue
+        columns = columns or len(fields)
+        if len(fields) != columns:
+            yield BadLine(number, f"{len(fields)} columns where the lines before have {columns}", line)
+            continue
+        yield Record(
+            fields[config.anchor_column],
+            fields[config.positive_column],
+            anchor_lang=config.anchor_lang,
+            positive_lang=positive_lang,
+            source=config.path,
+            id=f"{path.name}:{number}",
+        )

@@ -1,0 +1,61 @@
+"""Lines of plain or gzipped UTF-8 text: bad ones are marked, unreadable files are refused by name."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxemb.data.report import BadLine
+from jaxemb.errors import UserError
+
+MAX_LINE_BYTES = 1 << 20
+"""A longer line is malformed; no more of it than this is ever held in memory."""
+
+_GZIP = b"\x1f\x8b"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_lines(path: Path) -> Iterator[str | BadLine]:
+    """Yields each line without its end (LF or CRLF), or a `BadLine` for one that is no UTF-8, has NULs or is too long.
+
+    Whether the file is gzipped shows in its first bytes, not in its name. A byte-order mark is dropped.
+
+    Raises:
+      UserError: if the file is missing, empty, truncated, corrupt or UTF-16.
+    """
+    try:
+        with path.open("rb") as raw:
+            start = raw.read(2)
+            if start in _UTF16:
+                raise UserError(f"{path}: is UTF-16; convert it to UTF-8")
+            raw.seek(0)
+            with gzip.GzipFile(fileobj=raw) if start == _GZIP else raw as file:
+                number = 0
+                # The limit bounds the memory that a "line" of a binary file takes.
+                while data := file.readline(MAX_LINE_BYTES + 1):
+                    number += 1
+                    yield _decode(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, number)
+                    while len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
+                        data = file.readline(MAX_LINE_BYTES + 1)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file (relative paths start from data.root)") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: the gzip file is truncated or corrupt ({error}); fetch it again") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not number:
+        raise UserError(f"{path}: the file is empty; remove it from data.sources or fetch it again")
+
+
+def _decode(data: bytes, number: int) -> str | BadLine:
+    def bad(reason: str) -> BadLine:
+        return BadLine(number, reason, data[:400].decode("utf-8", "backslashreplace"))
+
+    if len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
+        return bad(f"longer than {MAX_LINE_BYTES >> 20} MiB")
+    if b"\0" in data:
+        return bad("a NUL byte, as in a binary file")
+    try:
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        return bad(f"not UTF-8 at byte {error.start + 1}")

@@ -1,0 +1,155 @@
+"""A WordPiece vocabulary, trained on a language-smoothed sample of the training pairs."""
+
+import collections
+import logging
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import transformers
+from tokenizers import trainers
+
+from jaxemb.config import TokenizerConfig
+from jaxemb.data.cache import in_chunks
+from jaxemb.data.languages import is_english
+from jaxemb.data.prepared import PreparedData, rows_by_group
+from jaxemb.data.records import Record
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""Their ids are 0 to 4."""
+
+CHARACTER_COVERAGE = 0.9995
+"""This share of each language's characters is in the alphabet; the rest, mostly stray foreign letters, is unknown."""
+LARGEST_ALPHABET = 0.5
+"""At most this share of the vocabulary is spent on the alphabet."""
+
+log = logging.getLogger(__name__)
+
+
+def train_tokenizer(
+    data: PreparedData, config: TokenizerConfig, max_length: int, seed: int = 0
+) -> transformers.PreTrainedTokenizerFast:
+    """Trains a BERT tokenizer (WordPiece) on the training pairs; the same data and seed give the same vocabulary.
+
+    Languages are drawn with probability proportional to (texts ** `config.language_exponent`), and smaller ones
+    repeated where that asks for more than they have (LaBSE, section 3.1). The English sides count as one language.
+
+    Args:
+      data: the training pairs.
+      config: size of the vocabulary, smoothing, case.
+      max_length: `model_max_length`, in tokens, special tokens included.
+      seed: of the sample.
+    """
+    untrained = transformers.BertTokenizerFast(do_lower_case=config.lowercase).backend_tokenizer
+    texts: list[str] = []
+    characters: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for language, text, count in sample_texts(data, config, seed):
+        characters[language].update(untrained.normalizer.normalize_str(text) if config.lowercase else text)
+        texts += [text] * count
+    alphabet = choose_alphabet(characters, int(config.vocab_size * LARGEST_ALPHABET))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=config.vocab_size,
+        min_frequency=config.min_frequency,
+        # The trainer numbers `##x` pieces in the order of a randomly seeded hash map, and breaks ties between merges
+        # by number. Pieces that it is given beforehand keep their number: this makes the training deterministic.
+        special_tokens=[*SPECIAL_TOKENS, *(f"##{character}" for character in alphabet if _inside_words(character))],
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
+    )
+    untrained.train_from_iterator(texts, trainer, length=len(texts))
+    vocabulary = dict(sorted(untrained.get_vocab().items(), key=lambda item: item[1]))
+    log.info("%d word pieces from %d sentences, %d characters", len(vocabulary), len(texts), len(alphabet))
+    return transformers.BertTokenizerFast(vocab=vocabulary, do_lower_case=config.lowercase, model_max_length=max_length)
+
+
+def sample_texts(data: PreparedData, config: TokenizerConfig, seed: int) -> Iterator[tuple[str, str, int]]:
+    """Yields (language, text, how often it is to be taken) of the language-smoothed sample.
+
+    As many sentences are taken in all as there are, at most `config.max_sentences`. A pair of two languages that are
+    not English counts under both names together, and gives both texts.
+    """
+    rng = np.random.default_rng([seed, 0x70CE])
+    pairs = np.bincount(data.language_of, minlength=len(data.languages))
+    distinct_anchors = np.unique(data.hashes[:, 0], return_index=True)[1]
+    groups = [*rows_by_group(data.language_of, len(pairs)), distinct_anchors]
+    # English is as large as the pairs with it, even though the same English sentence comes with many languages.
+    weights = np.append(pairs, len(data.train)).astype(np.float64) ** config.language_exponent
+    weights[np.append(pairs, 1) == 0] = 0.0
+    quotas = smoothed_quotas(weights, min(config.max_sentences, len(data.train) + len(distinct_anchors)))
+    for group, (rows, quota) in enumerate(zip(groups, quotas.tolist(), strict=True)):
+        if not quota:
+            continue
+        times = np.full(len(rows), quota // len(rows))
+        times[rng.permutation(len(rows))[: quota % len(rows)]] += 1
+        taken = np.flatnonzero(times)
+        for chunk in in_chunks(len(taken)):
+            some = taken[chunk.start : chunk.stop]
+            for record, count in zip(data.train.__getitems__(rows[some].tolist()), times[some].tolist(), strict=True):
+                for language, text in _sides(record):
+                    if is_english(language) == (group == len(pairs)):
+                        yield language, text, count
+
+
+def _sides(record: Record) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (record.anchor_lang, record.anchor), (record.positive_lang, record.positive)
+
+
+def smoothed_quotas(weights: np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers proportional to the weights that add up to `total` (largest remainders first).
+
+    >>> smoothed_quotas(np.array([1.0, 2.0, 0.0]), 10).tolist()
+    [3, 7, 0]
+    """
+    exact = weights / weights.sum() * total
+    quotas = np.floor(exact).astype(np.int64)
+    quotas[np.argsort(quotas - exact, kind="stable")[: total - quotas.sum()]] += 1
+    return quotas
+
+
+def choose_alphabet(characters: Mapping[str, Mapping[str, int]], most: int) -> list[str]:
+    """The characters that cover `CHARACTER_COVERAGE` of each language's text, sorted.
+
+    Args:
+      characters: for each language how often each character occurs.
+      most: entries of the vocabulary there are for them; where that is not enough, those go whose share is smallest in
+        every language. A character that occurs inside words takes two entries (`x` and `##x`).
+    """
+    share: dict[str, float] = {}
+    for counts in characters.values():
+        total = sum(counts.values())
+        covered = 0
+        for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            if covered >= CHARACTER_COVERAGE * total:
+                break
+            covered += count
+            if unicodedata.category(character)[0] not in "CZ":  # the normaliser removes these
+                share[character] = max(share.get(character, 0.0), count / total)
+    alphabet: list[str] = []
+    entries = 0
+    for character in sorted(share, key=lambda character: (-share[character], character)):
+        entries += 1 + _inside_words(character)
+        if entries > most:
+            log.warning("the vocabulary is too small for %d of %d characters", len(share) - len(alphabet), len(share))
+            break
+        alphabet.append(character)
+    return sorted(alphabet)
+
+
+# What BERT's pre-tokeniser makes a word of its own: Chinese characters and punctuation (all ASCII symbols included).
+_CHINESE = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2CEAF), (0x2F800, 0x2FA1F))
+
+
+def _inside_words(character: str) -> bool:
+    code = ord(character)
+    alone = any(first <= code <= last for first, last in _CHINESE) or unicodedata.category(character).startswith("P")
+    return not alone and (character.isalnum() or not character.isascii())
+
+
+def unknown_share(tokenizer: transformers.PreTrainedTokenizerFast, texts: Iterable[str]) -> float:
+    """Share of the tokens of these texts, special tokens aside, that are `[UNK]`."""
+    unknown = tokens = 0
+    for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False):
+        unknown += encoding.ids.count(tokenizer.unk_token_id)
+        tokens += len(encoding.ids)
+    return unknown / max(tokens, 1)

@@ -1,0 +1,145 @@
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from jaxemb.config import TokenizerConfig
+from jaxemb.data import Batches, tokenize, train_tokenizer
+from jaxemb.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def pairs(prepared):
+    return tokenize(prepared, train_tokenizer(prepared, TokenizerConfig(vocab_size=300), 32), 32)
+
+
+def ids(batches, steps):
+    return np.concatenate([batches.batch(step)["id"] for step in steps])
+
+
+def assert_same(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_what_a_batch_is(pairs, data_config):
+    batch = Batches(pairs, data_config, batch_size=24, seed=0, pad_id=0).batch(5)
+    length = batch["anchor"]["input_ids"].shape[1]
+    assert length in data_config.length_buckets
+    expected = {"input_ids": (24, length), "attention_mask": (24, length)}
+    for side in ("anchor", "positive"):
+        assert {key: value.shape for key, value in batch[side].items()} == expected
+        assert {value.dtype for value in batch[side].values()} == {np.dtype(np.int32)}
+    rows = batch["id"].astype(np.int64)
+    assert batch["id"].dtype == np.uint32
+    anchor, positive = pairs.padded(rows, length, 0)
+    assert_same((batch["anchor"], batch["positive"]), (anchor, positive))
+    assert_same((batch["anchor_hash"], batch["positive_hash"]), pairs.text_hashes(rows))
+    assert batch["weight"].dtype == np.float32
+    assert batch["weight"].tolist() == [1.0] * 24
+    # The smallest bucket that holds the longest row.
+    longest = max(batch[side]["attention_mask"].sum(axis=1).max() for side in ("anchor", "positive"))
+    assert length == min(bucket for bucket in data_config.length_buckets if bucket >= longest)
+
+
+def test_an_epoch_takes_each_pair_once_and_the_next_another_order(pairs, data_config):
+    pairs_per_window = 4 * 20
+    windows = len(pairs) // pairs_per_window
+    batches = Batches(pairs, data_config, batch_size=20, seed=0)
+    epoch = ids(batches, range(windows * 4))
+    assert len(np.unique(epoch)) == len(epoch)
+    two_epochs = ids(batches, range(2 * len(pairs) // 20 + 4))
+    counts = np.bincount(two_epochs, minlength=len(pairs))
+    assert counts.min() >= 1
+    assert counts.max() <= 3
+
+    half = len(pairs) // 2
+    halves = Batches(pairs, data_config.model_copy(update={"bucket_window": 1}), batch_size=half, seed=0)
+    first, second, third = (ids(halves, [step]) for step in range(3))
+    assert len(np.intersect1d(first, second)) == 0
+    assert 0.3 * half < len(np.intersect1d(first, third)) < 0.7 * half
+
+
+def test_a_batch_depends_on_seed_and_step_only(pairs, data_config):
+    one, other = (Batches(pairs, data_config, 24, seed=3) for _ in range(2))
+    for step in (70, 0, 3, 71):
+        assert_same(one.batch(step), other.batch(step))
+    assert (ids(one, range(4)) != ids(Batches(pairs, data_config, 24, seed=4), range(4))).any()
+    assert len(ids(one, [10**9])) == 24  # seeking is free
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_the_global_batch(pairs, data_config, processes):
+    # So many lengths that the parts of a batch would often choose different ones.
+    config = data_config.model_copy(update={"length_buckets": (5, 6, 7, 8, 9, 10, 11, 12, 32), "bucket_window": 1})
+    whole = Batches(pairs, config, 24, seed=0)
+    parts = [Batches(pairs, config, 24, 0, 0, index, processes) for index in range(processes)]
+    for step in range(20):
+        joined = jax.tree.map(lambda *values: np.concatenate(values), *(part.batch(step) for part in parts))
+        assert_same(joined, whole.batch(step))
+
+
+def test_sorting_by_length_saves_padding_without_sorting_the_run(pairs, data_config):
+    sorted_, plain = (
+        Batches(pairs, data_config.model_copy(update={"bucket_window": window}), 20, seed=0) for window in (8, 1)
+    )
+    assert sorted_.padding_share(windows=10) < plain.padding_share(windows=80)
+    shares = sorted_.bucket_shares()
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert shares.keys() <= set(data_config.length_buckets)
+    batch = [sorted_.batch(step) for step in range(4 * 8)]
+    masks = [batch[step][side]["attention_mask"] for step in range(4 * 8) for side in ("anchor", "positive")]
+    padding = 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
+    assert sorted_.padding_share(windows=4) == pytest.approx(padding)
+    # Batches of a window do not come from short to long, nor do the rows of a batch.
+    longest = [pairs.lengths[ids(sorted_, [step]).astype(int)].max(axis=1) for step in range(8)]
+    assert any(a.mean() > b.mean() for a, b in itertools.pairwise(longest))
+    assert any((np.diff(rows.astype(int)) < 0).any() for rows in longest)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_languages_are_weighted(pairs, data_config, exponent):
+    config = data_config.model_copy(update={"language_exponent": exponent})
+    batches = Batches(pairs, config, batch_size=32, seed=0)
+    drawn = np.bincount(pairs.language_of[ids(batches, range(400)).astype(int)]) / (400 * 32)
+    weights = np.bincount(pairs.language_of) ** exponent
+    np.testing.assert_allclose(drawn, weights / weights.sum(), atol=0.01)
+
+
+def test_a_small_language_is_gone_through_before_it_repeats(pairs, data_config):
+    batches = Batches(pairs, data_config.model_copy(update={"language_exponent": 0.0}), batch_size=32, seed=0)
+    rows = ids(batches, range(400)).astype(int)
+    for language in (0, 1):
+        counts = np.bincount(rows, minlength=len(pairs))[pairs.language_of == language]
+        assert counts.max() - counts.min() <= 1
+        assert counts.min() > 5
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_stream_is_the_batches_in_order(pairs, data_config, workers):
+    batches = Batches(pairs, data_config.model_copy(update={"workers": workers}), 24, seed=0)
+    streamed = list(batches.stream(3, 20))
+    assert [step for step, _ in streamed] == list(range(3, 20))
+    for step, batch in streamed:
+        assert_same(batch, batches.batch(step))
+    assert list(batches.stream(5, 5)) == []
+
+
+def test_stream_can_be_left_early(pairs, data_config):
+    stream = Batches(pairs, data_config, 24, seed=0).stream(0, 10**9)
+    assert next(stream)[0] == 0
+    stream.close()
+
+
+def test_errors_of_a_worker_reach_the_loop(pairs, data_config, monkeypatch):
+    batches = Batches(pairs, data_config, 24, seed=0)
+    monkeypatch.setattr(pairs, "padded", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(batches.stream(0, 2))
+
+
+def test_contradictions(pairs, data_config):
+    with pytest.raises(UserError, match=r"training\.batch_size: 10000 pairs a batch, but there are only"):
+        Batches(pairs, data_config, 10_000, seed=0)
+    with pytest.raises(UserError, match=r"training\.batch_size: 25 does not divide by 2 processes"):
+        Batches(pairs, data_config, 25, seed=0, process_count=2)

@@ -1,0 +1,29 @@
+import pytest
+
+from jaxemb.config import FilterConfig
+from jaxemb.data.filters import reason_to_drop
+from jaxemb.data.records import Record
+
+
+@pytest.mark.parametrize(
+    ("anchor", "positive", "reason"),
+    [
+        ("Save", "Speichern", None),
+        ("Save", "", "empty"),
+        ("", "Speichern", "empty"),
+        ("Ab", "Abc", "too_short"),
+        ("Save", "x" * 51, "too_long"),
+        ("Save", "Save", "identical"),
+        ("Save", "x" * 19, None),
+        ("Save", "x" * 20, "length_ratio"),
+        ("x" * 20, "save", "length_ratio"),
+        ("Save", "ж" * 10, "length_ratio"),  # bytes count, not characters
+    ],
+)
+def test_reason(anchor, positive, reason):
+    config = FilterConfig(min_chars=3, max_chars=50, max_length_ratio=4.0)
+    assert reason_to_drop(Record(anchor, positive), config) == reason
+
+
+def test_identical_may_stay():
+    assert reason_to_drop(Record("OK", "OK"), FilterConfig(drop_identical=False)) is None

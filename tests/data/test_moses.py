@@ -1,0 +1,46 @@
+import gzip
+
+import pytest
+
+from jaxemb.config import MosesSource
+from jaxemb.data.records import Record
+from jaxemb.data.report import BadLine
+from jaxemb.data.sources import source_parts
+from jaxemb.errors import UserError
+
+
+def read(root, anchors: bytes, positives: bytes):
+    (root / "a.en").write_bytes(anchors)
+    (root / "a.de.gz").write_bytes(gzip.compress(positives))
+    source = MosesSource(anchor_path="a.en", positive_path="a.de.gz", positive_lang="de")
+    (part,) = source_parts(source, str(root))
+    return list(part.read())
+
+
+def test_lines_are_paired(tmp_path):
+    source = "a.en + a.de.gz"
+    assert read(tmp_path, b"yes\r\nno\n", b"ja\nnein") == [
+        Record("yes", "ja", anchor_lang="en", positive_lang="de", source=source, id="a.en:1"),
+        Record("no", "nein", anchor_lang="en", positive_lang="de", source=source, id="a.en:2"),
+    ]
+
+
+def test_a_bad_line_names_its_file_and_keeps_the_rest_aligned(tmp_path):
+    first, second, third = read(tmp_path, b"one\ntwo\nthree\n", b"eins\n\xff\ndrei\n")
+    assert isinstance(second, BadLine)
+    assert second.line == 2
+    assert "a.de.gz" in second.reason
+    assert (first.positive, third.anchor, third.positive) == ("eins", "three", "drei")
+
+
+@pytest.mark.parametrize(("anchors", "positives"), [(b"1\n2\n3\n", b"1\n"), (b"1\n", b"1\n2\n3\n")])
+def test_different_numbers_of_lines(tmp_path, anchors, positives):
+    counts = [len(anchors) // 2, len(positives) // 2]
+    with pytest.raises(UserError, match=rf"a\.en has {counts[0]} lines, .*a\.de\.gz has {counts[1]}"):
+        read(tmp_path, anchors, positives)
+
+
+def test_a_missing_file_names_the_key(tmp_path):
+    (tmp_path / "a.en").write_text("x\n")
+    with pytest.raises(UserError, match=r"a\.de: no such file \(positive_path"):
+        source_parts(MosesSource(anchor_path="a.en", positive_path="a.de", positive_lang="de"), str(tmp_path))

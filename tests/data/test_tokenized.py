@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from jaxemb.config import TokenizerConfig
+from jaxemb.data import tokenize, train_tokenizer
+
+
+@pytest.fixture
+def tokenizer(prepared):
+    return train_tokenizer(prepared, TokenizerConfig(vocab_size=300), max_length=16)
+
+
+def test_rows_are_the_tokenizer_s(prepared, tokenizer):
+    pairs = tokenize(prepared, tokenizer, max_length=8, prompt="query: ")
+    assert len(pairs) == len(prepared.train)
+    rows = np.array([5, len(pairs) - 1, 0, 5])
+    sides = pairs.padded(rows, length=10, pad_id=0)
+    records = prepared.train.__getitems__(rows)
+    for side, texts in zip(sides, ([r.anchor for r in records], [r.positive for r in records]), strict=True):
+        expected = tokenizer([f"query: {text}" for text in texts], truncation=True, max_length=8, padding="max_length")
+        for key in ("input_ids", "attention_mask"):
+            assert side[key].dtype == np.int32
+            assert side[key].shape == (4, 10)
+            np.testing.assert_array_equal(side[key][:, :8], expected[key])
+            assert not side[key][:, 8:].any()
+    np.testing.assert_array_equal(pairs.lengths[rows][:, 0], sides[0]["attention_mask"].sum(axis=1))
+    np.testing.assert_array_equal(pairs.lengths[rows][:, 1], sides[1]["attention_mask"].sum(axis=1))
+
+
+def test_equal_texts_and_only_they_have_equal_hashes(prepared, tokenizer):
+    pairs = tokenize(prepared, tokenizer, max_length=8)
+    rows = np.arange(len(pairs))
+    anchors, positives = pairs.text_hashes(rows)
+    assert anchors.dtype == np.uint32
+    assert anchors.shape == positives.shape == (len(pairs), 2)
+    records = prepared.train.__getitems__(rows)
+    for hashes, texts in ((anchors, [r.anchor for r in records]), (positives, [r.positive for r in records])):
+        assert len(
+            {(*pair, text) for pair, text in zip(hashes.tolist(), texts, strict=True) for pair in [tuple(pair)]}
+        ) == len(set(texts))
+        assert len(np.unique(hashes, axis=0)) == len(set(texts))
+
+
+def test_cache_is_used_and_keyed_by_what_matters(prepared, tokenizer):
+    before = tokenizer.backend_tokenizer.to_str()
+    first = tokenize(prepared, tokenizer, max_length=8)
+    assert tokenizer.backend_tokenizer.to_str() == before
+    # Truncation that an earlier call left behind is not a difference.
+    tokenizer(["a long text " * 20], truncation=True, max_length=3)
+    assert tokenize(prepared, tokenizer, max_length=8).path == first.path
+    other = train_tokenizer(prepared, TokenizerConfig(vocab_size=250), max_length=16)
+    paths = {
+        first.path,
+        tokenize(prepared, tokenizer, max_length=9).path,
+        tokenize(prepared, tokenizer, max_length=8, prompt="query: ").path,
+        tokenize(prepared, other, max_length=8).path,
+    }
+    assert len(paths) == 4
+
+
+def test_large_vocabularies(prepared, tokenizer):
+    # Ids beyond 16 bits, as in LaBSE and XLM-R.
+    tokenizer.add_tokens([f"extra{i}" for i in range(70_000)] + ["Datei"])
+    pairs = tokenize(prepared, tokenizer, max_length=16)
+    anchor, positive = pairs.padded(np.arange(len(pairs)), 16, 0)
+    assert positive["input_ids"].max() < 70_000  # "Datei" was in the vocabulary
+    tokenizer.add_tokens(["Datei öffnet"])
+    pairs = tokenize(prepared, tokenizer, max_length=16)
+    anchor, positive = pairs.padded(np.arange(len(pairs)), 16, 0)
+    assert positive["input_ids"].max() == len(tokenizer) - 1 > 1 << 16
+    assert anchor["input_ids"].max() < 300
