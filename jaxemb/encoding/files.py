@@ -1,0 +1,51 @@
+"""`jaxemb encode`: a file of texts in, a file of embeddings out, in constant memory."""
+
+import logging
+from pathlib import Path
+
+from jaxemb.encoding.inputs import count_lines, text_reader
+from jaxemb.encoding.outputs import writer_for
+from jaxemb.encoding.progress import progress_bar
+from jaxemb.encoding.texts import embed_blocks
+from jaxemb.files import atomic_file
+from jaxemb.models import Embedder, Params, embedding_size
+
+logger = logging.getLogger(__name__)
+
+
+def encode_file(
+    embedder: Embedder,
+    input_path: str | Path,
+    output_path: str | Path,
+    *,
+    column: int | str | None = None,
+    batch_size: int = 64,
+    show_progress: bool = False,
+    params: Params | None = None,
+) -> int:
+    """Embeds each line of a file; row N of the output is that of line N + 1 of the input.
+
+    Args:
+      embedder: as for `encode`.
+      input_path: lines of text, a `.tsv` or a `.jsonl`, plain or `.gz`; see `inputs.text_reader`. An empty file gives
+        no rows and a warning.
+      output_path: `.npy`, a float32 array [N, E], or `.parquet`, a column `embedding` of float32 lists (the texts are
+        not repeated). Written beside and renamed: it is whole or not there.
+      column: column of a `.tsv`, counted from 0 (0 when None), or key of a `.jsonl` (`text` when None).
+      batch_size: as for `encode`.
+      show_progress: counts the lines first, then shows a bar on stderr.
+      params: as for `encode`.
+
+    Returns: the number of rows.
+    Raises: UserError that names the file, and the line where there is one.
+    """
+    input_path, output_path = Path(input_path), Path(output_path)
+    write = writer_for(output_path)
+    texts = text_reader(input_path, column)
+    total = count_lines(input_path) if show_progress else 0
+    with atomic_file(output_path) as partial, progress_bar("Encoding", total, show_progress) as advance:
+        blocks = embed_blocks(embedder, texts(), batch_size=batch_size, params=params, advance=advance)
+        rows = write(partial, blocks, embedding_size(embedder.config))
+    if not rows:
+        logger.warning("%s is empty: %s has no rows", input_path, output_path)
+    return rows

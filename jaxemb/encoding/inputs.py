@@ -1,0 +1,98 @@
+"""Texts out of a file, one a line: plain lines, a column of a .tsv or a key of a .jsonl, plain or .gz."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jaxemb.errors import UserError
+
+NOT_TEXT = frozenset(
+    {".arrow", ".bz2", ".csv", ".feather", ".h5", ".json", ".npy", ".npz", ".parquet", ".pickle", ".pkl", ".tar"}
+    | {".tgz", ".xz", ".zip", ".zst"}
+)
+BOM = b"\xef\xbb\xbf"
+
+
+def text_reader(path: Path, column: int | str | None = None) -> Callable[[], Iterator[str]]:
+    """Checks the kind of a file and returns a function that reads its texts one by one.
+
+    The kind is that of the suffix, `.gz` aside: `.tsv` gives one column (counted from 0; 0 by default; no header, no
+    quoting), `.jsonl` one key of the object on each line (`text` by default), every other suffix whole lines. Empty
+    texts count, so that text N is always that of line N + 1. Suffixes of other formats are refused.
+
+    Raises: UserError, here or while reading, with the file and the line.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is not a file" if path.exists() else f"{path}: no such file")
+    kind = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+    if kind in NOT_TEXT:
+        raise UserError(f"{path}: {kind} cannot be read; convert it to lines of text, .tsv or .jsonl, plain or .gz")
+    if kind == ".tsv":
+        number = _column_number(path, column)
+        return lambda: (_field(line, number, place) for place, line in _lines(path))
+    if kind == ".jsonl":
+        key = "text" if column is None else str(column)
+        return lambda: (_value(line, key, place) for place, line in _lines(path))
+    if column is not None:
+        raise UserError(f"{path}: a column ({column}) can be chosen in .tsv and .jsonl files only")
+    return lambda: (line for _, line in _lines(path))
+
+
+def count_lines(path: Path) -> int:
+    """Number of lines, in constant memory.
+
+    Raises: UserError if the file cannot be read.
+    """
+    return sum(1 for _ in _raw_lines(path))
+
+
+def _raw_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            yield from file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: the gzip file is truncated or corrupt ({error})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Each line with its place for messages."""
+    for number, raw in enumerate(_raw_lines(path), 1):
+        place = f"{path}, line {number}"
+        try:
+            line = (raw.removeprefix(BOM) if number == 1 else raw).decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{place}: not UTF-8 (byte {error.start + 1} of the line); convert the file") from None
+        yield place, line.removesuffix("\n").removesuffix("\r")
+
+
+def _column_number(path: Path, column: int | str | None) -> int:
+    if column is None:
+        return 0
+    digits = str(column)
+    if not (digits.isascii() and digits.isdigit()):
+        raise UserError(f"{path}: column {column!r} must be a number, counted from 0")
+    return int(column)
+
+
+def _field(line: str, number: int, place: str) -> str:
+    fields = line.split("\t")
+    if number >= len(fields):
+        raise UserError(f"{place}: no column {number}; the line has {len(fields)} (counted from 0)")
+    return fields[number]
+
+
+def _value(line: str, key: str, place: str) -> str:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{place}: not JSON ({error})") from None
+    if not isinstance(record, dict) or key not in record:
+        found = f"its keys are {', '.join(record)}" if isinstance(record, dict) else "it is no object"
+        raise UserError(f"{place}: no key {key!r}; {found}")
+    if not isinstance(record[key], str):
+        raise UserError(f"{place}: {key!r} is no string but {type(record[key]).__name__}")
+    return record[key]

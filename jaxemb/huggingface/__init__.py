@@ -1,0 +1,18 @@
+"""Hugging Face and sentence-transformers folders: strict load, and an export that verifies itself."""
+
+from jaxemb.huggingface.card import CardInfo, DataSource
+from jaxemb.huggingface.export import export
+from jaxemb.huggingface.load import load_model
+from jaxemb.huggingface.tokenizer import load_tokenizer, save_tokenizer
+from jaxemb.huggingface.verify import VerifyReport, verify_export
+
+__all__ = [
+    "CardInfo",
+    "DataSource",
+    "VerifyReport",
+    "export",
+    "load_model",
+    "load_tokenizer",
+    "save_tokenizer",
+    "verify_export",
+]

@@ -1,0 +1,141 @@
+"""The model card: what the model is, what it learnt from, how it scored, how it is used."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jaxemb.config import ModelConfig
+from jaxemb.models import embedding_size
+
+HUB_NAME = re.compile(r"[\w-]+(\.[\w-]+)*/[\w-]+(\.[\w-]+)*")
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where training pairs came from."""
+
+    name: str
+    licence: str = ""
+    pairs: int | None = None
+
+
+@dataclass(frozen=True)
+class CardInfo:
+    """What the card says beyond the architecture; whatever is empty is left out."""
+
+    title: str = ""
+    """Heading; the folder's name when empty."""
+    languages: tuple[str, ...] = ()
+    """BCP 47 codes of the training data."""
+    licence: str | None = None
+    """The model's licence, as the Hub names it (`apache-2.0`)."""
+    base_model: str | None = None
+    """The model that training started from; in the front matter if it is a name on the Hub (`owner/name`)."""
+    data: tuple[DataSource, ...] = ()
+    """Sources of the training pairs."""
+    command: str = ""
+    """The command that trained the model."""
+    scores: tuple[Mapping[str, Any], ...] = ()
+    """Rows of a table; the keys of the first are its heading."""
+    scores_note: str = ""
+    """What the scores are: metric, pool, split."""
+
+
+def model_card(config: ModelConfig, out: Path, card: CardInfo | None, max_seq_length: int, pooler: bool) -> str:
+    """Renders README.md.
+
+    Args:
+      config: the architecture.
+      out: the folder the model is exported to; its name is the default title.
+      card: what else is known.
+      max_seq_length: longest input in tokens.
+      pooler: whether the encoder's pooler holds the model's dense layer, not an identity.
+    """
+    card = card or CardInfo()
+    sections = [_front_matter(card), f"# {card.title or out.name}", _about(config, max_seq_length), _usage(out)]
+    if card.scores:
+        sections.append("\n\n".join(filter(None, ["## Scores", card.scores_note, _table(card.scores)])))
+    sections += [_training(card)] if card.data or card.command or card.base_model else []
+    sections.append(_files(config, pooler))
+    return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(card: CardInfo) -> str:
+    matter: dict[str, Any] = {}
+    # The Hub takes ISO 639 codes only: `pt-BR` counts as `pt`.
+    if languages := sorted({re.split("[-_]", code)[0].lower() for code in card.languages}):
+        matter["language"] = languages
+    if card.licence:
+        matter["license"] = card.licence
+    if card.base_model and HUB_NAME.fullmatch(card.base_model) and not Path(card.base_model).exists():
+        matter["base_model"] = card.base_model
+    matter |= {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": ["sentence-transformers", "sentence-similarity", "feature-extraction", "jaxemb"],
+    }
+    return f"---\n{yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)}---"
+
+
+def _about(config: ModelConfig, max_seq_length: int) -> str:
+    encoder = config.encoder
+    steps = [{"cls": "the first token's vector", "mean": "mean over tokens"}[config.pooling]]
+    if config.dense is not None:
+        steps.append("dense layer" + (" with tanh" if config.dense.activation == "tanh" else ""))
+    steps += ["L2 normalisation"] if config.normalize else []
+    prompt = f" Texts are prefixed with `{config.prompt}`." if config.prompt else ""
+    return (
+        f"Sentence embeddings of {embedding_size(config)} dimensions, trained with jaxemb. BERT encoder "
+        f"({encoder.num_hidden_layers} layers, width {encoder.hidden_size}, {encoder.vocab_size:,} word pieces), then "
+        f"{', '.join(steps)}. Input is cut at {max_seq_length} tokens.{prompt}"
+    )
+
+
+def _usage(out: Path) -> str:
+    return (
+        "## Usage\n\n```python\nfrom sentence_transformers import SentenceTransformer\n"
+        f'model = SentenceTransformer("{out.name}")\n'
+        'embeddings = model.encode(["A sentence.", "Ein Satz."])\n```'
+    )
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.1f}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _table(rows: tuple[Mapping[str, Any], ...]) -> str:
+    heads = list(rows[0])
+    lines = [heads, ["---"] * len(heads), *([_cell(row.get(head, "")) for head in heads] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _training(card: CardInfo) -> str:
+    parts = ["## Training"]
+    if card.base_model:
+        parts.append(f"Started from `{card.base_model}`.")
+    if card.data:
+        rows = tuple(
+            {"data": s.name, "licence": s.licence or "unknown", "pairs": "" if s.pairs is None else f"{s.pairs:,}"}
+            for s in card.data
+        )
+        parts.append(_table(rows))
+    if card.command:
+        parts.append(f"```\n{card.command}\n```")
+    return "\n\n".join(parts)
+
+
+def _files(config: ModelConfig, pooler: bool) -> str:
+    if pooler:
+        end = ", before L2 normalisation" if config.normalize else ""
+        text = f"`AutoModel`'s `pooler_output` is the embedding{end} (input padded on the right)."
+    else:
+        text = (
+            "The encoder's pooler is an identity weight with zero bias, there only because `BertModel` has one: "
+            "do not use `AutoModel`'s `pooler_output`."
+        )
+    return f"## Without sentence-transformers\n\n{text} Weights are float32."

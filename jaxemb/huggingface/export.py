@@ -1,0 +1,75 @@
+"""Writes a model as a folder that transformers, sentence-transformers (old and new) and jaxemb load."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from jaxemb.config import ModelConfig
+from jaxemb.files import atomic_directory
+from jaxemb.huggingface.card import CardInfo, model_card
+from jaxemb.huggingface.configs import encoder_config_json
+from jaxemb.huggingface.modules import module_files, write_json_files
+from jaxemb.huggingface.tensors import WEIGHTS, save_tensors
+from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
+from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_with_torch
+from jaxemb.huggingface.weights import encoder_to_tensors
+from jaxemb.models import Embedder, embedding_size
+
+
+def export(
+    embedder: Embedder,
+    out: str | Path,
+    *,
+    card: CardInfo | None = None,
+    verify: Literal["auto", "jax", "torch"] = "auto",
+) -> VerifyReport:
+    """Writes `embedder` to `out` in float32, reloads it and compares embeddings; `out` appears only if they agree.
+
+    BERT has a pooler, tanh(dense(first token)). Where the model ends in just that (cls pooling, a square dense layer
+    with tanh), the dense layer is written there too, so that `AutoModel`'s `pooler_output` is the embedding before
+    normalisation; elsewhere the pooler is an identity, and the model card says so.
+
+    Args:
+      embedder: the model; its parameters must be readable from this process.
+      out: the folder; must not exist, or be empty.
+      card: what README.md says beyond the architecture.
+      verify: see `verify_export`.
+
+    Returns: what was compared and how far apart it was.
+    Raises: UserError if `out` holds something, the tokenizer does not fit, or the reloaded export embeds differently.
+    """
+    out = Path(out)
+    config = embedder.config
+    verify_with_torch(verify)  # says what is not installed before the work
+    check_vocabulary(embedder.tokenizer, config.encoder, "the model to export")
+    params = jax.device_get(embedder.params)
+    length = config.max_seq_length or config.encoder.max_position_embeddings
+    pooler = _ends_in_pooler(config)
+    with atomic_directory(out) as folder:
+        files = {"config.json": encoder_config_json(config.encoder), **module_files(config, length)}
+        write_json_files(files, folder)
+        tensors = encoder_to_tensors(params["encoder"], config.encoder)
+        save_tensors(tensors | _pooler(config, params, pooler), folder / WEIGHTS)
+        if config.dense is not None:
+            dense = {"linear.weight": params["dense"]["kernel"].T, "linear.bias": params["dense"]["bias"]}
+            save_tensors(dense, folder / "2_Dense" / WEIGHTS)
+        save_tokenizer(embedder.tokenizer, folder, length)
+        readme = model_card(config, out, card, length, pooler)
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        return verify_export(embedder, folder, verify)
+
+
+def _ends_in_pooler(config: ModelConfig) -> bool:
+    """Whether the model ends in what BERT calls its pooler."""
+    dense = config.dense
+    square = embedding_size(config) == config.encoder.hidden_size
+    return config.pooling == "cls" and dense is not None and dense.activation == "tanh" and square
+
+
+def _pooler(config: ModelConfig, params: dict[str, Any], pooler: bool) -> dict[str, np.ndarray]:
+    width = config.encoder.hidden_size
+    kernel = params["dense"]["kernel"].T if pooler else np.eye(width, dtype=np.float32)
+    bias = params["dense"]["bias"] if pooler else np.zeros(width, np.float32)
+    return {"pooler.dense.weight": kernel, "pooler.dense.bias": bias}

@@ -1,0 +1,196 @@
+"""The files that make a folder a sentence-transformers model: read in the old and new schema, written in the old.
+
+Readers older than sentence-transformers 5.4, and vLLM, know only the old names.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxemb.config import DenseConfig, ModelConfig
+from jaxemb.errors import UserError
+from jaxemb.huggingface.tensors import read_json, read_object
+from jaxemb.models import embedding_size
+
+ORDER = ("Transformer", "Pooling", "Dense", "Normalize")  # the last two may be absent
+POOLING_FLAGS = {
+    "cls": "pooling_mode_cls_token",
+    "mean": "pooling_mode_mean_tokens",
+    "max": "pooling_mode_max_tokens",
+    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+ACTIVATIONS: dict[str, Literal["tanh", "identity"]] = {
+    "torch.nn.modules.activation.Tanh": "tanh",
+    "torch.nn.modules.linear.Identity": "identity",
+}
+# Settings of the Transformer module that would change embeddings, and the values that do not.
+PLAIN_TRANSFORMER = {
+    "transformer_task": ("feature-extraction", None),
+    "processing_kwargs": ({}, None),
+    "query_expansion": (None,),
+    "tokenizer_args": ({}, None),
+}
+
+
+@dataclass(frozen=True)
+class Modules:
+    """What the files say about everything but the encoder's sizes."""
+
+    transformer: Path
+    """Folder of config.json, weights and tokenizer."""
+    pooling: Literal["cls", "mean"]
+    dense: DenseConfig | None
+    dense_folder: Path | None
+    dense_inputs: int | None
+    dense_bias: bool
+    normalize: bool
+    prompt: str
+    max_seq_length: int | None
+    """None where the tokenizer says it."""
+    lowercase: bool
+    """Whether texts are lower-cased, whatever the tokenizer does."""
+
+
+def read_modules(folder: Path) -> Modules:
+    """Reads modules.json and the files it names; mean pooling and L2 normalisation for a folder without it.
+
+    Raises: UserError if a file is missing or broken, or names a module, an order or a setting that is not supported.
+    """
+    if not (folder / "modules.json").exists():
+        return Modules(folder, "mean", None, None, None, True, True, "", None, False)
+    places = _places(folder / "modules.json")
+    dense_folder = places.get("Dense")
+    dense, inputs, bias = _read_dense(dense_folder / "config.json") if dense_folder else (None, None, True)
+    if "Normalize" in places and (places["Normalize"] / "config.json").exists():
+        path = places["Normalize"] / "config.json"
+        _check_names(path, read_object(path))
+    length, lowercase = _read_transformer(places["Transformer"] / "sentence_bert_config.json")
+    prompt = _read_prompt(folder / "config_sentence_transformers.json")
+    pooling = _read_pooling(places["Pooling"] / "config.json", with_prompt=bool(prompt))
+    normalize = "Normalize" in places
+    return Modules(
+        places["Transformer"], pooling, dense, dense_folder, inputs, bias, normalize, prompt, length, lowercase
+    )
+
+
+def _places(path: Path) -> dict[str, Path]:
+    """The folder of each module; checks their kinds and order."""
+    entries = read_json(path)
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("type"), str) and isinstance(entry.get("path"), str)
+        for entry in entries
+    ):
+        raise UserError(f"{path} must hold a list of objects with `type` and `path`")
+    kinds = []
+    for entry in entries:
+        kind = entry["type"].rsplit(".", 1)[-1]
+        if kind not in ORDER or not entry["type"].startswith("sentence_transformers."):
+            raise UserError(f"{path}: module {entry['type']!r} is not supported; supported: {', '.join(ORDER)}")
+        kinds.append(kind)
+    wanted = [kind for kind in ORDER if kind in kinds]
+    if kinds != wanted or kinds[:2] != ["Transformer", "Pooling"]:
+        raise UserError(
+            f"{path}: the order {' -> '.join(kinds) or '(none)'} is not supported; "
+            "supported: Transformer -> Pooling, then at most one Dense, then at most one Normalize"
+        )
+    return {kind: path.parent / entry["path"] for kind, entry in zip(kinds, entries, strict=True)}
+
+
+def _read_transformer(path: Path) -> tuple[int | None, bool]:
+    config = read_object(path) if path.exists() else {}
+    for key, plain in PLAIN_TRANSFORMER.items():
+        if config.get(key) not in plain:
+            raise UserError(f"{path}: {key} {config[key]!r} is not supported; supported: {plain[0]!r}")
+    length = config.get("max_seq_length")
+    if length is not None and (not isinstance(length, int) or length < 1):
+        raise UserError(f"{path}: max_seq_length {length!r} must be a positive number of tokens")
+    return length, bool(config.get("do_lower_case"))
+
+
+def _read_pooling(path: Path, *, with_prompt: bool) -> Literal["cls", "mean"]:
+    config = read_object(path)
+    if "pooling_mode" in config:  # the new schema: a name or a list of names
+        value = config["pooling_mode"]
+        modes = [value] if isinstance(value, str) else list(value)
+    else:
+        modes = [mode for mode, flag in POOLING_FLAGS.items() if config.get(flag)] or ["mean"]
+    if modes not in (["cls"], ["mean"]):
+        raise UserError(f"{path}: pooling {' + '.join(map(str, modes))} is not supported; supported: cls, mean")
+    if with_prompt and not config.get("include_prompt", True):
+        raise UserError(f"{path}: include_prompt false with a default prompt is not supported")
+    return "cls" if modes == ["cls"] else "mean"
+
+
+def _check_names(path: Path, config: dict[str, Any]) -> None:
+    for key in ("module_input_name", "module_output_name"):
+        if config.get(key) not in (None, "sentence_embedding"):
+            raise UserError(f"{path}: {key} {config[key]!r} is not supported; supported: 'sentence_embedding'")
+
+
+def _read_dense(path: Path) -> tuple[DenseConfig, int, bool]:
+    config = read_object(path)
+    _check_names(path, config)
+    if config.get("use_residual"):
+        raise UserError(f"{path}: use_residual is not supported")
+    activation = config.get("activation_function", "torch.nn.modules.activation.Tanh")
+    if activation not in ACTIVATIONS:
+        raise UserError(f"{path}: activation {activation!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
+    inputs, outputs = config.get("in_features"), config.get("out_features")
+    if not isinstance(inputs, int) or not isinstance(outputs, int) or min(inputs, outputs) < 1:
+        raise UserError(f"{path}: in_features and out_features must be positive numbers")
+    return DenseConfig(out_features=outputs, activation=ACTIVATIONS[activation]), inputs, bool(config.get("bias", True))
+
+
+def _read_prompt(path: Path) -> str:
+    config = read_object(path) if path.exists() else {}
+    if config.get("model_type", "SentenceTransformer") != "SentenceTransformer":
+        raise UserError(f"{path}: model_type {config['model_type']!r} is not supported; supported: SentenceTransformer")
+    name, prompts = config.get("default_prompt_name"), config.get("prompts") or {}
+    if name is None:
+        return ""
+    if name not in prompts:
+        raise UserError(f"{path}: default_prompt_name {name!r} is not one of its prompts ({', '.join(prompts)})")
+    return prompts[name] or ""
+
+
+def module_files(config: ModelConfig, max_seq_length: int) -> dict[str, Any]:
+    """The JSON files of a sentence-transformers folder in the old schema, by their relative paths."""
+    hidden = config.encoder.hidden_size
+    kinds = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    files: dict[str, Any] = {
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": hidden,
+            **{POOLING_FLAGS[mode]: mode == config.pooling for mode in ("cls", "mean", "max", "mean_sqrt_len_tokens")},
+        },
+        "sentence_bert_config.json": {"max_seq_length": max_seq_length, "do_lower_case": False},
+        "config_sentence_transformers.json": {
+            "prompts": {"default": config.prompt} if config.prompt else {},
+            "default_prompt_name": "default" if config.prompt else None,
+            "similarity_fn_name": "cosine",
+        },
+    }
+    if config.dense is not None:
+        kinds.append(("Dense", "2_Dense"))
+        files["2_Dense/config.json"] = {
+            "in_features": hidden,
+            "out_features": embedding_size(config),
+            "bias": True,
+            "activation_function": {name: path for path, name in ACTIVATIONS.items()}[config.dense.activation],
+        }
+    if config.normalize:
+        kinds.append(("Normalize", f"{len(kinds)}_Normalize"))
+    files["modules.json"] = [
+        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for index, (kind, path) in enumerate(kinds)
+    ]
+    return files
+
+
+def write_json_files(files: dict[str, Any], folder: Path) -> None:
+    """Writes each as indented UTF-8 JSON, making folders as needed."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

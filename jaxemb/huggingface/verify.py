@@ -1,0 +1,129 @@
+"""Reloads an export and compares its embeddings with those of the model that was exported."""
+
+import importlib.metadata
+import importlib.util
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+
+from jaxemb.encoding import encode
+from jaxemb.errors import UserError
+from jaxemb.huggingface.load import load_model
+from jaxemb.models import Embedder
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE = 1e-5
+ROWS = 8  # one batch holds all over-long texts, and three shapes are compiled in all
+SENTENCES = (
+    "A man is playing a guitar.",
+    "The quick brown fox jumps over the lazy dog, doesn't it?",
+    "Grüße aus Köln: schöne Straßen, über 3.000 Läden!",
+    "Съешь же ещё этих мягких французских булок, да выпей чаю.",
+    "Η γρήγορη καφέ αλεπού πηδάει πάνω από το τεμπέλικο σκυλί.",
+    "敏捷的棕色狐狸跳过了懒狗。",
+    "すばやい茶色の狐がのろまな犬を飛び越える。",
+    "다람쥐 헌 쳇바퀴에 타고파",
+    "نص حكيم له سر قاطع وذو شأن عظيم",
+    "דג סקרן שט בים מאוכזב ולפתע מצא חברה",
+    "ऋषियों को सताने वाले दुष्ट राक्षसों का नाश करने वाले राम",
+    "เป็นมนุษย์สุดประเสริฐเลิศคุณค่า",
+    "ქართული ენა ძალიან ლამაზია",
+    "Emoji 🙂👩‍👩‍👧 and %(name)s, <b>markup</b>\ttabs\nlines  spaces",
+    "[CLS] [SEP] [MASK] [PAD] [UNK]",
+    ".",
+    "",
+)
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was compared, and how far apart it was."""
+
+    differences: dict[str, float]
+    """For each reader that reloaded the export, the largest absolute difference of any value of any embedding (over
+    the length of the longest embedding where that is more than 1)."""
+    sentences: int
+    """Number of texts: several scripts, an empty one, and some beyond the longest input."""
+    tolerance: float = TOLERANCE
+
+    def __str__(self) -> str:
+        readers = ", ".join(f"{difference:.1e} through {reader}" for reader, difference in self.differences.items())
+        return f"{self.sentences} texts embedded alike: largest difference {readers} (at most {self.tolerance:.0e})"
+
+
+def verify_with_torch(verify: Literal["auto", "jax", "torch"]) -> bool:
+    """Whether sentence-transformers takes part; asks only whether it is installed, without importing it.
+
+    Raises: UserError if it must and is not installed.
+    """
+    installed = importlib.util.find_spec("sentence_transformers") is not None
+    if verify == "torch" and not installed:
+        raise UserError("verification through torch needs sentence-transformers: pip install sentence-transformers")
+    return verify == "torch" or (verify == "auto" and installed)
+
+
+def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax", "torch"] = "auto") -> VerifyReport:
+    """Reloads `folder` and compares embeddings in float32 at the highest matmul precision.
+
+    Args:
+      embedder: the model that was exported.
+      folder: what was written.
+      verify: `jax` reloads through `load_model` only; `torch` also through sentence-transformers on the CPU, which
+        shares nothing with our weight map; `auto` takes `torch` where it is installed.
+
+    Raises: UserError if a value differs by more than 1e-5, or the folder does not load.
+    """
+    with_torch = verify_with_torch(verify)
+    config = embedder.config.model_copy(update={"compute_dtype": "float32"})
+    texts = [*SENTENCES, *_too_long(config.max_seq_length or config.encoder.max_position_embeddings)]
+    with jax.default_matmul_precision("highest"):
+        wanted = encode(Embedder(config, embedder.params, embedder.tokenizer), texts, batch_size=ROWS)
+        found = {"jaxemb": encode(load_model(folder), texts, batch_size=ROWS)}
+    if with_torch:
+        version = importlib.metadata.version("sentence-transformers")
+        found[f"sentence-transformers {version}"] = _encode_with_torch(folder, texts)
+    else:
+        logger.info("the export is verified by jaxemb's own loader only, not by sentence-transformers")
+    differences = {reader: _difference(wanted, rows) for reader, rows in found.items()}
+    for reader, difference in differences.items():
+        if not difference <= TOLERANCE:  # so that NaN fails, too
+            raise UserError(
+                f"the export does not embed as the model does: reloaded through {reader}, embeddings differ by "
+                f"{difference:.2g} (at most {TOLERANCE:.0e} is allowed); nothing was kept"
+            )
+    return VerifyReport(differences, len(texts))
+
+
+def _too_long(tokens: int) -> list[str]:
+    """Texts of more than `tokens` tokens, whatever the tokenizer: with and without spaces."""
+    return [
+        " ".join(f"word {number}," for number in range(tokens)),
+        "長い文章" * tokens,
+        "x1 " * (tokens - 1) + "конец",
+    ]
+
+
+def _difference(wanted: np.ndarray, found: np.ndarray) -> float:
+    if wanted.shape != found.shape:
+        return float("inf")
+    longest = float(np.linalg.norm(wanted, axis=1).max())
+    return float(np.abs(wanted - found).max()) / max(1.0, longest)
+
+
+def _encode_with_torch(folder: Path, texts: list[str]) -> np.ndarray:
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as progress
+
+    bars = progress.is_progress_bar_enabled()
+    progress.disable_progress_bar()
+    try:
+        model = SentenceTransformer(str(folder), device="cpu", local_files_only=True).float()
+        return np.asarray(model.encode(texts, batch_size=ROWS, show_progress_bar=False), np.float32)
+    finally:
+        if bars:
+            progress.enable_progress_bar()

@@ -1,0 +1,251 @@
+import dataclasses
+import importlib
+import json
+
+import jax
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file
+from tiny_models import ENCODER, TOKENIZER, tiny_embedder
+
+from jaxemb.config import DenseConfig
+from jaxemb.errors import UserError
+from jaxemb.huggingface import CardInfo, DataSource, export, load_model, verify_export
+from jaxemb.huggingface import weights as weight_map
+from jaxemb.huggingface.verify import SENTENCES
+from jaxemb.models import Embedder
+
+TEXTS = [*SENTENCES, "x " * 200, "敏捷" * 100]
+MODELS = {
+    "labse": {},
+    "mean": {"pooling": "mean", "dense": None},
+    "narrow": {"dense": DenseConfig(out_features=8)},
+    "identity": {"dense": DenseConfig(activation="identity"), "normalize": False},
+    "prompt": {"pooling": "mean", "prompt": "query: ", "max_seq_length": 21},
+    "tanh gelu": {"encoder": ENCODER.model_copy(update={"hidden_act": "gelu_new", "layer_norm_eps": 1e-5})},
+}
+
+
+@pytest.fixture
+def quiet_torch():
+    return pytest.importorskip("sentence_transformers")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sentence_transformers_gives_our_embeddings(name, tmp_path, quiet_torch):
+    embedder = tiny_embedder(**MODELS[name])
+    report = export(embedder, tmp_path / "out", verify="torch")
+    assert len(report.differences) == 2
+    assert max(report.differences.values()) <= 1e-5
+    model = quiet_torch.SentenceTransformer(str(tmp_path / "out"), device="cpu", local_files_only=True)
+    assert model.max_seq_length == embedder.config.max_seq_length
+    theirs = model.encode(TEXTS)
+    ours = embedder.encode(TEXTS, batch_size=8)
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    # The comparison can fail: embeddings of different texts are apart.
+    assert np.abs(ours[0] - ours[1]).max() > 0.05
+
+
+def test_pooler_output_is_the_embedding_where_bert_has_one(exported):
+    torch = pytest.importorskip("torch")
+    import transformers
+
+    model, report = transformers.AutoModel.from_pretrained(exported, output_loading_info=True)
+    assert not any(report.values())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(exported)
+    tokens = tokenizer(TEXTS[:5], padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        out = model.eval()(**tokens).pooler_output
+    out = torch.nn.functional.normalize(out).numpy()
+    np.testing.assert_allclose(out, tiny_embedder().encode(TEXTS[:5], batch_size=8), atol=1e-5)
+    assert "`pooler_output` is the embedding, before L2 normalisation" in (exported / "README.md").read_text()
+
+
+def test_pooler_is_an_identity_elsewhere(tmp_path):
+    export(tiny_embedder(pooling="mean", dense=None), tmp_path / "out", verify="jax")
+    tensors = load_file(tmp_path / "out" / "model.safetensors")
+    np.testing.assert_array_equal(tensors["pooler.dense.weight"], np.eye(32))
+    assert not np.any(tensors["pooler.dense.bias"])
+    assert "do not use `AutoModel`'s `pooler_output`" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_old_schema(exported):
+    modules = json.loads((exported / "modules.json").read_text())
+    assert [module["type"] for module in modules] == [
+        f"sentence_transformers.models.{kind}" for kind in ("Transformer", "Pooling", "Dense", "Normalize")
+    ]
+    assert [module["path"] for module in modules] == ["", "1_Pooling", "2_Dense", "3_Normalize"]
+    pooling = json.loads((exported / "1_Pooling/config.json").read_text())
+    assert [key for key, value in pooling.items() if value is True] == ["pooling_mode_cls_token"]
+    assert json.loads((exported / "sentence_bert_config.json").read_text()) == {
+        "max_seq_length": 40, "do_lower_case": False,
+    }  # fmt: skip
+    assert json.loads((exported / "tokenizer_config.json").read_text())["model_max_length"] == 40
+    prompts = json.loads((exported / "config_sentence_transformers.json").read_text())
+    assert prompts == {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}
+
+
+def test_parameters_on_a_mesh_and_bfloat16_compute_are_exported_in_float32(tmp_path):
+    from jaxemb.parallel import make_mesh, replicated
+
+    embedder = tiny_embedder(compute_dtype="bfloat16")
+    placed = jax.device_put(embedder.params, replicated(make_mesh(2, 2, jax.devices()[:4])))
+    report = export(Embedder(embedder.config, placed, TOKENIZER), tmp_path / "out", verify="jax")
+    assert report.differences == {"jaxemb": pytest.approx(0, abs=1e-6)}
+    loaded = load_model(tmp_path / "out")
+    assert loaded.config.compute_dtype == "float32"
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, embedder.params)
+
+
+# --------------------------------------------------------------------------------------- what goes wrong is not kept
+
+
+def listing(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def swap(monkeypatch):
+    """The table with query and key exchanged, as a slip would leave it."""
+    names = {"query": "key", "key": "query"}
+
+    def exchanged(entry):
+        path = tuple(names.get(part, part) for part in entry.path)
+        return dataclasses.replace(entry, path=path)
+
+    table = tuple(exchanged(entry) for entry in weight_map.BERT)
+    assert table != weight_map.BERT
+    monkeypatch.setattr(weight_map, "BERT", table)
+
+
+def test_swapped_names_are_caught_by_torch(tmp_path, monkeypatch, quiet_torch):
+    swap(monkeypatch)
+    with pytest.raises(UserError, match=r"reloaded through sentence-transformers .* embeddings differ by"):
+        export(tiny_embedder(), tmp_path / "out", verify="torch")
+    assert listing(tmp_path) == []
+    # Our own loader reads by the same table and cannot see it.
+    assert export(tiny_embedder(), tmp_path / "out", verify="jax").differences["jaxemb"] <= 1e-6
+
+
+def test_what_our_loader_sees_alone(exported):
+    other = tiny_embedder(seed=1)
+    with pytest.raises(UserError, match="reloaded through jaxemb, embeddings differ by"):
+        verify_export(other, exported, "jax")
+
+
+def test_nan_is_a_difference(tmp_path):
+    embedder = tiny_embedder()
+    params = embedder.params | {"dense": jax.tree.map(lambda leaf: leaf * np.nan, embedder.params["dense"])}
+    with pytest.raises(UserError, match="differ by nan"):
+        export(Embedder(embedder.config, params, TOKENIZER), tmp_path / "out", verify="jax")
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_interrupted_export_leaves_nothing(tmp_path, monkeypatch, error):
+    def stop(embedder, folder, verify):
+        assert not (tmp_path / "out").exists()  # not even a kill here would leave the final name
+        assert (folder / "model.safetensors").exists()
+        raise error
+
+    monkeypatch.setattr(importlib.import_module("jaxemb.huggingface.export"), "verify_export", stop)
+    with pytest.raises(error):
+        export(tiny_embedder(), tmp_path / "out", verify="jax")
+    assert listing(tmp_path) == []
+
+
+def test_existing_output_is_kept(exported):
+    before = listing(exported)
+    with pytest.raises(UserError, match="exists and is not empty"):
+        export(tiny_embedder(), exported, verify="jax")
+    assert listing(exported) == before
+
+
+def test_tokenizer_of_another_model(tmp_path):
+    small = tiny_embedder(encoder=ENCODER.model_copy(update={"vocab_size": 9}))
+    with pytest.raises(UserError, match="entries, but vocab_size is 9"):
+        export(small, tmp_path / "out", verify="jax")
+    assert listing(tmp_path) == []
+
+
+def test_without_sentence_transformers(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("jaxemb.huggingface.verify.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install sentence-transformers"):
+        export(tiny_embedder(), tmp_path / "out", verify="torch")
+    with caplog.at_level("INFO"):
+        report = export(tiny_embedder(), tmp_path / "out", verify="auto")
+    assert list(report.differences) == ["jaxemb"]
+    assert "verified by jaxemb's own loader only" in caplog.text
+    assert "texts embedded alike: largest difference 0.0e+00 through jaxemb (at most 1e-05)" in str(report)
+
+
+# ------------------------------------------------------------------------------------------------------ the model card
+
+
+def front_matter(folder):
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    _, matter, body = text.split("---\n", 2)
+    return yaml.safe_load(matter), body
+
+
+def test_card(tmp_path):
+    card = CardInfo(
+        title="Little model",
+        languages=("pt-BR", "en", "zh-hant", "pt"),
+        licence="apache-2.0",
+        base_model="google/bert",
+        data=(DataSource("Django", "BSD-3-Clause", 12_345), DataSource("Sphinx")),
+        command="jaxemb train --config configs/quickstart.yaml",
+        scores=({"language": "de", "accuracy": 71.25}, {"language": "a|b", "accuracy": 3}),
+        scores_note="Held-out retrieval.",
+    )
+    export(tiny_embedder(prompt="query: "), tmp_path / "out", card=card, verify="jax")
+    matter, body = front_matter(tmp_path / "out")
+    assert matter["language"] == ["en", "pt", "zh"]
+    assert matter["license"] == "apache-2.0"
+    assert matter["base_model"] == "google/bert"
+    assert matter["library_name"] == "sentence-transformers"
+    assert {"sentence-transformers", "sentence-similarity", "jaxemb"} <= set(matter["tags"])
+    for part in (
+        "# Little model",
+        "BERT encoder (2 layers, width 32",
+        "Texts are prefixed with `query: `",
+        "| language | accuracy |",
+        "| de | 71.2 |",
+        "| a\\|b | 3 |",
+        "Held-out retrieval.",
+        "| Django | BSD-3-Clause | 12,345 |",
+        "| Sphinx | unknown |  |",
+        "jaxemb train --config configs/quickstart.yaml",
+    ):
+        assert part in body
+
+
+def test_usage_runs_as_written(exported, monkeypatch, quiet_torch):
+    code = (exported / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    assert len(code.splitlines()) == 3
+    monkeypatch.chdir(exported.parent)
+    scope = {}
+    exec(code, scope)
+    assert scope["embeddings"].shape == (2, 32)
+
+
+def test_card_of_an_unknown_past(exported):
+    matter, body = front_matter(exported)
+    assert matter.keys() == {"library_name", "pipeline_tag", "tags"}
+    assert "# model" in body
+    assert "## Training" not in body
+    assert "## Scores" not in body
+
+
+def test_hub_accepts_the_front_matter(exported):
+    hub = pytest.importorskip("huggingface_hub")
+    assert hub.ModelCard.load(exported / "README.md").data.library_name == "sentence-transformers"
+
+
+def test_local_base_model_is_told_but_not_linked(tmp_path):
+    from jaxemb.huggingface.card import model_card
+
+    text = model_card(tiny_embedder().config, tmp_path, CardInfo(base_model="/models/mine"), 40, True)
+    assert "base_model" not in text.split("---\n")[1]
+    assert "Started from `/models/mine`" in text

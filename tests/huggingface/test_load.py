@@ -1,0 +1,281 @@
+import json
+import logging
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from tiny_models import TOKENIZER, tiny_embedder
+
+from jaxemb.config import DenseConfig
+from jaxemb.errors import UserError
+from jaxemb.huggingface import export, load_model
+from jaxemb.models import Embedder
+
+TEXTS = ["A man plays.", "Съешь же ещё", "", "x " * 100]
+
+
+def edit(path, **changes):
+    content = json.loads(path.read_text())
+    content |= changes
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}))
+
+
+def modules(folder, *kinds, prefix="sentence_transformers.models."):
+    places = {"Transformer": "", "Pooling": "1_Pooling", "Dense": "2_Dense"}
+    content = [
+        {"idx": number, "name": str(number), "path": places.get(kind, f"{number}_{kind}"), "type": prefix + kind}
+        for number, kind in enumerate(kinds)
+    ]
+    (folder / "modules.json").write_text(json.dumps(content))
+
+
+def assert_embeds_as(folder, embedder):
+    np.testing.assert_allclose(
+        load_model(folder).encode(TEXTS, batch_size=8), embedder.encode(TEXTS, batch_size=8), atol=1e-6
+    )
+
+
+def test_old_schema(exported):
+    loaded, original = load_model(exported), tiny_embedder()
+    dense = DenseConfig(out_features=32)
+    assert loaded.config == original.config.model_copy(update={"dense": dense})
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, original.params)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(loaded.params))
+
+
+def new_schema(folder):
+    """What sentence-transformers 6 writes."""
+    base, own = "sentence_transformers.base.modules.", "sentence_transformers.sentence_transformer.modules."
+    types = [
+        (base + "transformer.Transformer", ""),
+        (own + "pooling.Pooling", "1_Pooling"),
+        (base + "dense.Dense", "2_Dense"),
+        (base + "normalize.Normalize", "3_Normalize"),
+    ]
+    entries = [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (kind, path) in enumerate(types)]
+    (folder / "modules.json").write_text(json.dumps(entries))
+    pooling = {"embedding_dimension": 32, "pooling_mode": "cls", "include_prompt": True}
+    (folder / "1_Pooling/config.json").write_text(json.dumps(pooling))
+    names = {"module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"}
+    edit(folder / "2_Dense/config.json", **names)
+    (folder / "3_Normalize").mkdir(exist_ok=True)
+    (folder / "3_Normalize/config.json").write_text(json.dumps(names))
+    text = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
+    settings = {
+        "transformer_task": "feature-extraction", "modality_config": text, "module_output_name": "token_embeddings",
+    }  # fmt: skip
+    (folder / "sentence_bert_config.json").write_text(json.dumps(settings))
+
+
+def test_new_schema(model_folder):
+    new_schema(model_folder)
+    assert_embeds_as(model_folder, tiny_embedder())
+
+
+def test_what_sentence_transformers_saves_itself(exported, tmp_path):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    model = sentence_transformers.SentenceTransformer(str(exported), device="cpu", local_files_only=True)
+    model.prompts, model.default_prompt_name = {"query": "query: "}, "query"
+    model.save(str(tmp_path / "saved"), create_model_card=False)
+    assert "models.Transformer" not in (tmp_path / "saved" / "modules.json").read_text()
+    loaded = load_model(tmp_path / "saved")
+    assert loaded.config.prompt == "query: "
+    np.testing.assert_allclose(loaded.encode(TEXTS, batch_size=8), model.encode(TEXTS), atol=1e-5)
+
+
+def test_transformer_in_a_folder_of_its_own(model_folder):
+    inner = model_folder / "0_Transformer"
+    inner.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        shutil.move(model_folder / name, inner / name)
+    shutil.move(model_folder / "sentence_bert_config.json", inner)
+    edit(inner / "sentence_bert_config.json", max_seq_length=11)
+    entries = json.loads((model_folder / "modules.json").read_text())
+    entries[0]["path"] = "0_Transformer"
+    (model_folder / "modules.json").write_text(json.dumps(entries))
+    assert_embeds_as(model_folder, tiny_embedder(max_seq_length=11))
+
+
+def test_plain_folder_is_mean_pooled_and_normalised(model_folder):
+    (model_folder / "modules.json").unlink()
+    loaded = load_model(model_folder)
+    assert (loaded.config.pooling, loaded.config.dense, loaded.config.normalize) == ("mean", None, True)
+    params = {"encoder": tiny_embedder().params["encoder"]}
+    expected = Embedder(tiny_embedder(pooling="mean", dense=None).config, params, TOKENIZER)
+    np.testing.assert_allclose(loaded.encode(TEXTS, batch_size=8), expected.encode(TEXTS, batch_size=8), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("in_sentence_bert", "in_tokenizer", "expected"),
+    [(11, 40, 11), (None, 17, 17), (..., 17, 17), (None, 10**30, 48), (400, 40, 48)],
+)
+def test_longest_input(model_folder, in_sentence_bert, in_tokenizer, expected):
+    edit(model_folder / "sentence_bert_config.json", max_seq_length=in_sentence_bert)
+    edit(model_folder / "tokenizer_config.json", model_max_length=in_tokenizer)
+    assert load_model(model_folder).config.max_seq_length == expected
+
+
+@pytest.mark.parametrize(
+    ("prompts", "name", "expected"),
+    [({"query": "query: ", "doc": ""}, "query", "query: "), ({"query": "query: "}, None, ""), (..., ..., "")],
+)
+def test_default_prompt(model_folder, prompts, name, expected):
+    edit(model_folder / "config_sentence_transformers.json", prompts=prompts, default_prompt_name=name)
+    assert load_model(model_folder).config.prompt == expected
+
+
+def test_dense_without_bias(model_folder):
+    tensors = load_file(model_folder / "2_Dense/model.safetensors")
+    save_file({"linear.weight": tensors["linear.weight"]}, model_folder / "2_Dense/model.safetensors")
+    edit(model_folder / "2_Dense/config.json", bias=False)
+    assert not np.any(load_model(model_folder).params["dense"]["bias"])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "normalize", "dense"),
+    [
+        (("Transformer", "Pooling"), False, False),
+        (("Transformer", "Pooling", "Normalize"), True, False),
+        (("Transformer", "Pooling", "Dense"), False, True),
+    ],
+)
+def test_modules_that_may_be_absent(model_folder, kinds, normalize, dense):
+    modules(model_folder, *kinds)
+    config = load_model(model_folder).config
+    assert (config.normalize, config.dense is not None) == (normalize, dense)
+
+
+def test_left_out_tensors_are_logged(exported, caplog):
+    with caplog.at_level(logging.INFO):
+        load_model(exported)
+    assert "not used by the embedder: pooler.dense.bias, pooler.dense.weight" in caplog.text
+
+
+POOLING, DENSE = "1_Pooling/config.json", "2_Dense/config.json"
+SENTENCE_BERT, PROMPTS = "sentence_bert_config.json", "config_sentence_transformers.json"
+PROBLEMS = {
+    "max pooling": (
+        lambda f: edit(f / POOLING, pooling_mode_cls_token=False, pooling_mode_max_tokens=True),
+        [POOLING, "pooling max is not supported; supported: cls, mean"],
+    ),
+    "two poolings": (
+        lambda f: edit(f / POOLING, pooling_mode_mean_tokens=True),
+        [POOLING, "pooling cls + mean is not supported"],
+    ),
+    "pooling of the new schema": (
+        lambda f: edit(f / POOLING, pooling_mode="lasttoken"),
+        [POOLING, "pooling lasttoken is not supported"],
+    ),
+    "prompt left out of the pooling": (
+        lambda f: (
+            edit(f / POOLING, include_prompt=False),
+            edit(f / PROMPTS, prompts={"q": "q: "}, default_prompt_name="q"),
+        ),
+        [POOLING, "include_prompt false"],
+    ),
+    "module": (
+        lambda f: modules(f, "Transformer", "Pooling", "LSTM"),
+        ["modules.json", "'sentence_transformers.models.LSTM' is not supported; supported: Transformer, Pooling"],
+    ),
+    "module of somebody else": (
+        lambda f: modules(f, "Transformer", "Pooling", prefix="custom."),
+        ["modules.json", "'custom.Transformer' is not supported"],
+    ),
+    "order": (
+        lambda f: modules(f, "Transformer", "Dense", "Pooling"),
+        ["modules.json", "Transformer -> Dense -> Pooling is not supported"],
+    ),
+    "normalised before the dense layer": (
+        lambda f: modules(f, "Transformer", "Pooling", "Normalize", "Dense"),
+        ["modules.json", "Normalize -> Dense is not supported"],
+    ),
+    "two dense layers": (
+        lambda f: modules(f, "Transformer", "Pooling", "Dense", "Dense"),
+        ["Dense -> Dense is not supported"],
+    ),
+    "no pooling": (lambda f: modules(f, "Transformer"), ["the order Transformer is not supported"]),
+    "modules are no list": (lambda f: (f / "modules.json").write_text("{}"), ["modules.json must hold a list"]),
+    "modules are no JSON": (lambda f: (f / "modules.json").write_text("["), ["modules.json is not readable JSON"]),
+    "pooling is missing": (lambda f: (f / POOLING).unlink(), [POOLING, "is missing"]),
+    "dense is missing": (lambda f: (f / DENSE).unlink(), [DENSE, "is missing"]),
+    "dense weights are missing": (
+        lambda f: (f / "2_Dense/model.safetensors").unlink(),
+        ["2_Dense/model.safetensors is missing"],
+    ),
+    "activation": (
+        lambda f: edit(f / DENSE, activation_function="torch.nn.modules.activation.GELU"),
+        [DENSE, "'torch.nn.modules.activation.GELU' is not supported; supported: torch.nn.modules.activation.Tanh"],
+    ),
+    "residual": (lambda f: edit(f / DENSE, use_residual=True), [DENSE, "use_residual"]),
+    "dense of another vector": (
+        lambda f: edit(f / DENSE, module_input_name="token_embeddings"),
+        [DENSE, "module_input_name 'token_embeddings' is not supported"],
+    ),
+    "dense of another width": (lambda f: edit(f / DENSE, in_features=31), [DENSE, "in_features is 31", "32"]),
+    "dense of no width": (lambda f: edit(f / DENSE, out_features=...), [DENSE, "out_features must be"]),
+    "dense of a wrong shape": (lambda f: edit(f / DENSE, out_features=16), ["2_Dense", "weight [32, 32]", "[16, 32]"]),
+    "dense with a tensor too few": (
+        lambda f: save_file({"linear.weight": np.eye(32, dtype=np.float32)}, f / "2_Dense/model.safetensors"),
+        ["2_Dense", "missing tensors: linear.bias; unexpected: none"],
+    ),
+    "lower case": (lambda f: edit(f / SENTENCE_BERT, do_lower_case=True), ["do_lower_case"]),
+    "longest input": (lambda f: edit(f / SENTENCE_BERT, max_seq_length=0), [SENTENCE_BERT, "max_seq_length 0"]),
+    "another task": (
+        lambda f: edit(f / SENTENCE_BERT, transformer_task="fill-mask"),
+        [SENTENCE_BERT, "transformer_task 'fill-mask' is not supported"],
+    ),
+    "a sparse encoder": (
+        lambda f: edit(f / PROMPTS, model_type="SparseEncoder"),
+        [PROMPTS, "model_type 'SparseEncoder' is not supported"],
+    ),
+    "a prompt that is not there": (
+        lambda f: edit(f / PROMPTS, default_prompt_name="query"),
+        [PROMPTS, "default_prompt_name 'query' is not one"],
+    ),
+    "another architecture": (
+        lambda f: edit(f / "config.json", model_type="mpnet"),
+        ["config.json", "model_type 'mpnet' is not supported; supported: 'bert'"],
+    ),
+    "no config": (lambda f: (f / "config.json").unlink(), ["config.json is missing"]),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), ["no tokenizer"]),
+    "another model's tokenizer": (
+        lambda f: edit(f / "config.json", vocab_size=9),
+        [f"the tokenizer has {len(TOKENIZER)} entries, but vocab_size is 9"],
+    ),
+    "other sizes": (lambda f: edit(f / "config.json", num_hidden_layers=3), ["missing (16): encoder.layer.2"]),
+    "truncated weights": (
+        lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-100]),
+        ["model.safetensors is damaged"],
+    ),
+}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_problems_are_named(model_folder, problem):
+    damage, words = PROBLEMS[problem]
+    damage(model_folder)
+    with pytest.raises(UserError) as caught:
+        load_model(model_folder)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(UserError, match=r"not a folder; fetch a model of the Hub first: `hf download NAME"):
+        load_model(tmp_path / "none")
+
+
+def test_lower_case_is_fine_where_the_tokenizer_does_it(tmp_path):
+    from tokenizers import normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = TOKENIZER.backend_tokenizer.__class__.from_str(TOKENIZER.backend_tokenizer.to_str())
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    uncased = PreTrainedTokenizerFast(tokenizer_object=backend, **TOKENIZER.special_tokens_map)
+    model = tiny_embedder()
+    export(Embedder(model.config, model.params, uncased), tmp_path / "model", verify="jax")
+    edit(tmp_path / "model" / SENTENCE_BERT, do_lower_case=True)
+    loaded = load_model(tmp_path / "model")
+    np.testing.assert_array_equal(*loaded.encode(["ABC", "abc"], batch_size=8))

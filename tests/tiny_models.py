@@ -1,0 +1,59 @@
+"""A tokenizer and models of a few thousand weights, drawn wide enough that an error in any of them shows."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from jaxemb.config import EncoderConfig, ModelConfig
+from jaxemb.huggingface.verify import SENTENCES
+from jaxemb.models import Embedder, apply, init
+
+SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """Word pieces of one character, of every script in the verification sentences; cased."""
+    letters = sorted(set("".join(SENTENCES)) | set("abcdefghijklmnopqrstuvwxyz0123456789") - set(" \t\n"))
+    pieces = [*SPECIAL.values(), *letters, *(f"##{letter}" for letter in letters)]
+    backend = Tokenizer(models.WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=False)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    special = {f"{name}_token": piece for name, piece in SPECIAL.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=40, **special)
+
+
+TOKENIZER = tiny_tokenizer()
+ENCODER = EncoderConfig(
+    vocab_size=len(TOKENIZER) + 3,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=48,
+    max_position_embeddings=48,
+    initializer_range=0.1,
+)
+
+
+def tiny_embedder(seed: int = 0, **settings) -> Embedder:
+    """A model with random biases and norms, too; `settings` are those of `ModelConfig`."""
+    config = ModelConfig(**({"encoder": ENCODER, "max_seq_length": 40} | settings))
+    shapes = jax.eval_shape(functools.partial(init, config), jax.random.key(0))
+    rng = np.random.default_rng(seed)
+
+    def draw(path, leaf):
+        mean = 1.0 if path[-1].key == "scale" else 0.0
+        return jnp.asarray(rng.normal(mean, 0.15, leaf.shape), jnp.float32)
+
+    return Embedder(config, jax.tree_util.tree_map_with_path(draw, shapes), TOKENIZER)
+
+
+embed = functools.partial(jax.jit, static_argnums=0)(apply)
