@@ -1,11 +1,14 @@
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jaxemb.encoding import encode
 from jaxemb.errors import UserError
 from jaxemb.evaluation.tatoeba import GROUPS, tatoeba
+from jaxemb.loading import load, with_prompt
 
 WORDS = ["cat", "dog", "bird", "horse"]
 
@@ -102,21 +105,20 @@ def test_sides_of_different_length_are_named(folder):
         tatoeba(_encode, folder)
 
 
+# What sentence-transformers 6.2 gives for this checkpoint, xx->eng and eng->xx.
+PUBLISHED = {
+    "deu": (98.0, 96.2), "fra": (92.2, 92.8), "cmn": (91.6, 89.3), "rus": (92.3, 90.8), "swh": (73.3, 75.9),
+    "kat": (84.9, 87.5), "tha": (93.4, 89.2),
+}  # fmt: skip
+
+
 @pytest.mark.slow
-def test_multilingual_e5_small_through_sentence_transformers(real_data):
-    """The accuracies that sentence-transformers gives for this checkpoint, to the printed digit."""
+@pytest.mark.parametrize("language", PUBLISHED if os.environ.get("JAXEMB_TEST_ALL") else ["swh", "tha"])
+def test_multilingual_e5_small(real_data, language):
+    """The accuracies of a real checkpoint in our encoder; all languages with JAXEMB_TEST_ALL=1."""
     checkpoint = os.environ.get("JAXEMB_TEST_E5")
     if checkpoint is None:
         pytest.skip("no checkpoint: set JAXEMB_TEST_E5 to a folder with multilingual-e5-small")
-    sentence_transformers = pytest.importorskip("sentence_transformers")
-    model = sentence_transformers.SentenceTransformer(checkpoint, device="cpu")
-
-    def encode(texts):
-        return model.encode(list(texts), prompt="query: ", batch_size=64, show_progress_bar=False)
-
-    report = tatoeba(encode, real_data / "tatoeba", ["deu", "swh", "tha"])
-    assert {pair.name: (round(pair.forward, 1), round(pair.backward, 1)) for pair in report.pairs} == {
-        "deu": (98.0, 96.2),
-        "swh": (73.3, 75.9),
-        "tha": (93.4, 89.2),
-    }
+    embedder = with_prompt(load(checkpoint), "query: ")
+    report = tatoeba(partial(encode, embedder), real_data / "tatoeba", [language])
+    assert (report.pairs[0].forward, report.pairs[0].backward) == pytest.approx(PUBLISHED[language], abs=0.2)

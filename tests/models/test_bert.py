@@ -10,7 +10,7 @@ from tiny_models import tiny_embedder
 from jaxemb.config import EncoderConfig
 from jaxemb.huggingface.configs import encoder_config_json
 from jaxemb.huggingface.weights import encoder_from_tensors
-from jaxemb.models.bert import Bert, Layer
+from jaxemb.models.bert import Bert, Layer, _norm
 from jaxemb.models.dropout import dropout_key
 
 CONFIG = EncoderConfig(
@@ -160,6 +160,15 @@ def test_bfloat16_is_close_and_keeps_float32_gradients(params):
     assert 0 < difference.max() < 0.1
     _, gradient = run(params, None, dtype=jnp.bfloat16)
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
+
+
+def test_norm_is_exact_far_from_zero():
+    x = np.random.default_rng(0).normal(1000, 1, (4, 32)).astype(np.float32)
+    norm = _norm(CONFIG, jnp.float32, "norm")
+    exact = x.astype(np.float64)
+    exact = (exact - exact.mean(1, keepdims=True)) / exact.std(1, keepdims=True)
+    ours = norm.apply({"params": {"scale": jnp.ones(32), "bias": jnp.zeros(32)}}, x)
+    np.testing.assert_allclose(ours, exact, atol=1e-3)
 
 
 def test_too_many_tokens_are_refused(params):
