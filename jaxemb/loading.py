@@ -8,7 +8,7 @@ import jax
 
 from jaxemb import huggingface
 from jaxemb.errors import UserError
-from jaxemb.models import Embedder, init
+from jaxemb.models import Embedder, in_float32, init
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.rundir import RunDirectory
 
@@ -46,7 +46,7 @@ def load(model: str | Path) -> Embedder:
         if step is not None:
             raise UserError(f"{path}: no run directory, so there is no step {step} to choose")
         return huggingface.load_model(path)
-    config = run.load_config().model
+    config = in_float32(run.load_config().model)
     tokenizer = huggingface.load_tokenizer(run.tokenizer)
     like = jax.eval_shape(lambda: init(config, jax.random.key(0)))
     with Checkpoints(run.checkpoints) as checkpoints:

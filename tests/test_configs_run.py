@@ -95,3 +95,7 @@ def test_a_shrunk_config_trains_two_steps(shrunk):
     card = (result.export_dir / "README.md").read_text()
     assert "jaxemb train" in card
     assert "library_name: sentence-transformers" in card
+    texts = ["Hello world", "Привет, мир", "مرحبا بالعالم", "你好，世界", "", "eins zwei " * 500]
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    theirs = sentence_transformers.SentenceTransformer(str(result.export_dir), device="cpu").encode(texts)
+    assert abs(theirs - result.embedder.encode(texts)).max() < 1e-5

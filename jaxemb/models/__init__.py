@@ -1,5 +1,5 @@
 """Encoders, pooling and heads: pure functions of parameters. Flax Linen is imported nowhere else."""
 
-from jaxemb.models.embedder import Embedder, Params, Tokens, apply, embedding_size, init
+from jaxemb.models.embedder import Embedder, Params, Tokens, apply, embedding_size, in_float32, init
 
-__all__ = ["Embedder", "Params", "Tokens", "apply", "embedding_size", "init"]
+__all__ = ["Embedder", "Params", "Tokens", "apply", "embedding_size", "in_float32", "init"]

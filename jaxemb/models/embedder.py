@@ -28,6 +28,11 @@ def _encoder(config: ModelConfig, vocab_size: int) -> Bert:
     return Bert(encoder, dtype=jnp.dtype(config.compute_dtype), remat=config.remat)
 
 
+def in_float32(config: ModelConfig) -> ModelConfig:
+    """The same model computing in float32: what a trained model is used and exported in."""
+    return config.model_copy(update={"compute_dtype": "float32"})
+
+
 def embedding_size(config: ModelConfig) -> int:
     """Width of the embeddings."""
     return (config.dense and config.dense.out_features) or config.encoder.hidden_size

@@ -1,6 +1,5 @@
 """The training loop. The host runs one step ahead: metrics are read when the next step is already under way."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +16,6 @@ from jaxemb.training.display import Display
 from jaxemb.training.metrics import MetricsWriter
 from jaxemb.training.signals import StopRequest
 from jaxemb.training.step import TrainState, TrainStep, place
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -109,8 +106,8 @@ def run_loop(
             clock.examples += training.batch_size
             if index == start:
                 jax.block_until_ready(metrics)
-                progress.show(step, first := _fetch(metrics))
-                log.info("first step after %.1f s, loss %.4f", time.monotonic() - began, first["loss"])
+                progress.show(step, _fetch(metrics))
+                display.headline(f"first step done after {time.monotonic() - began:.1f} s, compilation included")
                 clock.restart()
             if step % training.log_every == 0 or step == training.steps:
                 pending = (step, metrics)

@@ -2,19 +2,35 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
 from tensorboardX import SummaryWriter
 
+from jaxemb.files import write_atomically
+
+
+def _lines_until(path: Path, step: int) -> Iterator[str]:
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            keep = line.endswith("\n") and json.loads(line)["step"] <= step
+        except ValueError:  # cut off by a kill
+            keep = False
+        if keep:
+            yield line
+
 
 class MetricsWriter:
     """Writes scalars, one JSON line a call, flushed; and the same to TensorBoard."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._lines = (run_dir / "metrics.jsonl").open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(run_dir / "tensorboard"))
+    def __init__(self, run_dir: Path, start: int = 0) -> None:
+        """Opens the files of a run that goes on after step `start`; what was written of later steps is dropped."""
+        path = run_dir / "metrics.jsonl"
+        if path.exists():
+            write_atomically(path, "".join(_lines_until(path, start)))
+        self._lines = path.open("a", encoding="utf-8")
+        self._events = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1 if start else None)
 
     def __enter__(self) -> "MetricsWriter":
         return self

@@ -11,11 +11,8 @@ def print_result(result: TrainResult) -> None:
     """Prints the held-out scores of all systems and how to use the export."""
     console = Console(highlight=False, soft_wrap=True)
     if result.heldout:
-        order = sorted(
-            result.heldout, key=lambda name: ("untrained", "trained").index(name) if "trained" in name else -1
-        )
         title = "Held-out retrieval accuracy in percent, macro-averaged over languages"
-        console.print(comparison_table({name: result.heldout[name] for name in order}, title))
+        console.print(comparison_table(result.heldout, title))
     if result.export_dir is None:
         console.print(f"run directory: {result.run_dir}")
         return

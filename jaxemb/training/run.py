@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,9 +18,9 @@ from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenize
 from jaxemb.encoding import encode
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, build_pools, heldout_report, score_pools, score_pools_tfidf
-from jaxemb.files import write_atomically
+from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load
-from jaxemb.models import Embedder, init
+from jaxemb.models import Embedder, in_float32, init
 from jaxemb.objectives import Objective
 from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
@@ -32,8 +31,6 @@ from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter
 from jaxemb.training.rundir import RunDirectory
 from jaxemb.training.step import TrainState, init_state, make_train_step
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,6 +108,9 @@ def train(
         tokenizer = huggingface.load_tokenizer(run.tokenizer)
         config = _resolve(config, start_from, tokenizer)
         run.check_same_run(config)
+        if run.is_finished(config):
+            display.headline(f"nothing to do: all {config.training.steps} steps are taken and {run.export} is written")
+            return TrainResult(load(run.path), run.path, run.export if config.export.enabled else None, {})
     display.headline("gathering and cleaning pairs")
     data = prepare(config.data, config.training.seed)
     held_out = sum(map(len, data.heldout.values()))
@@ -124,7 +124,10 @@ def train(
         config = _resolve(config, start_from, tokenizer)
         run.save_config(config)
         write_atomically(run.data_report, json.dumps(data.report, indent=1, ensure_ascii=False))
-        huggingface.save_tokenizer(tokenizer, run.tokenizer)
+        with atomic_directory(run.tokenizer) as partial_folder:
+            huggingface.save_tokenizer(tokenizer, partial_folder)
+
+    run.results.unlink(missing_ok=True)  # of the shorter run that is continued
 
     display.headline("tokenizing")
     tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
@@ -170,7 +173,9 @@ def train(
             state = checkpoints.restore(state)
             display.headline(f"resuming after step {int(state.step)}")
         with contextlib.ExitStack() as stack:
-            writer = stack.enter_context(MetricsWriter(run.path)) if jax.process_index() == 0 else None
+            writer = None
+            if jax.process_index() == 0:
+                writer = stack.enter_context(MetricsWriter(run.path, int(state.step)))
             state = run_loop(
                 config,
                 state,
@@ -184,7 +189,7 @@ def train(
             )
     if evaluate.pools:
         heldout["trained"] = evaluate(state)
-    trained = replace(embedder, params=jax.tree.map(np.asarray, jax.device_get(state.params)))
+    trained = Embedder(in_float32(config.model), jax.tree.map(np.asarray, jax.device_get(state.params)), tokenizer)
     write_atomically(run.results, json.dumps({name: report.to_json() for name, report in heldout.items()}, indent=1))
     export_dir = _export(config, trained, run, display) if config.export.enabled else None
     return TrainResult(trained, run.path, export_dir, heldout)

@@ -30,6 +30,12 @@ class RunDirectory:
         """Whether a run was begun here."""
         return self.config.is_file()
 
+    def is_finished(self, config: TrainConfig) -> bool:
+        """Whether all steps of `config` are taken, scored and exported."""
+        steps = [int(path.name) for path in self.checkpoints.glob("*") if path.name.isdigit()]
+        exported = self.export.is_dir() or not config.export.enabled
+        return max(steps, default=0) >= config.training.steps and self.results.exists() and exported
+
     def begin(self, resume: bool) -> None:
         """Checks that a run may start here.
 

@@ -16,6 +16,7 @@ import pytest
 import jaxemb
 from jaxemb import config_io, losses
 from jaxemb.errors import UsageError, UserError
+from jaxemb.training.metrics import MetricsWriter
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 ENGLISH = "one two three four five six seven eight nine ten red green blue house tree river".split()
@@ -166,3 +167,23 @@ def test_a_signal_leaves_a_checkpoint(values, tmp_path, number, code):
     assert again.returncode == 0, errors
     assert f"resuming after step {step}" in output
     assert max(losses_of(run)) == step + 2
+
+
+def test_a_finished_run_has_nothing_left_to_do(values, capsys):
+    whole = jaxemb.train(values, quiet=True)
+    before = {path: path.stat().st_mtime_ns for path in whole.run_dir.rglob("*") if path.is_file()}
+    again = jaxemb.train(values, resume=True)
+    assert "nothing to do: all 4 steps are taken" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in whole.run_dir.rglob("*") if path.is_file()} == before
+    np.testing.assert_array_equal(again.embedder.encode(["one"]), jaxemb.load(whole.run_dir).encode(["one"]))
+
+
+def test_metrics_of_steps_that_are_taken_again_are_dropped(tmp_path):
+    with MetricsWriter(tmp_path) as writer:
+        for step in range(1, 6):
+            writer.write(step, "train", {"loss": float(step)})
+    with (tmp_path / "metrics.jsonl").open("a") as lines:
+        lines.write('{"step": 6, "train/lo')  # killed while writing
+    with MetricsWriter(tmp_path, start=3) as writer:
+        writer.write(4, "train", {"loss": 44.0})
+    assert losses_of(tmp_path) == {1: 1.0, 2: 2.0, 3: 3.0, 4: 44.0}
