@@ -99,7 +99,7 @@ def _usage(out: Path) -> str:
     return (
         "## Usage\n\n```python\nfrom sentence_transformers import SentenceTransformer\n"
         f'model = SentenceTransformer("{out.name}")\n'
-        'embeddings = model.encode(["A sentence.", "Ein Satz."])\n```'
+        'embeddings = model.encode(["A sentence.", "Une phrase."])\n```'
     )
 
 
