@@ -86,6 +86,12 @@ class FilterConfig(Settings):
     max_bad_line_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     """Refuse to start when more than this share of a file's lines is malformed."""
 
+    @model_validator(mode="after")
+    def _check(self) -> "FilterConfig":
+        if self.min_chars > self.max_chars:
+            raise ValueError(f"min_chars: {self.min_chars} is more than max_chars ({self.max_chars})")
+        return self
+
 
 class HoldoutConfig(Settings):
     """The evaluation split, cut off before training. No English side of it stays in training."""
@@ -289,10 +295,16 @@ class OptimizerConfig(Settings):
 class MeshConfig(Settings):
     """Devices in two axes; the batch is split over both."""
 
-    data: Literal[-1] | PositiveInt = -1
+    data: int = -1
     """Replicas; -1 takes all devices that `fsdp` leaves."""
     fsdp: PositiveInt = 1
     """Devices that parameters and optimizer state are split over."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "MeshConfig":
+        if self.data < 1 and self.data != -1:
+            raise ValueError(f"data: {self.data} is neither a number of replicas nor -1 (all that fsdp leaves)")
+        return self
 
 
 class TrainingConfig(Settings):
@@ -376,6 +388,13 @@ class TrainConfig(Settings):
                 f"model.max_seq_length: {self.model.max_seq_length} tokens do not fit "
                 f"model.encoder.max_position_embeddings ({positions})"
             )
+        if not self.data.holdout.pairs_per_language:
+            for name, wanted in (
+                ("training.evaluate_every", self.training.evaluate_every),
+                ("evaluation.baselines", self.evaluation.baselines),
+            ):
+                if wanted:
+                    raise ValueError(f"{name}: nothing is held out (data.holdout.pairs_per_language is 0)")
         if self.optimizer.warmup_steps > self.training.steps:
             raise ValueError(
                 f"optimizer.warmup_steps: {self.optimizer.warmup_steps} is more than "

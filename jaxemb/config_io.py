@@ -1,9 +1,12 @@
 """Reading, overriding and saving a `TrainConfig`: one clear message for every mistake."""
 
+import contextlib
 import difflib
+import io
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -186,20 +189,38 @@ def load_config(path: Path, overrides: Sequence[str] = (), prog: str = "jaxemb t
 
 
 def override(config: TrainConfig, flags: Sequence[str], prog: str, description: str = "") -> TrainConfig:
-    """Applies command-line flags to a config; `--help` among them prints every field and its documentation."""
+    """Applies command-line flags to a config; `--help` among them prints every field and its documentation.
+
+    Raises:
+      UsageError: if a flag's value is not valid, or contradicts another.
+    """
+    shown = io.StringIO()
     try:
-        return tyro.cli(
-            TrainConfig,
-            args=list(flags),
-            default=config,
-            prog=prog,
-            description=description,
-            config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
-        )
-    except pydantic.ValidationError as error:
-        tags = {kind for kind, _ in _all_kinds(TrainConfig)}
-        messages = [_explain(TrainConfig, one, tags) for one in error.errors()]
-        raise UsageError("\n".join(f"command line: {message}" for message in messages)) from None
+        with contextlib.redirect_stderr(shown):
+            return tyro.cli(
+                TrainConfig,
+                args=list(flags),
+                default=config,
+                prog=prog,
+                description=description,
+                config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
+            )
+    except SystemExit as stop:
+        where, cause = "", stop.__context__
+        while cause is not None:  # tyro shows pydantic's own words; ours name the key
+            if isinstance(cause, pydantic.ValidationError):
+                break
+            where = arg if isinstance(arg := getattr(cause, "arg", None), str) else where
+            cause = cause.__context__
+        if cause is None:
+            sys.stderr.write(shown.getvalue())
+            raise
+    tags = {kind for kind, _ in _all_kinds(TrainConfig)}
+    messages = [
+        _explain(TrainConfig, {**one, "loc": (*filter(None, where.split(".")), *one["loc"])}, tags)
+        for one in cause.errors()
+    ]
+    raise UsageError("\n".join(f"command line: {message}" for message in dict.fromkeys(messages)))
 
 
 def dump(config: pydantic.BaseModel) -> str:

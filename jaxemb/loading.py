@@ -8,9 +8,8 @@ import jax
 
 from jaxemb import huggingface
 from jaxemb.errors import UserError
+from jaxemb.huggingface import CardInfo
 from jaxemb.models import Embedder, in_float32, init
-from jaxemb.training.checkpoint import Checkpoints
-from jaxemb.training.rundir import RunDirectory
 
 
 def load(model: str | Path) -> Embedder:
@@ -41,6 +40,9 @@ def load(model: str | Path) -> Embedder:
     path, step = _split(model)
     if not path.is_dir():
         raise UserError(f"{path}: no such directory; MODEL is a run directory or a Hugging Face model directory")
+    from jaxemb.training.checkpoint import Checkpoints  # training imports this file
+    from jaxemb.training.rundir import RunDirectory
+
     run = RunDirectory(path)
     if not run.exists():
         if step is not None:
@@ -60,10 +62,13 @@ def with_prompt(embedder: Embedder, prompt: str | None) -> Embedder:
     return replace(embedder, config=embedder.config.model_copy(update={"prompt": prompt}))
 
 
-def run_of(model: str | Path) -> Path | None:
-    """The run directory that MODEL names; None if it names something else."""
-    path, _ = _split(model)
-    return path if RunDirectory(path).exists() else None
+def card_of_run(model: str | Path) -> CardInfo | None:
+    """What the model card tells of the run that MODEL names; None if it names something else."""
+    from jaxemb.training.card import card_of
+    from jaxemb.training.rundir import RunDirectory
+
+    path, step = _split(model)
+    return card_of(path, step) if RunDirectory(path).exists() else None
 
 
 def _split(model: str | Path) -> tuple[Path, int | None]:

@@ -22,11 +22,9 @@ def run(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_args(argv)
     from jaxemb.huggingface import export
-    from jaxemb.loading import load, run_of
-    from jaxemb.training.card import card_of
+    from jaxemb.loading import card_of_run, load
 
-    run = run_of(arguments.model)
-    card = None if run is None else card_of(run)
+    card = card_of_run(arguments.model)
     report = export(load(arguments.model), arguments.output, card=card, verify=arguments.verify)
     print(f"{arguments.output}: {report}")
     return 0

@@ -110,11 +110,6 @@ class Batches:
             padded += 2 * self._batch_size * int(buckets.sum())
         return 1.0 - real / padded
 
-    def bucket_shares(self, windows: int = 4) -> dict[int, float]:
-        """Share of the first windows' batches that is padded to each length; only lengths that occur."""
-        lengths, counts = np.unique(np.concatenate([self._window(w)[1] for w in range(windows)]), return_counts=True)
-        return {int(length): float(count / counts.sum()) for length, count in zip(lengths, counts, strict=True)}
-
     def _plan(self, window: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows int64 [bucket_window, batch_size] of a window's global batches, and the length each is padded to."""
         shape = (self._config.bucket_window, self._batch_size)

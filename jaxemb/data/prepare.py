@@ -1,6 +1,7 @@
 """From sources to training pairs and an evaluation split: gathered, normalised, filtered, without duplicates."""
 
 import functools
+import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from jaxemb.data.report import BadLine, FileTally, Report, Skipped
 from jaxemb.data.sources import SourcePart, source_parts
 from jaxemb.errors import UserError
 
-VERSION = 1
+VERSION = 2
 """Counts up when the same sources and settings would give other pairs, or the cache's layout changes."""
 
 log = logging.getLogger(__name__)
@@ -88,12 +89,14 @@ def _write(parts: Sequence[SourcePart], config: DataConfig, seed: int, folder: P
 
     np.save(folder / "train.npy", train)
     np.save(folder / "language.npy", language[train])
-    np.save(folder / "hashes.npy", np.stack([as_numpy(keys.anchor)[train], as_numpy(keys.positive)[train]], axis=1))
+    hashes = np.stack([as_numpy(keys.anchor)[train], as_numpy(keys.positive)[train]], axis=1)
+    np.save(folder / "hashes.npy", hashes)
     (folder / "heldout.json").write_text(json.dumps({name: rows for name, rows in heldout.items() if rows}))
     counts = np.bincount(language[train], minlength=len(names)).tolist()
     summary = report.as_json(
         train=dict(zip(names, counts, strict=True)), heldout={name: len(rows) for name, rows in heldout.items()}
     )
+    summary["train_hash"] = hashlib.blake2b(hashes.tobytes(), digest_size=16).hexdigest()  # of the texts, in order
     (folder / "prepared.json").write_text(json.dumps({"languages": names, "report": summary}, ensure_ascii=False))
 
 

@@ -41,10 +41,6 @@ class PreparedData:
         """Counts per language and reason, bad lines and sources, as for `data_report.json`."""
         self.languages: list[str] = described["languages"]
         """Languages of the pairs (the side that is not English), sorted."""
-        self.licences: dict[str, str | None] = {
-            source["source"]: source["licence"] for source in self.report["sources"]
-        }
-        """Licence of each source, None where it is not known."""
         self.language_of: np.ndarray = np.load(path / "language.npy", mmap_mode="r")
         """uint16 [train], index into `languages`."""
         self.hashes: np.ndarray = np.load(path / "hashes.npy", mmap_mode="r")

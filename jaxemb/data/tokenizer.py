@@ -3,7 +3,7 @@
 import collections
 import logging
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import transformers
@@ -144,12 +144,3 @@ def _inside_words(character: str) -> bool:
     code = ord(character)
     alone = any(first <= code <= last for first, last in _CHINESE) or unicodedata.category(character).startswith("P")
     return not alone and (character.isalnum() or not character.isascii())
-
-
-def unknown_share(tokenizer: transformers.PreTrainedTokenizerFast, texts: Iterable[str]) -> float:
-    """Share of the tokens of these texts, special tokens aside, that are `[UNK]`."""
-    unknown = tokens = 0
-    for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False):
-        unknown += encoding.ids.count(tokenizer.unk_token_id)
-        tokens += len(encoding.ids)
-    return unknown / max(tokens, 1)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Float32, Int
 
 from jaxemb.config import ModelConfig
 from jaxemb.encoding.progress import progress_bar
+from jaxemb.errors import UsageError
 from jaxemb.models import Embedder, Params, apply, embedding_size
 
 SHORTEST_BUCKET = 8
@@ -67,7 +68,7 @@ def encode(
         be split over all axes of it; with several processes each must call with the same texts, and each gets all rows.
 
     Returns: one embedding a row, in the order of `texts`, on the host.
-    Raises: TypeError if `texts` is a single string.
+    Raises: TypeError if `texts` is a single string; UsageError if `batch_size` is not positive.
     """
     if isinstance(texts, str):
         raise TypeError("texts must be a list of strings, not one string: encode([text])")
@@ -119,6 +120,8 @@ def embed_blocks(
     advance: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Float32[np.ndarray, "n E"]]:
     """`encode_stream` that also calls `advance` with the number of texts of each batch that is done."""
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}: it must be 1 or more")
     run = _runner(embedder, embedder.params if params is None else params, batch_size)
     width = embedding_size(embedder.config)
     iterator = iter(texts)

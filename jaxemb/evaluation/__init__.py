@@ -5,7 +5,7 @@ from jaxemb.evaluation.heldout import build_pools, evaluate_heldout, heldout_rep
 from jaxemb.evaluation.masking import brand_names, mask_pair, mask_placeholders
 from jaxemb.evaluation.parallel import parallel
 from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
-from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport
+from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
 from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
 from jaxemb.evaluation.tables import comparison_table, report_table
 from jaxemb.evaluation.tatoeba import tatoeba
@@ -25,6 +25,7 @@ __all__ = [
     "mask_placeholders",
     "nearest",
     "parallel",
+    "report_from_json",
     "report_table",
     "retrieval_accuracy",
     "score_pools",

@@ -1,6 +1,6 @@
 """What an evaluation found: accuracies per language, their averages, and the JSON form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,20 @@ class RetrievalReport:
             },
             "notes": list(self.notes),
         }
+
+
+def report_from_json(values: Mapping[str, Any]) -> RetrievalReport:
+    """The report that `RetrievalReport.to_json` gave these values."""
+    forward, backward = list(next(iter(values["languages"].values())))[:2]
+    pairs = tuple(
+        PairAccuracy(name, one[forward], one[backward], one["n"], one.get("script", ""))
+        for name, one in values["languages"].items()
+    )
+    averages = tuple(
+        Average(name, one[forward], one[backward], one["present"], one["of"])
+        for name, one in values["averages"].items()
+    )
+    return RetrievalReport(values["suite"], (forward, backward), pairs, averages, tuple(values["notes"]))
 
 
 def macro_average(name: str, pairs: Iterable[PairAccuracy], of: int | None = None) -> list[Average]:

@@ -4,7 +4,7 @@ from jaxemb.huggingface.card import CardInfo, DataSource
 from jaxemb.huggingface.export import export
 from jaxemb.huggingface.load import load_model
 from jaxemb.huggingface.tokenizer import load_tokenizer, save_tokenizer
-from jaxemb.huggingface.verify import VerifyReport, verify_export
+from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_with_torch
 
 __all__ = [
     "CardInfo",
@@ -15,4 +15,5 @@ __all__ = [
     "load_tokenizer",
     "save_tokenizer",
     "verify_export",
+    "verify_with_torch",
 ]

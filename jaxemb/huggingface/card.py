@@ -37,8 +37,14 @@ class CardInfo:
     """The model that training started from; in the front matter if it is a name on the Hub (`owner/name`)."""
     data: tuple[DataSource, ...] = ()
     """Sources of the training pairs."""
+    data_note: str = ""
+    """What became of these pairs."""
     command: str = ""
     """The command that trained the model."""
+    command_note: str = ""
+    """What must be known beside the command."""
+    config: str = ""
+    """The YAML file that the command names."""
     scores: tuple[Mapping[str, Any], ...] = ()
     """Rows of a table; the keys of the first are its heading."""
     scores_note: str = ""
@@ -120,13 +126,15 @@ def _training(card: CardInfo) -> str:
         parts.append(f"Started from `{card.base_model}`.")
     if card.data:
         rows = tuple(
-            {"data": s.name, "licence": s.licence or "unknown", "pairs": "" if s.pairs is None else f"{s.pairs:,}"}
+            {"source": s.name, "licence": s.licence or "unknown", "pairs": "" if s.pairs is None else f"{s.pairs:,}"}
             for s in card.data
         )
-        parts.append(_table(rows))
+        parts += [_table(rows), card.data_note]
     if card.command:
-        parts.append(f"```\n{card.command}\n```")
-    return "\n\n".join(parts)
+        parts += [card.command_note, f"```\n{card.command}\n```"]
+    if card.config:
+        parts.append(f"<details><summary>config.yaml</summary>\n\n```yaml\n{card.config}```\n\n</details>")
+    return "\n\n".join(filter(None, parts))
 
 
 def _files(config: ModelConfig, pooler: bool) -> str:

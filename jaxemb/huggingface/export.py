@@ -24,6 +24,7 @@ def export(
     *,
     card: CardInfo | None = None,
     verify: Literal["auto", "jax", "torch"] = "auto",
+    replace: bool = False,
 ) -> VerifyReport:
     """Writes `embedder` to `out` in float32, reloads it and compares embeddings; `out` appears only if they agree.
 
@@ -33,21 +34,22 @@ def export(
 
     Args:
       embedder: the model; its parameters must be readable from this process.
-      out: the folder; must not exist, or be empty.
+      out: the folder; must not exist, or be empty, unless `replace`.
       card: what README.md says beyond the architecture.
       verify: see `verify_export`.
+      replace: a folder that is at `out` already gives way once the new one is verified.
 
     Returns: what was compared and how far apart it was.
     Raises: UserError if `out` holds something, the tokenizer does not fit, or the reloaded export embeds differently.
     """
-    out = Path(out)
+    out = Path(out).absolute()
     config = embedder.config
     verify_with_torch(verify)  # says what is not installed before the work
     check_vocabulary(embedder.tokenizer, config.encoder, "the model to export")
     params = jax.device_get(embedder.params)
     length = config.max_seq_length or config.encoder.max_position_embeddings
     pooler = _ends_in_pooler(config)
-    with atomic_directory(out) as folder:
+    with atomic_directory(out, replace=replace) as folder:
         files = {"config.json": encoder_config_json(config.encoder), **module_files(config, length)}
         write_json_files(files, folder)
         tensors = encoder_to_tensors(params["encoder"], config.encoder)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxemb.errors import UserError
+from jaxemb.errors import UsageError
 
 BATCH_AXES = ("data", "fsdp")
 """The batch is split over both axes; parameters and optimizer state over `fsdp` only."""
@@ -25,7 +25,7 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | Non
       devices: the devices to use, all of them; every device of every process when None.
 
     Returns: a mesh with the axes `data` and `fsdp`, both `Auto` (stock Linen fails on explicit ones).
-    Raises: UserError when data * fsdp is not the number of devices.
+    Raises: UsageError when data * fsdp is not the number of devices.
 
     >>> dict(make_mesh(devices=jax.devices()[:1]).shape)
     {'data': 1, 'fsdp': 1}
@@ -33,19 +33,19 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | Non
     devices = list(jax.devices() if devices is None else devices)
     there = f"{len(devices)} {devices[0].platform} device{'s' if len(devices) != 1 else ''}" if devices else "no device"
     if fsdp < 1 or (data < 1 and data != -1):
-        raise UserError(
+        raise UsageError(
             f"mesh.data is {data} and mesh.fsdp is {fsdp}: both must be 1 or more "
             "(mesh.data may be -1 for all devices that mesh.fsdp leaves)"
         )
     if data == -1:
         if not devices or len(devices) % fsdp:
             divisors = ", ".join(str(n) for n in range(1, len(devices) + 1) if len(devices) % n == 0)
-            raise UserError(
+            raise UsageError(
                 f"mesh.fsdp is {fsdp}, which does not divide the {there} there: set mesh.fsdp to one of {divisors}"
             )
         data = len(devices) // fsdp
     if data * fsdp != len(devices):
-        raise UserError(
+        raise UsageError(
             f"mesh.data * mesh.fsdp is {data} * {fsdp} = {data * fsdp} devices, but there: {there}; "
             f"set mesh.data to -1 (all that mesh.fsdp leaves), or choose a product of {len(devices)}"
         )

@@ -8,12 +8,19 @@ from jaxemb.huggingface import CardInfo, DataSource
 from jaxemb.training.rundir import RunDirectory
 
 
-def card_of(path: Path) -> CardInfo:
-    """The card of the run in `path`: its data and their licences, its command and its held-out scores."""
+def card_of(path: Path, step: int | None = None) -> CardInfo:
+    """The card of the run in `path` at `step` (the newest when None).
+
+    It tells the data and their licences, the command with the whole config, and the held-out scores if they are those
+    of that very step.
+    """
     run = RunDirectory(path)
     config = run.load_config()
+    step = max(run.steps, default=0) if step is None else step
     data = json.loads(run.data_report.read_text(encoding="utf-8"))
-    results = json.loads(run.results.read_text(encoding="utf-8")) if run.results.exists() else {}
+    results = run.load_results()
+    scored = results is not None and results["step"] == step
+    totals = data["totals"]
     return CardInfo(
         title=path.absolute().name,
         languages=tuple(sorted({"en", *data["languages"]})),
@@ -21,9 +28,11 @@ def card_of(path: Path) -> CardInfo:
         data=tuple(
             DataSource(source["source"], source["licence"] or "", source["pairs"]) for source in data["sources"]
         ),
-        command="jaxemb train --config config.yaml  # "
-        f"{config.training.steps} steps of {config.training.batch_size} pairs",
-        scores=tuple(_row(name, report) for name, report in results.items()),
+        data_note=f"After exact de-duplication: {totals['train']:,} pairs to train on, {totals['heldout']:,} held out.",
+        command="jaxemb train --config config.yaml",
+        command_note=f"{step:,} steps of {config.training.batch_size} pairs.",
+        config=run.config.read_text(encoding="utf-8"),
+        scores=tuple(_row(name, report) for name, report in results["systems"].items()) if results and scored else (),
         scores_note="Held-out translation retrieval: top-1 accuracy in percent, mean of both directions, "
         "macro-averaged over languages. No English side of it was in training."
         + (" Placeholders, numbers and brand names are masked." if config.evaluation.mask_placeholders else ""),

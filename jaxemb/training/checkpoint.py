@@ -64,7 +64,7 @@ class Checkpoints:
         return steps[-1] if step is None else step
 
     def restore(self, like: TrainState, step: int | None = None) -> TrainState:
-        """Reads the latest checkpoint (or that of `step`) with the shapes and shardings of `like`."""
+        """Reads the latest checkpoint, or that of `step`, with the shapes and shardings of `like`."""
         step = self._resolve(step)
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
@@ -79,7 +79,3 @@ class Checkpoints:
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
         return self._checkpointer.load_checkpointables(self._resolve(step), {"params": abstract})["params"]
-
-    def metadata(self, step: int | None = None) -> dict[str, Any]:
-        """What was saved beside the state: `step`, `next_example`, `config`."""
-        return dict(self._checkpointer.checkpointables_metadata(self._resolve(step)).custom_metadata or {})

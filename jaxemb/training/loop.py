@@ -26,7 +26,7 @@ class Clock:
     examples: int = 0
 
     def rate(self) -> dict[str, float]:
-        """Examples per second since the last call (nothing before the first step was counted)."""
+        """Examples per second since the last call."""
         seconds = time.monotonic() - self.began
         rate = {"examples_per_second": self.examples / seconds} if self.examples else {}
         self.restart()
@@ -60,9 +60,10 @@ def run_loop(
     mesh: Mesh,
     *,
     checkpoints: Checkpoints,
-    writer: MetricsWriter | None,
+    writer: MetricsWriter,
     display: Display,
-    evaluate: Callable[[TrainState], Mapping[str, float]],
+    stop: StopRequest,
+    evaluate: Callable[[TrainState], None],
 ) -> TrainState:
     """Trains until `config.training.steps`.
 
@@ -73,9 +74,10 @@ def run_loop(
       batches: `(step, batch)` from the state's step on.
       mesh: the devices.
       checkpoints: where to save.
-      writer: where metrics go; None on other processes than the first.
+      writer: where metrics go.
       display: the terminal.
-      evaluate: gives the metrics of the held-out split.
+      stop: tells of Ctrl-C and SIGTERM.
+      evaluate: scores and logs a state on the held-out split.
 
     Raises:
       Stopped: after a checkpoint, if Ctrl-C or SIGTERM came.
@@ -83,57 +85,54 @@ def run_loop(
     training, resolved = config.training, config.model_dump(mode="json")
     start = int(state.step)
 
+    began, clock = time.monotonic(), Clock()
+    pending: tuple[int, Mapping[str, Any]] | None = None
+
     def save(*, wait: bool = False) -> None:
         checkpoints.save(state, int(state.step) * training.batch_size, resolved, wait=wait)
 
-    def report(step: int, metrics: Mapping[str, Any], rate: Mapping[str, float]) -> None:
-        values = {**_fetch(metrics), **rate}
-        if writer is not None:
+    def report() -> None:
+        """Shows the metrics of the last step that wants it, once they are there."""
+        nonlocal pending
+        if pending is not None:
+            step, metrics = pending
+            values = _fetch(metrics) | clock.rate()
             writer.write(step, "train", values)
-        progress.show(step, values)
+            progress.show(step, values)
+            pending = None
 
-    began, clock, pending = time.monotonic(), Clock(), None
-    with StopRequest() as stop, display.progress(start, training.steps) as progress:
+    with stop.deferred(), display.progress(start, training.steps) as progress:
         for index, batch in batches:
             placed = place(batch, mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, placed)
             check_compilations(train_step, len(config.data.length_buckets))
+            report()  # of the step before: this one is already under way
             step = index + 1
-            if pending is not None:  # the step before: this one is already dispatched
-                report(*pending, clock.rate())
-                pending = None
-            clock.examples += training.batch_size
             if index == start:
                 jax.block_until_ready(metrics)
                 progress.show(step, _fetch(metrics))
                 display.headline(f"first step done after {time.monotonic() - began:.1f} s, compilation included")
                 clock.restart()
+            clock.examples += training.batch_size * (index > start)
             if step % training.log_every == 0 or step == training.steps:
                 pending = (step, metrics)
             progress.advance(step)
-            if stop.exit_code is not None:
-                save(wait=True)
-                raise Stopped(f"stopped after step {step}; a checkpoint is written", stop.exit_code)
             last = step == training.steps
             wants_evaluation = training.evaluate_every and step % training.evaluate_every == 0 and not last
             wants_checkpoint = step % training.checkpoint_every == 0 and not last
-            if wants_evaluation or wants_checkpoint:
-                jax.block_until_ready(state)
-                if pending is not None:
-                    report(*pending, clock.rate())
-                    pending = None
+            if wants_evaluation or wants_checkpoint or stop.exit_code is not None:
+                report()
                 if wants_checkpoint:
                     save()
-                if wants_evaluation:
-                    values = evaluate(state)
-                    if writer is not None:
-                        writer.write(step, "evaluation", values)
+                if wants_evaluation and stop.exit_code is None:
+                    evaluate(state)
                 clock.restart()
-        if pending is not None:
-            jax.block_until_ready(pending[1])
-            report(*pending, clock.rate())
-    save(wait=True)
+            if stop.exit_code is not None:
+                save(wait=True)
+                raise Stopped(f"stopped after step {step}; a checkpoint is written", stop.exit_code)
+        report()
+        save(wait=True)
     return state
 
 

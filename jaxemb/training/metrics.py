@@ -24,13 +24,12 @@ def _lines_until(path: Path, step: int) -> Iterator[str]:
 class MetricsWriter:
     """Writes scalars, one JSON line a call, flushed; and the same to TensorBoard."""
 
-    def __init__(self, run_dir: Path, start: int = 0) -> None:
+    def __init__(self, path: Path, tensorboard: Path, start: int = 0) -> None:
         """Opens the files of a run that goes on after step `start`; what was written of later steps is dropped."""
-        path = run_dir / "metrics.jsonl"
         if path.exists():
             write_atomically(path, "".join(_lines_until(path, start)))
         self._lines = path.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start + 1 if start else None)
+        self._events = SummaryWriter(str(tensorboard), purge_step=start + 1 if start else None)
 
     def __enter__(self) -> "MetricsWriter":
         return self

@@ -18,7 +18,7 @@ def print_result(result: TrainResult) -> None:
         return
     console.print(f"exported to [bold]{result.export_dir}[/]; use it with jaxemb, or with sentence-transformers:\n")
     lines = (
-        "from sentence_transformers import SentenceTransformer as load  # or: from jaxemb import load\n"
+        "from jaxemb import load  # or: from sentence_transformers import SentenceTransformer as load\n"
         f'model = load("{result.export_dir}")\n'
         'embeddings = model.encode(["Hello world", "Bonjour le monde"])'
     )

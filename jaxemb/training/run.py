@@ -1,10 +1,8 @@
 """One training run from config to export: data, tokenizer, model, loop, evaluation, Hugging Face folder."""
 
-import contextlib
 import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,25 +10,26 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxemb import config_io, huggingface, objectives
-from jaxemb.config import ModelConfig, TrainConfig
+from jaxemb import huggingface, objectives
+from jaxemb.config import TrainConfig
 from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenizer
-from jaxemb.encoding import encode
-from jaxemb.errors import UsageError
-from jaxemb.evaluation import RetrievalReport, build_pools, heldout_report, score_pools, score_pools_tfidf
+from jaxemb.evaluation import RetrievalReport, report_from_json
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load
-from jaxemb.models import Embedder, in_float32, init
+from jaxemb.models import Embedder, Params, in_float32, init
 from jaxemb.objectives import Objective
-from jaxemb.parallel import make_mesh
+from jaxemb.parallel import make_mesh, param_shardings
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.card import card_of
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.display import Display
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter
+from jaxemb.training.resolve import check_batch, preflight, read_config, resolve
 from jaxemb.training.rundir import RunDirectory
-from jaxemb.training.step import TrainState, init_state, make_train_step
+from jaxemb.training.scoring import HeldoutScores
+from jaxemb.training.signals import StopRequest
+from jaxemb.training.step import abstract_state, init_state, make_train_step
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ class TrainResult:
     export_dir: Path | None
     """The Hugging Face folder; None if `export.enabled` is off."""
     heldout: Mapping[str, RetrievalReport]
-    """Held-out retrieval of each system: `trained`, `untrained`, and TF-IDF if asked for. Empty without a split."""
+    """Held-out retrieval of each system: `untrained` (`before training` with `model.init_from`), TF-IDF if asked for,
+    `trained`. Empty without a split."""
 
 
 def train(
@@ -60,7 +60,7 @@ def train(
         global batch; `batch` holds `anchor` and `positive` (each `input_ids` and `attention_mask`, int32 [B, S]),
         `anchor_hash` and `positive_hash` (uint32 [B, 2]), `id` (uint32 [B]) and `weight` (float32 [B]). It runs
         under `jit` with the batch split over the devices: plain `jax.numpy` over the whole batch is right.
-      resume: continue the run in `output_dir`; start it if there is none.
+      resume: continue the run in `output_dir` from its newest checkpoint; start it if there is none.
       quiet: print nothing.
 
     Raises:
@@ -80,178 +80,170 @@ def train(
     ...     "training": {"steps": 2, "batch_size": 16},
     ...     "export": {"verify": "jax"},
     ... }
+    >>> model = jaxemb.config.ModelConfig.model_validate(config["model"])
     >>> def objective(params, batch, key):  # the distance of a pair, and nothing against collapse
-    ...     model = jaxemb.config.ModelConfig.model_validate({"encoder": tiny})
-    ...     a, b = (jaxemb.models.apply(model, params, batch[side], key) for side in ("anchor", "positive"))
+    ...     key_a, key_b = jax.random.split(key)
+    ...     a = jaxemb.models.apply(model, params, batch["anchor"], key_a)
+    ...     b = jaxemb.models.apply(model, params, batch["positive"], key_b)
     ...     return ((a - b) ** 2).sum(1).mean(), {}
     >>> result = jaxemb.train(config, objective=objective, quiet=True)
     >>> result.embedder.encode(["number 3"]).shape
     (1, 16)
     """
-    if isinstance(config, str | Path):
-        config = config_io.load_config(Path(config))
-    elif not isinstance(config, TrainConfig):
-        config = config_io.validate(TrainConfig, dict(config), "config")
-    if config.output_dir is None:
-        raise UsageError("output_dir: no run directory is given (--output-dir RUN, or `output_dir:` in the config)")
-    run = RunDirectory(Path(config.output_dir))
-    run.begin(resume)
+    config = read_config(config)
+    preflight(config)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp)
-    _check_batch(config, mesh.size)
-    display = Display(quiet)
-    devices = f"{mesh.size} {jax.devices()[0].device_kind} device{'s' * (mesh.size > 1)}"
-    display.headline(f"run directory {run.path}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
+    check_batch(config, mesh.size)
+    with StopRequest() as stop:
+        return _Run(config, objective, mesh, stop, Display(quiet)).train(resume)
 
-    start_from = load(config.model.init_from) if config.model.init_from else None
-    resumed = resume and run.tokenizer.is_dir()
-    if resumed:
-        tokenizer = huggingface.load_tokenizer(run.tokenizer)
-        config = _resolve(config, start_from, tokenizer)
-        run.check_same_run(config)
-        if run.is_finished(config):
-            display.headline(f"nothing to do: all {config.training.steps} steps are taken and {run.export} is written")
-            return TrainResult(load(run.path), run.path, run.export if config.export.enabled else None, {})
-    display.headline("gathering and cleaning pairs")
-    data = prepare(config.data, config.training.seed)
-    held_out = sum(map(len, data.heldout.values()))
-    display.headline(f"{len(data.train):,} pairs in {len(data.languages)} languages to train on, {held_out:,} held out")
-    if not resumed:
+
+class _Run:
+    """One run in its directory, started or resumed."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        objective: Objective | None,
+        mesh: jax.sharding.Mesh,
+        stop: StopRequest,
+        display: Display,
+    ) -> None:
+        self.config, self.objective, self.mesh, self.stop, self.display = config, objective, mesh, stop, display
+        self.run = RunDirectory(Path(str(config.output_dir)))
+        self.objective_name = None if objective is None else _name(objective)
+
+    def train(self, resume: bool) -> TrainResult:
+        run, mesh, say = self.run, self.mesh, self.display.headline
+        run.begin(resume)
+        devices = f"{mesh.size} {jax.devices()[0].device_kind} device{'s' * (mesh.size > 1)}"
+        say(f"run directory {run.path}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
+        resumed = bool(run.steps)
+        if resumed:
+            start_from = None
+            tokenizer, data = self._continue()
+            if data is None:
+                say(f"nothing to do: all {self.config.training.steps} steps are taken, scored and exported")
+                return self._finished()
+        else:
+            start_from = load(self.config.model.init_from) if self.config.model.init_from else None
+            tokenizer, data = self._start(start_from)
+        config = self.config
+
+        say("tokenizing")
+        tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
+        batches = Batches(
+            tokenized, config.data, config.training.batch_size, config.training.seed, tokenizer.pad_token_id
+        )
+        optimizer = optimizers.build(config.optimizer, config.training.steps)
+        with Checkpoints(run.checkpoints, config.training.keep_checkpoints) as checkpoints:
+            if resumed:
+                shapes = jax.eval_shape(partial(init, config.model), jax.random.key(0))
+                state = checkpoints.restore(abstract_state(shapes, optimizer, mesh))
+                say(f"resuming after step {int(state.step)}")
+            else:
+                state = init_state(self._initial_params(start_from), optimizer, mesh)
+                del start_from  # its parameters lie on one device
+            passes = config.training.steps * config.training.batch_size / len(data.train)
+            say(
+                f"model of {count_parameters(state.params) / 1e6:.1f}M parameters, {config.training.steps:,} steps of "
+                f"{config.training.batch_size} pairs ({passes:.1f} passes over the data, "
+                f"{batches.padding_share():.0%} of the tokens padding)"
+            )
+            with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) as writer:
+                scores = HeldoutScores(config, tokenizer, data, run, writer, self.display)
+                if resumed:
+                    scores.load()
+                else:
+                    scores.score_before(state)
+                loss = self.objective or objectives.build(config.objective, config.model, mesh)
+                state = run_loop(
+                    config,
+                    state,
+                    make_train_step(loss, optimizer, mesh, state, config.training.seed),
+                    batches.stream(int(state.step), config.training.steps),
+                    mesh,
+                    checkpoints=checkpoints,
+                    writer=writer,
+                    display=self.display,
+                    stop=self.stop,
+                    evaluate=scores.score,
+                )
+                scores.finish(state)
+        embedder = Embedder(in_float32(config.model), jax.tree.map(np.asarray, jax.device_get(state.params)), tokenizer)
+        return TrainResult(embedder, run.path, self._export(embedder), scores.reports)
+
+    def _start(self, start_from: Embedder | None) -> tuple[Any, PreparedData]:
+        """The tokenizer and the data of a new run; writes what the run directory says of them."""
+        config, run = self.config, self.run
+        if start_from is not None:
+            config = resolve(config, start_from.config, start_from.tokenizer)  # refuses before the data are read
+        data = self._prepare()
         if start_from is not None:
             tokenizer = start_from.tokenizer
         else:
-            display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
+            self.display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
             tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
-        config = _resolve(config, start_from, tokenizer)
-        run.save_config(config)
+            config = resolve(config, None, tokenizer)
+        self.config = config
+        run.clear()
+        run.save_config(config, self.objective_name)
         write_atomically(run.data_report, json.dumps(data.report, indent=1, ensure_ascii=False))
-        with atomic_directory(run.tokenizer) as partial_folder:
-            huggingface.save_tokenizer(tokenizer, partial_folder)
+        with atomic_directory(run.tokenizer) as folder:
+            huggingface.save_tokenizer(tokenizer, folder)
+        return tokenizer, data
 
-    run.results.unlink(missing_ok=True)  # of the shorter run that is continued
+    def _continue(self) -> tuple[Any, PreparedData | None]:
+        """The tokenizer and the data of a run that goes on; no data if it has nothing left to do."""
+        config, run = self.config, self.run
+        tokenizer = huggingface.load_tokenizer(run.tokenizer)
+        saved = run.load_config().model
+        # `model.init_from` need not be there any more: the run knows its architecture.
+        config = self.config = resolve(config, saved if config.model.init_from else None, tokenizer)
+        run.check_same_run(config, self.objective_name)
+        if run.is_finished(config):
+            return tokenizer, None
+        data = self._prepare()
+        run.check_same_data(data.report)
+        run.save_config(config, self.objective_name)
+        return tokenizer, data
 
-    display.headline("tokenizing")
-    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
-    batches = Batches(
-        tokenized,
-        config.data,
-        config.training.batch_size,
-        config.training.seed,
-        tokenizer.pad_token_id,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-
-    params = init(config.model, jax.random.key(config.training.seed))
-    if start_from is not None:
-        params = {**params, "encoder": start_from.params["encoder"]} if config.model.new_head else start_from.params
-    embedder = Embedder(config.model, params, tokenizer)
-    passes = config.training.steps * config.training.batch_size / len(data.train)
-    display.headline(
-        f"model of {count_parameters(params) / 1e6:.1f}M parameters, {config.training.steps:,} steps of "
-        f"{config.training.batch_size} pairs ({passes:.1f} passes over the data)"
-    )
-    optimizer = optimizers.build(config.optimizer, config.training.steps)
-    state = init_state(params, optimizer, mesh)
-    evaluate = _Evaluation(config, embedder, data, display)
-    heldout: dict[str, RetrievalReport] = {}
-    if evaluate.pools:
-        heldout["untrained"] = evaluate(state)
-        if config.evaluation.baselines:
-            display.headline("scoring character-n-gram TF-IDF on the same pools")
-            heldout["character n-gram TF-IDF"] = heldout_report(score_pools_tfidf(evaluate.pools))
-
-    train_step = make_train_step(
-        objective or objectives.build(config.objective, config.model, mesh),
-        optimizer,
-        mesh,
-        state,
-        config.training.seed,
-    )
-    keep = config.training.keep_checkpoints
-    with Checkpoints(run.checkpoints, keep) as checkpoints:
-        if checkpoints.steps:
-            state = checkpoints.restore(state)
-            display.headline(f"resuming after step {int(state.step)}")
-        with contextlib.ExitStack() as stack:
-            writer = None
-            if jax.process_index() == 0:
-                writer = stack.enter_context(MetricsWriter(run.path, int(state.step)))
-            state = run_loop(
-                config,
-                state,
-                train_step,
-                batches.stream(int(state.step), config.training.steps),
-                mesh,
-                checkpoints=checkpoints,
-                writer=writer,
-                display=display,
-                evaluate=lambda state: scalars(evaluate(state)) if evaluate.pools else {},
-            )
-    if evaluate.pools:
-        heldout["trained"] = evaluate(state)
-    trained = Embedder(in_float32(config.model), jax.tree.map(np.asarray, jax.device_get(state.params)), tokenizer)
-    write_atomically(run.results, json.dumps({name: report.to_json() for name, report in heldout.items()}, indent=1))
-    export_dir = _export(config, trained, run, display) if config.export.enabled else None
-    return TrainResult(trained, run.path, export_dir, heldout)
-
-
-def _check_batch(config: TrainConfig, devices: int) -> None:
-    if config.training.batch_size % devices:
-        raise UsageError(
-            f"training.batch_size: {config.training.batch_size} pairs do not divide by {devices} devices; "
-            f"the nearest that does is {max(1, round(config.training.batch_size / devices)) * devices}"
+    def _prepare(self) -> PreparedData:
+        self.display.headline("gathering and cleaning pairs")
+        data = prepare(self.config.data, self.config.training.seed)
+        held_out = sum(map(len, data.heldout.values()))
+        self.display.headline(
+            f"{len(data.train):,} pairs in {len(data.languages)} languages to train on, {held_out:,} held out"
         )
+        return data
 
+    def _initial_params(self, start_from: Embedder | None) -> Params:
+        """What training starts from; drawn where it will lie, so that no device holds all of a sharded model."""
+        if start_from is not None and not self.config.model.new_head:
+            return start_from.params
+        draw, key = partial(init, self.config.model), jax.random.key(self.config.training.seed)
+        shardings = param_shardings(self.mesh, jax.eval_shape(draw, key))
+        params = jax.jit(draw, out_shardings=shardings)(key)
+        return params if start_from is None else {**params, "encoder": start_from.params["encoder"]}
 
-def _resolve(config: TrainConfig, start_from: Embedder | None, tokenizer: Any) -> TrainConfig:
-    """Fills in what the tokenizer or the model to start from decide, and checks the whole again."""
-    model = config.model
-    if start_from is not None:
-        from_config = {"init_from", "new_head", "compute_dtype", "remat"} | ({"prompt"} if model.prompt else set())
-        from_config |= {"pooling", "dense", "normalize"} if model.new_head else set()
-        model = start_from.config.model_copy(update={name: getattr(model, name) for name in from_config})
-    positions = model.encoder.max_position_embeddings
-    if config.data.max_length > positions:
-        raise UsageError(
-            f"data.max_length: {config.data.max_length} tokens do not fit the model's {positions} positions"
+    def _export(self, embedder: Embedder) -> Path | None:
+        if not self.config.export.enabled:
+            return None
+        self.display.headline("exporting, reloading and comparing")
+        card = card_of(self.run.path)
+        # The export of a shorter run that was continued gives way.
+        report = huggingface.export(
+            embedder, self.run.export, card=card, verify=self.config.export.verify, replace=True
         )
-    wanted = model.encoder.vocab_size
-    if wanted is not None and wanted < len(tokenizer):
-        raise UsageError(f"model.encoder.vocab_size: {wanted} rows do not hold the tokenizer's {len(tokenizer)} tokens")
-    encoder = model.encoder.model_copy(
-        update={"vocab_size": wanted or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    )
-    resolved: ModelConfig = model.model_copy(
-        update={"encoder": encoder, "max_seq_length": config.model.max_seq_length or config.data.max_length}
-    )
-    return config.model_copy(update={"model": resolved})
+        self.display.headline(f"exported to {self.run.export}: {report}")
+        return self.run.export
+
+    def _finished(self) -> TrainResult:
+        results = self.run.load_results() or {"systems": {}}
+        heldout = {name: report_from_json(report) for name, report in results["systems"].items()}
+        export_dir = self.run.export if self.config.export.enabled else None
+        return TrainResult(load(self.run.path), self.run.path, export_dir, heldout)
 
 
-class _Evaluation:
-    """Held-out retrieval of a state, through the same encode path as everything else."""
-
-    def __init__(self, config: TrainConfig, embedder: Embedder, data: PreparedData, display: Display) -> None:
-        self.pools = build_pools(data.heldout, config.evaluation)
-        self._embedder, self._display = embedder, display
-
-    def __call__(self, state: TrainState) -> RetrievalReport:
-        embedder = replace(self._embedder, params=state.params)
-        report = heldout_report(score_pools(partial(encode, embedder), self.pools))
-        shown = ", ".join(f"{average.name} {average.mean:.1f} %" for average in report.averages)
-        self._display.headline(f"held-out retrieval after step {int(state.step)}: {shown}")
-        return report
-
-
-def scalars(report: RetrievalReport) -> dict[str, float]:
-    """Macro averages by group of scripts, percent, for the log."""
-    return {f"{average.name.replace(' ', '_')}_accuracy": average.mean for average in report.averages}
-
-
-def _export(config: TrainConfig, embedder: Embedder, run: RunDirectory, display: Display) -> Path:
-    if jax.process_index() == 0:
-        if run.export.exists():
-            shutil.rmtree(run.export)  # of the shorter run that is continued
-        display.headline("exporting, reloading and comparing")
-        report = huggingface.export(embedder, run.export, card=card_of(run.path), verify=config.export.verify)
-        display.headline(f"exported to {run.export}: {report}")
-    return run.export
+def _name(objective: Objective) -> str:
+    return f"{objective.__module__}.{getattr(objective, '__qualname__', type(objective).__name__)}"

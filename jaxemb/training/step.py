@@ -1,6 +1,7 @@
 """Training state and the compiled step."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -33,14 +34,24 @@ def state_shardings(mesh: Mesh, state: TrainState) -> Any:
     return TrainState(replicated(mesh), param_shardings(mesh, state.params), param_shardings(mesh, state.opt_state))
 
 
+def _build(optimizer: optax.GradientTransformation, params: Any) -> TrainState:
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+
+
+def abstract_state(params: Any, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+    """Shapes, types and shardings of the state of these parameters (or their shapes): what `restore` reads into."""
+    state = jax.eval_shape(partial(_build, optimizer), params)
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        state,
+        state_shardings(mesh, state),
+    )
+
+
 def init_state(params: Any, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
     """Puts parameters on the mesh and initialises the optimizer there."""
-
-    def build(params: Any) -> TrainState:
-        return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
-
-    shardings = state_shardings(mesh, jax.eval_shape(build, params))
-    return jax.jit(build, out_shardings=shardings)(jax.device_put(params, shardings.params))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(params, optimizer, mesh))
+    return jax.jit(partial(_build, optimizer), out_shardings=shardings)(jax.device_put(params, shardings.params))
 
 
 def make_train_step(

@@ -1,9 +1,29 @@
 """The commands as a user types them, each in a process of its own."""
 
+import json
+import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from pydantic import BaseModel
+
+from jaxemb.config import DataConfig, TrainConfig, TrainingConfig, TsvSource
+
+CONFIG = """
+data:
+  sources: [{kind: tsv, path: en-de.tsv}]
+  cache_dir: cache
+  holdout: {pairs_per_language: 20}
+  max_length: 16
+  length_buckets: [16]
+tokenizer: {vocab_size: 100}
+model:
+  encoder: {hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32}
+training: {steps: 2, batch_size: 16}
+export: {verify: jax}
+"""
 
 
 def jaxemb(*arguments, **kwargs):
@@ -33,11 +53,66 @@ def test_each_command_has_help_without_jax(command):
     assert shown.endswith("0 False\n")
 
 
-def test_train_help_shows_every_field():
-    shown = jaxemb("train", "--help").stdout
-    for flag in ("--optimizer.learning-rate", "--data.max-length", "--objective.margin", "--mesh.fsdp", "--resume"):
+def flags_of(value, prefix="--"):
+    for name, field in type(value).model_fields.items():
+        inner, flag = getattr(value, name), prefix + name.replace("_", "-")
+        if isinstance(inner, BaseModel):
+            yield from flags_of(inner, flag + ".")
+        elif name not in ("kind", "sources"):
+            yield flag, field.description
+
+
+def test_train_help_shows_every_field(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    shown = " ".join(jaxemb("train", "--help").stdout.split())
+    config = TrainConfig(data=DataConfig(sources=(TsvSource(path="x"),)), training=TrainingConfig(steps=1))
+    flags = dict(flags_of(config))
+    assert len(flags) > 60
+    for flag, description in flags.items():
         assert flag in shown
-    assert "Inverse temperature s" in shown
+        assert " ".join(description.replace("`", "").split())[:30] in shown.replace("`", ""), flag
+    assert "--resume" in shown
+
+
+def test_from_pairs_to_embeddings(tmp_path):
+    """train, evaluate, encode and export, as they are typed."""
+    english, german = "one two three four five six seven".split(), "eins zwei drei vier fünf sechs sieben".split()
+    chosen = [random.Random(n).choices(range(7), k=4) for n in range(200)]
+    pairs = [(" ".join(english[i] for i in row), " ".join(german[i] for i in row)) for row in chosen]
+    (tmp_path / "en-de.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs))
+    (tmp_path / "config.yaml").write_text(CONFIG)
+
+    def run(*arguments):
+        done = jaxemb(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    shown = run("train", "--config", "config.yaml", "--output-dir", "run", "--optimizer.learning-rate", "1e-3")
+    assert "trained" in shown
+    assert 'model = load("run/export")' in shown
+    assert "learning_rate: 0.001" in (tmp_path / "run" / "config.yaml").read_text()
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "en-de.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs[:20]))
+    shown = run("evaluate", "run@2", "--suite", "parallel", "--data", "eval", "--json", "scores.json", "--quiet")
+    assert "en-de" in shown
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["model"] == "run@2"
+    (tmp_path / "texts.txt").write_text("one two\n\nzwei\n")
+    assert "3 embeddings written" in run("encode", "run", "texts.txt", "--output", "texts.npy")
+    rows = np.load(tmp_path / "texts.npy")
+    assert rows.shape == (3, 16)
+    assert "embedded alike" in run("export", "run@2", "out", "--verify", "jax")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "learning_rate: 0.001" in card
+    assert "| trained |" in card
+    run("encode", "out", "texts.txt", "--output", "again.npy", "--quiet")
+    np.testing.assert_allclose(np.load(tmp_path / "again.npy"), rows, atol=1e-6)
+    refused = jaxemb("encode", "run", "texts.txt", "--output", "x.npy", "--batch-size", "0", cwd=tmp_path)
+    assert (refused.returncode, "batch_size is 0" in refused.stderr) == (2, True)
+    (tmp_path / "empty").mkdir()
+    for folder, message in (("eval", "exists and is not empty"), ("empty", "is the current directory: name a folder")):
+        refused = jaxemb("export", "../run", ".", cwd=tmp_path / folder)
+        assert (refused.returncode, message in refused.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ def test_errors(install):
         read("pkg-broken")
     site = install("pkg-gone", {catalogue("de"): b""})
     (site / catalogue("de")).unlink()
-    with pytest.raises(UserError, match=r"app\.mo: cannot be read .*reinstall"):
+    # Python 3.12 leaves out of a distribution's files those that are not there.
+    with pytest.raises(UserError, match=r"app\.mo: cannot be read .*reinstall|pkg-gone carries no translated"):
         read("pkg-gone")
 
 

@@ -44,7 +44,6 @@ def test_pairs_of_two_languages(prepared):
     assert prepared.train[3] == train[3]
     triples = {(en, text) for en, de, ja in sentences() for text in (de, ja)}
     assert {(record.anchor, record.positive) for record in train} <= triples
-    assert prepared.licences == {"en-*.tsv": None}
 
 
 def test_hashes_belong_to_the_texts(prepared):

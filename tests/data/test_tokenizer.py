@@ -9,9 +9,18 @@ from transformers import AutoTokenizer
 
 from jaxemb.config import DataConfig, HoldoutConfig, TokenizerConfig, TsvSource
 from jaxemb.data import prepare, train_tokenizer
-from jaxemb.data.tokenizer import choose_alphabet, sample_texts, smoothed_quotas, unknown_share
+from jaxemb.data.tokenizer import choose_alphabet, sample_texts, smoothed_quotas
 
 CONFIG = TokenizerConfig(vocab_size=300)
+
+
+def unknown_share(tokenizer, texts):
+    """Share of the tokens of these texts, special tokens aside, that are `[UNK]`."""
+    unknown = tokens = 0
+    for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False):
+        unknown += encoding.ids.count(tokenizer.unk_token_id)
+        tokens += len(encoding.ids)
+    return unknown / max(tokens, 1)
 
 
 @pytest.fixture

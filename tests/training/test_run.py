@@ -129,8 +129,13 @@ def test_an_objective_of_ones_own(values, tmp_path):
     assert found.keys() == expected.keys()
     for step, loss in found.items():
         assert loss == pytest.approx(expected[step], abs=2e-5), step
-    line = json.loads((own.run_dir / "metrics.jsonl").read_text().splitlines()[-1])
-    assert line["train/twice"] == 32.0
+    lines = [json.loads(line) for line in (own.run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["train/twice"] for line in lines if "train/loss" in line] == [32.0] * 4
+    assert "passed to jaxemb.train" not in (built_in.export_dir / "README.md").read_text()
+    assert "trained with an objective passed to jaxemb.train" in (own.export_dir / "README.md").read_text()
+    with pytest.raises(UsageError, match=r"objective: passed to jaxemb.train in the run, the config's own now"):
+        jaxemb.train({**values, "objective": {"kind": "info_nce", "mask_duplicates": False},
+                      "output_dir": str(own.run_dir)}, resume=True, quiet=True)  # fmt: skip
 
 
 def start(config, *flags):
@@ -179,11 +184,146 @@ def test_a_finished_run_has_nothing_left_to_do(values, capsys):
 
 
 def test_metrics_of_steps_that_are_taken_again_are_dropped(tmp_path):
-    with MetricsWriter(tmp_path) as writer:
+    with MetricsWriter(tmp_path / "metrics.jsonl", tmp_path / "tensorboard") as writer:
         for step in range(1, 6):
             writer.write(step, "train", {"loss": float(step)})
     with (tmp_path / "metrics.jsonl").open("a") as lines:
         lines.write('{"step": 6, "train/lo')  # killed while writing
-    with MetricsWriter(tmp_path, start=3) as writer:
+    with MetricsWriter(tmp_path / "metrics.jsonl", tmp_path / "tensorboard", start=3) as writer:
         writer.write(4, "train", {"loss": 44.0})
     assert losses_of(tmp_path) == {1: 1.0, 2: 2.0, 3: 3.0, 4: 44.0}
+
+
+def test_a_run_goes_on_where_a_kill_left_it(values, tmp_path):
+    """Whatever had been written by then: --resume continues from a checkpoint and starts where there is none."""
+    whole = jaxemb.train(values, quiet=True)
+    killed = tmp_path / "killed"
+    for left in ({"config.yaml"}, {"config.yaml", "tokenizer"}, {"config.yaml", "tokenizer", "data_report.json"}):
+        shutil.copytree(whole.run_dir, killed)
+        for path in killed.iterdir():
+            if path.name not in left:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (killed / ".tokenizer.0123abcd.partial").mkdir()
+        again = jaxemb.train({**values, "output_dir": str(killed)}, resume=True, quiet=True)
+        assert losses_of(killed) == losses_of(whole.run_dir), left
+        assert not list(killed.glob(".*"))
+        assert again.heldout == whole.heldout
+        shutil.rmtree(killed)
+    # Without a checkpoint the config may change; with one it may not (`test_what_is_refused`).
+    shutil.copytree(whole.run_dir, killed)
+    shutil.rmtree(killed / "checkpoints")
+    changed = {**values, "output_dir": str(killed), "model": {"encoder": {**TINY, "hidden_size": 32}}}
+    assert jaxemb.train(changed, resume=True, quiet=True).embedder.encode(["one"]).shape == (1, 32)
+
+
+def test_resume_on_another_mesh(values, tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
+    values["mesh"] = {"data": 8, "fsdp": 1}
+    whole = jaxemb.train(values, quiet=True)
+    killed = tmp_path / "killed"
+    shutil.copytree(whole.run_dir, killed)
+    shutil.rmtree(killed / "checkpoints" / "4")
+    resumed = jaxemb.train({**values, "output_dir": str(killed), "mesh": {"data": 2, "fsdp": 4}}, resume=True,
+                           quiet=True)  # fmt: skip
+    expected, found = losses_of(whole.run_dir), losses_of(killed)
+    assert found.keys() == expected.keys()
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert config_io.load_config(killed / "config.yaml").mesh.fsdp == 4
+    texts = ["one two", "Haus"]
+    np.testing.assert_allclose(resumed.embedder.encode(texts), whole.embedder.encode(texts), atol=1e-4)
+
+
+def test_resume_refuses_other_pairs(values, tmp_path):
+    jaxemb.train(values, quiet=True)
+    pairs = tmp_path / "en-de.tsv"
+    lines = pairs.read_text().splitlines()
+    pairs.write_text("\n".join([*lines[1:], "one more\teins mehr"]) + "\n")
+    with pytest.raises(UsageError, match=r"was trained on other pairs: .* and not the same"):
+        jaxemb.train({**values, "training": {**values["training"], "steps": 6}}, resume=True, quiet=True)
+
+
+def test_more_steps_replace_scores_and_export(values):
+    first = jaxemb.train(values, quiet=True)
+    longer = {**values, "training": {**values["training"], "steps": 6}}
+    second = jaxemb.train(longer, resume=True, quiet=True)
+    assert second.heldout.keys() == {"untrained", "trained"}
+    assert second.heldout["untrained"] == first.heldout["untrained"]
+    results = json.loads((second.run_dir / "results.json").read_text())
+    assert results["step"] == 6
+    assert "6 steps of 16 pairs" in (second.export_dir / "README.md").read_text()
+    np.testing.assert_allclose(
+        jaxemb.load(second.export_dir).encode(["one"]), second.embedder.encode(["one"]), atol=1e-6
+    )
+    scored = [line for line in map(json.loads, (second.run_dir / "metrics.jsonl").read_text().splitlines())
+              if "evaluation/all_accuracy" in line]  # fmt: skip
+    assert [line["step"] for line in scored] == [0, 4, 6]
+    assert scored[-1]["evaluation/all_accuracy"] == pytest.approx(second.heldout["trained"].averages[0].mean)
+
+
+def test_starting_from_a_model(values, tmp_path):
+    first = jaxemb.train(values, quiet=True)
+    model = tmp_path / "model"
+    shutil.copytree(first.export_dir, model)
+    second = {**values, "output_dir": str(tmp_path / "second"), "model": {"init_from": str(model)}}
+    result = jaxemb.train(second, quiet=True)
+    assert result.heldout.keys() == {"before training", "trained"}
+    assert result.heldout["before training"].averages == first.heldout["trained"].averages
+    shutil.rmtree(model)  # a run knows what it started from
+    shutil.rmtree(tmp_path / "second" / "checkpoints" / "4")
+    again = jaxemb.train(second, resume=True, quiet=True)
+    np.testing.assert_array_equal(again.embedder.encode(["one"]), result.embedder.encode(["one"]))
+    head = {"init_from": str(first.export_dir), "new_head": True, "pooling": "mean", "dense": None}
+    with_head = jaxemb.train({**values, "output_dir": str(tmp_path / "head"), "model": head}, quiet=True)
+    assert "dense" not in with_head.embedder.params
+    for settings, message in (
+        ({"pooling": "mean"}, "model.pooling: 'mean' here, but 'cls' in model.init_from .* or set model.new_head"),
+        ({"encoder": {"hidden_size": 48}}, r"model.encoder.hidden_size: 48 here, but 16 in model.init_from"),
+        ({"max_seq_length": 513}, "model.max_seq_length: 513 tokens do not fit the model's 512 positions"),
+    ):
+        other = {
+            **values,
+            "output_dir": str(tmp_path / "other"),
+            "model": {**settings, "init_from": str(first.export_dir)},
+        }
+        with pytest.raises(UsageError, match=message):
+            jaxemb.train(other, quiet=True)
+
+
+def test_what_is_found_before_any_work(values, tmp_path, monkeypatch):
+    def refused(match, **changes):
+        with pytest.raises(UserError, match=match):
+            jaxemb.train({**values, **changes}, quiet=True)
+
+    (tmp_path / "file").write_text("")
+    refused("file/run: cannot be written", output_dir=str(tmp_path / "file" / "run"))
+    refused("is not on this machine", output_dir="gs://bucket/run")
+    refused("not set: `export NOWHERE=", data={**values["data"], "root": "${NOWHERE}"})
+    refused(r"evaluation.baselines: nothing is held out", evaluation={"baselines": True},
+            data={**values["data"], "holdout": {"pairs_per_language": 0}})  # fmt: skip
+    refused(r"data.filters.min_chars: 5 is more than max_chars \(4\)",
+            data={**values["data"], "filters": {"min_chars": 5, "max_chars": 4}})  # fmt: skip
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    refused("verification through torch needs sentence-transformers", export={"verify": "torch"})
+    refused("evaluation.baselines needs scikit-learn", evaluation={"baselines": True})
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    refused("training over several hosts is not supported yet")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+def test_sigterm_before_the_loop_is_resumable(values, tmp_path):
+    values["training"].update(steps=2)
+    values["tokenizer"] = {"vocab_size": 120}
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(values))
+    process = start(config)
+    for line in process.stdout:
+        if "gathering" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75, errors
+    assert "Traceback" not in errors
+    again = start(config, "--resume")
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors

@@ -1,0 +1,93 @@
+"""Held-out retrieval during a run: the pools, the systems scored on them, and `results.json`."""
+
+import json
+from functools import partial
+from typing import Any
+
+from jaxemb.config import TrainConfig
+from jaxemb.data import PreparedData
+from jaxemb.encoding import encode
+from jaxemb.evaluation import (
+    RetrievalReport,
+    build_pools,
+    heldout_report,
+    report_from_json,
+    score_pools,
+    score_pools_tfidf,
+)
+from jaxemb.files import write_atomically
+from jaxemb.models import Embedder
+from jaxemb.training.display import Display
+from jaxemb.training.metrics import MetricsWriter
+from jaxemb.training.rundir import RunDirectory
+from jaxemb.training.step import TrainState
+
+TFIDF = "character n-gram TF-IDF"
+
+
+class HeldoutScores:
+    """Scores states on the held-out split, through the same encode path as everything else."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        tokenizer: Any,
+        data: PreparedData,
+        run: RunDirectory,
+        writer: MetricsWriter,
+        display: Display,
+    ) -> None:
+        self._config, self._tokenizer, self._run, self._writer, self._display = config, tokenizer, run, writer, display
+        self.pools = build_pools(data.heldout, config.evaluation)
+        self._left_out = sorted(data.heldout.keys() - {pool.name for pool in self.pools})
+        self.before = "before training" if config.model.init_from else "untrained"
+        self.reports: dict[str, RetrievalReport] = {}
+        """Each system's report, by its name."""
+
+    def load(self) -> None:
+        """Takes over what an interrupted run scored before training, if it was scored in the same way."""
+        if (values := self._run.load_results()) and values["evaluation"] == self._config.evaluation.model_dump():
+            systems = {name: report_from_json(report) for name, report in values["systems"].items()}
+            self.reports = {name: systems[name] for name in (self.before, TFIDF) if name in systems}
+        self._save(None)
+
+    def score_before(self, state: TrainState) -> None:
+        """Scores the model before training, and the baseline if it is asked for."""
+        if not self.pools:
+            return
+        self.score(state, self.before)
+        if self._config.evaluation.baselines:
+            self._display.headline("scoring character-n-gram TF-IDF on the same pools")
+            self.reports[TFIDF] = self._report(score_pools_tfidf(self.pools))
+        self._save(None)
+
+    def score(self, state: TrainState, name: str | None = None) -> None:
+        """Scores a state, shows and logs it; remembers the report under `name`."""
+        if not self.pools:
+            return
+        step = int(state.step)
+        embedder = Embedder(self._config.model, state.params, self._tokenizer)
+        report = self._report(score_pools(partial(encode, embedder), self.pools))
+        self._writer.write(
+            step, "evaluation", {f"{one.name.replace(' ', '_')}_accuracy": one.mean for one in report.averages}
+        )
+        shown = ", ".join(f"{average.name} {average.mean:.1f} %" for average in report.averages)
+        self._display.headline(f"held-out retrieval after step {step}: {shown}")
+        if name is not None:
+            self.reports[name] = report
+
+    def finish(self, state: TrainState) -> None:
+        """Scores the trained model and writes `results.json`."""
+        self.score(state, "trained")
+        self._save(int(state.step))
+
+    def _report(self, scored: Any) -> RetrievalReport:
+        return heldout_report(scored, left_out=self._left_out)
+
+    def _save(self, step: int | None) -> None:
+        values = {
+            "step": step,
+            "evaluation": self._config.evaluation.model_dump(),
+            "systems": {name: report.to_json() for name, report in self.reports.items()},
+        }
+        write_atomically(self._run.results, json.dumps(values, indent=1, ensure_ascii=False))
