@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Size = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class Settings(BaseModel):
@@ -53,6 +54,8 @@ class TsvSource(Settings):
     """Language of the anchor."""
     positive_lang: str | None = None
     """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
 
 
 class MosesSource(Settings):
@@ -67,6 +70,8 @@ class MosesSource(Settings):
     """Language of the anchors."""
     positive_lang: str
     """Language of the positives."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
 
 
 Source = Annotated[GettextSource | TsvSource | MosesSource, Field(discriminator="kind")]
@@ -113,10 +118,13 @@ class DataConfig(Settings):
     """Sources of pairs (`kind: gettext | tsv | moses`); chosen in YAML."""
     filters: FilterConfig = FilterConfig()
     """What a pair must satisfy."""
+    exclude: tuple[str, ...] = ()
+    """Files or patterns (relative to `root`) of test sentences, one a line: a pair with either side among them is
+    dropped; case, digits and punctuation do not count."""
     holdout: HoldoutConfig = HoldoutConfig()
     """The evaluation split."""
     cache_dir: str | None = None
-    """Folder of converted data, reused by later runs; `~/.cache/jaxemb` when null."""
+    """Folder of converted data, reused by later runs; `$XDG_CACHE_HOME/jaxemb` or `~/.cache/jaxemb` when null."""
     language_exponent: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """Languages are drawn with probability proportional to (pairs ** exponent); 1 follows the data, 0 is uniform."""
     max_length: PositiveInt = 64
@@ -162,19 +170,19 @@ class TokenizerConfig(Settings):
 class EncoderConfig(Settings):
     """A BERT encoder, in the words of Hugging Face's `config.json`."""
 
-    vocab_size: PositiveInt | None = None
+    vocab_size: Size | None = None
     """Rows of the embedding table; the tokenizer's size when null."""
-    hidden_size: PositiveInt = 768
+    hidden_size: Size = 768
     """Width."""
-    num_hidden_layers: PositiveInt = 12
+    num_hidden_layers: Size = 12
     """Layers."""
-    num_attention_heads: PositiveInt = 12
+    num_attention_heads: Size = 12
     """Attention heads; must divide the width."""
-    intermediate_size: PositiveInt = 3072
+    intermediate_size: Size = 3072
     """Width of the feed-forward layer."""
-    max_position_embeddings: PositiveInt = 512
+    max_position_embeddings: Size = 512
     """Positions: the longest sequence in tokens."""
-    type_vocab_size: PositiveInt = 2
+    type_vocab_size: Size = 2
     """Token types; type 0 is added to every token."""
     hidden_act: Literal["gelu", "gelu_new", "relu"] = "gelu"
     """Activation of the feed-forward layer; `gelu` is the exact one, `gelu_new` the tanh approximation."""
@@ -182,9 +190,9 @@ class EncoderConfig(Settings):
     """Dropout on embeddings and on the output of each sub-layer."""
     attention_probs_dropout_prob: Fraction = 0.1
     """Dropout on attention probabilities."""
-    layer_norm_eps: PositiveFloat = 1e-12
+    layer_norm_eps: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-12
     """Epsilon of the layer norms."""
-    initializer_range: PositiveFloat = 0.02
+    initializer_range: Annotated[float, Field(gt=0.0, lt=10.0)] = 0.02
     """Standard deviation of the initial weights."""
     pad_token_id: NonNegativeInt = 0
     """Id of the padding token."""
@@ -211,7 +219,8 @@ class ModelConfig(Settings):
     """From tokens to one embedding: encoder, pooling, dense layer, normalisation."""
 
     init_from: str | None = None
-    """Start from MODEL (a run directory or a Hugging Face folder); its encoder, head and tokenizer replace the rest."""
+    """Start from MODEL (a run directory or a Hugging Face folder): its encoder, head and tokenizer replace what is
+    given here, dropout rates, `prompt` and `max_seq_length` aside."""
     new_head: bool = False
     """With `init_from`: take the encoder only, and begin the pooling, dense layer and normalisation given here."""
     encoder: EncoderConfig = EncoderConfig()
@@ -319,11 +328,13 @@ class TrainingConfig(Settings):
     log_every: PositiveInt = 10
     """Steps between lines of `metrics.jsonl`."""
     evaluate_every: PositiveInt | None = None
-    """Steps between evaluations on the held-out split; null evaluates before and after only."""
+    """Steps between evaluations on the held-out split, each with a checkpoint; null evaluates before and after only."""
     checkpoint_every: PositiveInt = 500
     """Steps between checkpoints; one is always written at the end."""
     keep_checkpoints: PositiveInt = 3
-    """Newest checkpoints that are kept."""
+    """Newest checkpoints that are kept, beside the best one by `best_metric`."""
+    best_metric: Literal["all_accuracy", "Latin_script_accuracy", "other_scripts_accuracy"] = "all_accuracy"
+    """Held-out metric whose highest value makes a checkpoint the best one (`MODEL@best`); needs `evaluate_every`."""
 
 
 class EvaluationConfig(Settings):
@@ -345,6 +356,8 @@ class ExportConfig(Settings):
     verify: Literal["auto", "jax", "torch"] = "auto"
     """Compare the reloaded export through our loader (`jax`), and through sentence-transformers too (`torch`);
     `auto` takes `torch` where it is installed."""
+    licence: str | None = None
+    """Licence of the model, for the model card, as the Hub names it (`apache-2.0`)."""
 
 
 class TrainConfig(Settings):
@@ -387,6 +400,12 @@ class TrainConfig(Settings):
             raise ValueError(
                 f"model.max_seq_length: {self.model.max_seq_length} tokens do not fit "
                 f"model.encoder.max_position_embeddings ({positions})"
+            )
+        vocabulary, rows = self.tokenizer.vocab_size, self.model.encoder.vocab_size
+        if self.model.init_from is None and rows is not None and rows < vocabulary:
+            raise ValueError(
+                f"model.encoder.vocab_size: {rows} rows do not hold tokenizer.vocab_size = {vocabulary} entries; "
+                "leave it out"
             )
         if not self.data.holdout.pairs_per_language:
             for name, wanted in (

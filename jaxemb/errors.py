@@ -9,8 +9,19 @@ class UsageError(UserError):
     """A wrong config or command line: nothing was started (exit code 2)."""
 
 
-class Stopped(Exception):
-    """Training was stopped by a signal after a checkpoint, and `--resume` continues it."""
+class CannotWrite(UserError):
+    """An output cannot be written: the disk is full, say."""
+
+
+class NotFinite(UserError):
+    """A loss or a gradient is infinite or NaN; the message names the step and what was written of it."""
+
+
+class Stopped(BaseException):
+    """Training was stopped by a signal, and `--resume` continues it.
+
+    No `Exception`, as KeyboardInterrupt is none: code that catches those must not swallow it.
+    """
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

@@ -1,15 +1,21 @@
 """Output that is whole or not there: written beside its final name, then renamed."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxemb.errors import UserError
+from jaxemb.errors import CannotWrite, UserError
 
+_UNWRITABLE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
+    errno.ENAMETOOLONG, errno.EIO,
+)  # fmt: skip
 _PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
 
 
@@ -17,16 +23,24 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
 
 
-def remove_partial(folder: Path) -> None:
-    """Removes what a killed process left half written in `folder`; nobody else may be writing there."""
-    for path in folder.iterdir():
-        if _PARTIAL.fullmatch(path.name):
+def is_partial(path: Path) -> bool:
+    """Whether `path` is something half written."""
+    return _PARTIAL.fullmatch(path.name) is not None
+
+
+def remove_partial(folder: Path, days: float = 0.0) -> None:
+    """Removes what killed processes left half written in `folder`, if it was begun that many days ago."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if is_partial(path) and path.stat().st_ctime <= time.time() - days * 86400:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; renames it to `path` on success and removes it on failure.
+
+    Raises:
+      CannotWrite: if the disk is full, say.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -35,19 +49,38 @@ def atomic_file(path: Path) -> Iterator[Path]:
     >>> (folder / "a.txt").read_text()
     'whole'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = _beside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        _raise_if_unwritable(path, error)
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _raise_if_unwritable(path: Path, error: OSError) -> None:
+    if error.errno in _UNWRITABLE:
+        raise CannotWrite(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes `content` (text as UTF-8) to `path`, whole or not at all."""
     with atomic_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def os_errors_of_rust() -> Iterator[None]:
+    """Turns what safetensors and tokenizers raise when the system refuses a write into the OSError that it is."""
+    try:
+        yield
+    except Exception as error:
+        if number := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -58,16 +91,17 @@ def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Raises:
       UserError: if `path` exists and holds something, unless `replace`; or is the current directory.
+      CannotWrite: if the disk is full, say.
     """
     if path.exists() and not replace and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists and is not empty: choose another output directory or remove it")
     path = path.absolute()
     if path == Path.cwd():
         raise UserError(f"{path} is the current directory: name a folder to be made, such as {path / 'model'}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = _beside(path)
-    partial.mkdir()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
         yield partial
         if replace and path.exists():
             old = _beside(path)
@@ -78,5 +112,8 @@ def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
             if path.exists():
                 path.rmdir()
             os.replace(partial, path)
+    except OSError as error:
+        _raise_if_unwritable(path, error)
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,8 +1,9 @@
-"""MODEL: a run directory (`RUN`, `RUN@STEP`) or a Hugging Face / sentence-transformers directory."""
+"""MODEL: a run directory (`RUN`, `RUN@STEP`, `RUN@best`) or a Hugging Face / sentence-transformers directory."""
 
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import jax
 
@@ -16,7 +17,8 @@ def load(model: str | Path) -> Embedder:
     """Loads an embedder, strictly: every parameter must be found, and every parameter that is found must be used.
 
     Args:
-      model: a run directory, whose newest checkpoint is taken, or that of `RUN@STEP`; or a Hugging Face BERT or
+      model: a run directory, whose newest checkpoint is taken, or that of `RUN@STEP`, or of `RUN@best` the best by
+        held-out accuracy (`training.best_metric`); or a Hugging Face BERT or
         sentence-transformers directory (safetensors).
 
     Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`.
@@ -39,19 +41,23 @@ def load(model: str | Path) -> Embedder:
     """
     path, step = _split(model)
     if not path.is_dir():
-        raise UserError(f"{path}: no such directory; MODEL is a run directory or a Hugging Face model directory")
+        raise UserError(
+            f"{path}: no such directory; MODEL is a run directory or a Hugging Face model directory (fetch one of the "
+            f"Hub with `hf download NAME --local-dir {path.name}`)"
+        )
     from jaxemb.training.checkpoint import Checkpoints  # training imports this file
     from jaxemb.training.rundir import RunDirectory
 
     run = RunDirectory(path)
     if not run.exists():
         if step is not None:
-            raise UserError(f"{path}: no run directory, so there is no step {step} to choose")
+            raise UserError(f"{path}: no run directory, so there is no checkpoint {step!r} to choose")
         return huggingface.load_model(path)
     config = in_float32(run.load_config().model)
     tokenizer = huggingface.load_tokenizer(run.tokenizer)
     like = jax.eval_shape(lambda: init(config, jax.random.key(0)))
     with Checkpoints(run.checkpoints) as checkpoints:
+        step = run.best_step() if step == "best" else step
         return Embedder(config, checkpoints.restore_params(like, step), tokenizer)
 
 
@@ -68,11 +74,14 @@ def card_of_run(model: str | Path) -> CardInfo | None:
     from jaxemb.training.rundir import RunDirectory
 
     path, step = _split(model)
-    return card_of(path, step) if RunDirectory(path).exists() else None
+    run = RunDirectory(path)
+    if not run.exists():
+        return None
+    return card_of(path, run.best_step() if step == "best" else step)
 
 
-def _split(model: str | Path) -> tuple[Path, int | None]:
-    selected = re.fullmatch(r"(.+)@(\d+)", str(model))
+def _split(model: str | Path) -> tuple[Path, int | Literal["best"] | None]:
+    selected = re.fullmatch(r"(.+)@(\d+|best)", str(model))
     if selected and not Path(model).exists():
-        return Path(selected[1]), int(selected[2])
-    return Path(model), None
+        return Path(selected[1]).expanduser(), "best" if selected[2] == "best" else int(selected[2])
+    return Path(model).expanduser(), None

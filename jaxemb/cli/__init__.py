@@ -4,6 +4,7 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,11 @@ COMMANDS = {
     "export": "write a run as a Hugging Face / sentence-transformers folder and verify it",
 }
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 75 stopped and resumable, 130 Ctrl-C"
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Lets everything that is open be put away; exit code 143, where a run has nothing to resume yet."""
+    sys.exit(128 + number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # that PyTorch is missing is no news here
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("jaxemb.training").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         return importlib.import_module(f"jaxemb.cli.{arguments.command}").run(argv[1:])
     except UsageError as error:

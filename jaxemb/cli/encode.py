@@ -17,7 +17,9 @@ def run(argv: Sequence[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="run directory (RUN, RUN@STEP) or Hugging Face directory")
+    parser.add_argument(
+        "model", metavar="MODEL", help="run directory (RUN, RUN@STEP, RUN@best) or Hugging Face directory"
+    )
     parser.add_argument("input", metavar="INPUT", type=Path, help="texts: lines, .tsv or .jsonl, plain or .gz")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help=".npy or .parquet")
     parser.add_argument("--column", help="column of a .tsv (number, from 0) or key of a .jsonl")

@@ -21,7 +21,9 @@ def run(argv: Sequence[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="run directory (RUN, RUN@STEP) or Hugging Face directory")
+    parser.add_argument(
+        "model", metavar="MODEL", help="run directory (RUN, RUN@STEP, RUN@best) or Hugging Face directory"
+    )
     parser.add_argument("--suite", choices=["tatoeba", "parallel"], required=True)
     parser.add_argument("--data", metavar="DIR", type=Path, nargs="+", required=True, help="the suite's files")
     parser.add_argument(
@@ -34,6 +36,8 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.suite == "tatoeba" and len(arguments.data) > 1:
         raise UsageError("--data: the suite tatoeba takes one folder")
+    if arguments.suite != "tatoeba" and arguments.languages:
+        raise UsageError("--languages: only the suite tatoeba has languages to choose from")
     from rich.console import Console
 
     from jaxemb.encoding import encode

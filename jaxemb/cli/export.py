@@ -11,7 +11,9 @@ def run(argv: Sequence[str]) -> int:
         prog="jaxemb export",
         description="Write MODEL as a folder that SentenceTransformer(OUT) and AutoModel load, reload it and compare.",
     )
-    parser.add_argument("model", metavar="MODEL", help="run directory (RUN, RUN@STEP) or Hugging Face directory")
+    parser.add_argument(
+        "model", metavar="MODEL", help="run directory (RUN, RUN@STEP, RUN@best) or Hugging Face directory"
+    )
     parser.add_argument("output", metavar="OUT", type=Path, help="a folder that does not exist or is empty")
     parser.add_argument(
         "--verify",
@@ -24,7 +26,7 @@ def run(argv: Sequence[str]) -> int:
     from jaxemb.huggingface import export
     from jaxemb.loading import card_of_run, load
 
-    card = card_of_run(arguments.model)
-    report = export(load(arguments.model), arguments.output, card=card, verify=arguments.verify)
+    embedder = load(arguments.model)
+    report = export(embedder, arguments.output, card=card_of_run(arguments.model), verify=arguments.verify)
     print(f"{arguments.output}: {report}")
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxemb import config_io
 from jaxemb.config import DataConfig, GettextSource, MosesSource, TrainConfig, TrainingConfig, TsvSource
 from jaxemb.errors import UsageError
+from jaxemb.training.signals import StopRequest
 
 DESCRIPTION = """Train an embedder as a YAML file says; the flags below override it.
 
@@ -29,8 +30,9 @@ def run(argv: Sequence[str]) -> int:
     if arguments.config is None:
         raise UsageError("--config FILE is missing; `jaxemb train --help` shows every setting")
     config = config_io.load_config(arguments.config, flags)
-    from jaxemb.training.report import print_result
-    from jaxemb.training.run import train
+    with StopRequest():  # importing jax takes seconds
+        from jaxemb.training.report import print_result
+        from jaxemb.training.run import train
 
     result = train(config, resume=arguments.resume, quiet=arguments.quiet)
     if not arguments.quiet:

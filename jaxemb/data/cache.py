@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from array_record.python import array_record_data_source, array_record_module
 
-from jaxemb.errors import UserError
-from jaxemb.files import atomic_directory
+from jaxemb.errors import CannotWrite, UserError
+from jaxemb.files import atomic_directory, remove_partial
 
 T = TypeVar("T")
 
@@ -57,15 +57,16 @@ def cached_directory(path: Path, write: Callable[[Path], None]) -> Path:
     """
     if path.is_dir():
         return path
+    remove_partial(path.parent, days=7.0)
     try:
         with atomic_directory(path) as folder:
             write(folder)
     except (OSError, UserError) as error:
         if path.is_dir():
             return path  # another process was faster
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path.parent}: the cache cannot be written ({error}); set data.cache_dir") from error
+        if isinstance(error, CannotWrite):
+            raise UserError(f"{error}; data.cache_dir chooses another folder for the cache") from error
+        raise
     return path
 
 

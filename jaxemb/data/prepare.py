@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxemb.config import DataConfig, FilterConfig
 from jaxemb.data.cache import cache_root, cached_directory, file_state, fingerprint, write_array_record
+from jaxemb.data.exclude import Exclusion, excluded_files
 from jaxemb.data.filters import reason_to_drop
 from jaxemb.data.holdout import PairKeys, choose_heldout
 from jaxemb.data.languages import pair_language
@@ -42,21 +43,23 @@ def prepare(config: DataConfig, seed: int) -> PreparedData:
       UserError: if a source is missing or unreadable, has too many bad lines, or no pair is left.
     """
     parts = [part for source in config.sources for part in source_parts(source, config.root)]
-    paths = sorted({path for part in parts for path in part.paths})
+    excluded = excluded_files(config.exclude, config.root)
+    paths = sorted({path for part in parts for path in part.paths} | set(excluded))
     key = fingerprint(
         VERSION,
         seed,
-        config.model_dump(mode="json", include={"sources", "filters", "holdout"}),
+        config.model_dump(mode="json", include={"sources", "filters", "exclude", "holdout"}),
         [file_state(path) for path in paths],
         sorted({part.source for part in parts}),
     )
     path = cache_root(config.cache_dir) / f"pairs-{key}"
-    return PreparedData(cached_directory(path, functools.partial(_write, parts, config, seed)))
+    return PreparedData(cached_directory(path, functools.partial(_write, parts, excluded, config, seed)))
 
 
-def _write(parts: Sequence[SourcePart], config: DataConfig, seed: int, folder: Path) -> None:
+def _write(parts: Sequence[SourcePart], excluded: Sequence[Path], config: DataConfig, seed: int, folder: Path) -> None:
     report, keys = Report(), StoredPairKeys()
-    stored = write_array_record(folder / "pairs.arrayrecord", _encoded_pairs(parts, config.filters, report, keys))
+    pairs = _encoded_pairs(parts, config.filters, Exclusion(excluded), report, keys)
+    stored = write_array_record(folder / "pairs.arrayrecord", pairs)
     if not stored:
         dropped = report.as_json({}, {})["totals"]["dropped"]
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "nothing was read"
@@ -101,7 +104,7 @@ def _write(parts: Sequence[SourcePart], config: DataConfig, seed: int, folder: P
 
 
 def _encoded_pairs(
-    parts: Sequence[SourcePart], filters: FilterConfig, report: Report, keys: StoredPairKeys
+    parts: Sequence[SourcePart], filters: FilterConfig, exclusion: Exclusion, report: Report, keys: StoredPairKeys
 ) -> Iterator[bytes]:
     """Reads the sources through, drops what the filters drop, and yields the rest to be stored."""
     for part in parts:
@@ -124,7 +127,7 @@ def _encoded_pairs(
             record = _normalized(item)
             language = pair_language(record.anchor_lang, record.positive_lang)
             report.read[language] += 1
-            if reason := reason_to_drop(record, filters):
+            if reason := reason_to_drop(record, filters) or ("excluded" if exclusion.matches(record) else None):
                 report.drop(language, reason)
                 continue
             about["pairs"] += 1

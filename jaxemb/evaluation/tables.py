@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rich.markup import escape
 from rich.table import Table
 
 from jaxemb.evaluation.report import RetrievalReport
@@ -11,7 +12,7 @@ def report_table(report: RetrievalReport, title: str = "") -> Table:
     """One language a row, sorted, then the macro averages: accuracy in percent, forward and backward, and pool size."""
     forward, backward = (direction.replace("->", "→") for direction in report.directions)
     with_script = any(pair.script for pair in report.pairs)
-    table = Table(title=title or f"Retrieval accuracy in percent ({report.suite})")
+    table = Table(title=escape(title) or f"Retrieval accuracy in percent ({report.suite})")
     table.add_column("file" if report.suite == "parallel" else "language")
     if with_script:
         table.add_column("script")
@@ -19,7 +20,7 @@ def report_table(report: RetrievalReport, title: str = "") -> Table:
         table.add_column(heading, justify="right")
     for pair in sorted(report.pairs, key=lambda pair: pair.name):
         script = [pair.script] if with_script else []
-        table.add_row(pair.name, *script, f"{pair.forward:.1f}", f"{pair.backward:.1f}", str(pair.n))
+        table.add_row(escape(pair.name), *script, f"{pair.forward:.1f}", f"{pair.backward:.1f}", str(pair.n))
     table.add_section()
     for average in report.averages:
         count = str(average.present) if average.present == average.of else f"{average.present} of {average.of}"
@@ -32,7 +33,7 @@ def report_table(report: RetrievalReport, title: str = "") -> Table:
             style="bold",
         )
     if report.notes:
-        table.caption = "\n".join(report.notes)
+        table.caption = escape("\n".join(report.notes))
     return table
 
 
@@ -51,7 +52,7 @@ def comparison_table(reports: Mapping[str, RetrievalReport], title: str = "") ->
         raise ValueError("only reports over the same pools can be compared")
     first = next(iter(reports.values()))
     directions = " / ".join(direction.replace("->", "→") for direction in first.directions)
-    table = Table(title=title or "Retrieval accuracy in percent, macro-averaged over languages")
+    table = Table(title=escape(title) or "Retrieval accuracy in percent, macro-averaged over languages")
     table.add_column("system")
     for average in first.averages:
         table.add_column(f"{average.name} ({average.present})\n{directions}", justify="right")

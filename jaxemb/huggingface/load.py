@@ -32,9 +32,7 @@ def load_model(path: str | Path) -> Embedder:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise UserError(
-            f"{folder} is not a folder; fetch a model of the Hub first: `hf download NAME --local-dir {folder.name}`"
-        )
+        raise UserError(f"{folder}: no such folder")
     modules = read_modules(folder)
     source = modules.transformer
     encoder = read_encoder_config(source / "config.json")

@@ -136,10 +136,10 @@ def _read_dense(path: Path) -> tuple[DenseConfig, int, bool]:
     if config.get("use_residual"):
         raise UserError(f"{path}: use_residual is not supported")
     activation = config.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise UserError(f"{path}: activation {activation!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
     inputs, outputs = config.get("in_features"), config.get("out_features")
-    if not isinstance(inputs, int) or not isinstance(outputs, int) or min(inputs, outputs) < 1:
+    if type(inputs) is not int or type(outputs) is not int or min(inputs, outputs) < 1:
         raise UserError(f"{path}: in_features and out_features must be positive numbers")
     return DenseConfig(out_features=outputs, activation=ACTIVATIONS[activation]), inputs, bool(config.get("bias", True))
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from jaxemb.errors import UserError
+from jaxemb.files import os_errors_of_rust
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -97,4 +98,5 @@ def _no_weights(folder: Path) -> str:
 
 def save_tensors(tensors: Mapping[str, np.ndarray], path: Path) -> None:
     """Writes float32 tensors; the metadata says `pt`, without which transformers refuses the file."""
-    save_file({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, path, metadata={"format": "pt"})
+    with os_errors_of_rust():
+        save_file({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, path, metadata={"format": "pt"})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from jaxemb.config import EncoderConfig
 from jaxemb.errors import UserError
+from jaxemb.files import os_errors_of_rust
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -61,7 +62,8 @@ def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path, max_lengt
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
-    backend.save(str(folder / "tokenizer.json"))
+    with os_errors_of_rust():
+        backend.save(str(folder / "tokenizer.json"))
     special = {name: str(token) for name in SPECIAL_TOKENS if (token := getattr(tokenizer, name, None)) is not None}
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",

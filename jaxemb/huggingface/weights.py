@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ def _leaf(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return tree
 
 
+@lru_cache(maxsize=16)
 def _shapes(config: EncoderConfig) -> Params:
     """Our encoder's tree with shapes in place of arrays."""
     model = ModelConfig(encoder=config, dense=None)
@@ -113,6 +114,8 @@ def encoder_from_tensors(
         if _canonical(name) in found:
             raise UserError(f"{source}: two tensors are called {_canonical(name)} (one of them {name})")
         found[_canonical(name)] = read
+    if config.num_hidden_layers > len(found):
+        raise UserError(f"{source}: config.json says {config.num_hidden_layers} layers; there are {len(found)} tensors")
     wanted = {name for entry in BERT for name in _names(entry, config.num_hidden_layers)}
     missing = sorted(wanted - found.keys())
     others = sorted(found.keys() - wanted - BUFFERS)

@@ -3,7 +3,10 @@
 A checkpoint holds the state, the step, the index of the next example and the resolved config.
 """
 
+import contextlib
 import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,20 +14,44 @@ from typing import Any
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from jaxemb.errors import UserError
+from jaxemb.errors import CannotWrite, UserError
+from jaxemb.training.rundir import RunDirectory, best_of
 from jaxemb.training.step import TrainState
+
+
+class _NewestAndBest:
+    """Which checkpoints Orbax keeps."""
+
+    def __init__(self, keep: int, scores: Callable[[], Mapping[int, float]]) -> None:
+        self._keep, self._scores = keep, scores
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = {*sorted(steps)[-self._keep :], best_of(steps, self._scores())}
+        return [step in kept for step in steps]
 
 
 class Checkpoints:
     """The `checkpoints/` folder of a run."""
 
-    def __init__(self, directory: Path, keep: int | None = None) -> None:
-        logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells every phase of every save
+    def __init__(
+        self, directory: Path, keep: int | None = None, scores: Callable[[], Mapping[int, float]] = dict
+    ) -> None:
+        """Opens the folder.
+
+        Args:
+          directory: made by the first save.
+          keep: newest checkpoints that are kept, beside the best one; None opens to read and deletes nothing.
+          scores: gives the held-out metric of each step that was evaluated.
+        """
+        logging.getLogger("absl").setLevel(
+            logging.CRITICAL
+        )  # Orbax tells every phase of a save, and raises its errors, too
         policies = ocp.training.preservation_policies
         self.directory = directory
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
-            preservation_policy=policies.PreserveAll() if keep is None else policies.LatestN(keep),
+            preservation_policy=policies.PreserveAll() if keep is None else _NewestAndBest(keep, scores),
             cleanup_tmp_directories=keep is not None,
         )
 
@@ -34,25 +61,48 @@ class Checkpoints:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._checkpointer.close()  # waits for a save that is under way
+        with self._errors(of=error):
+            self._checkpointer.close()  # waits for a save that is under way
+
+    @contextlib.contextmanager
+    def _errors(self, of: BaseException | None = None) -> Iterator[None]:
+        """Says which folder cannot be written; nothing beside an error `of` the run that is on its way already."""
+        try:
+            yield
+        except Exception as error:
+            if of is not None:
+                return
+            reason = re.search(r"No space left on device|Disk quota exceeded|Read-only file system|Permission denied",
+                               f"{error} {error.__cause__} {error.__context__}")  # fmt: skip
+            if reason is None:
+                raise
+            raise CannotWrite(
+                f"{self.directory}: cannot be written ({reason[0]}); older checkpoints are whole"
+            ) from error
 
     @property
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, ascending."""
-        return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
+        return RunDirectory(self.directory.parent).steps
 
     def save(self, state: TrainState, next_example: int, config: dict[str, Any], *, wait: bool = False) -> None:
         """Starts writing `state`; returns as soon as it may be donated. `wait` blocks until it is written."""
         step = int(state.step)
         if step in self.steps:
             return
-        self._checkpointer.save_checkpointables_async(
-            step,
-            {"params": state.params, "opt_state": state.opt_state},
-            force=True,
-            custom_metadata={"step": step, "next_example": next_example, "config": config},
-        )
+        with self._errors():
+            self._checkpointer.save_checkpointables_async(
+                step,
+                {"params": state.params, "opt_state": state.opt_state},
+                force=True,
+                custom_metadata={"step": step, "next_example": next_example, "config": config},
+            )
         if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits for a save that is under way."""
+        with self._errors():
             self._checkpointer.wait()
 
     def _resolve(self, step: int | None) -> int:

@@ -6,6 +6,7 @@ from types import TracebackType
 
 import jax
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -20,7 +21,7 @@ class Display:
 
     def headline(self, text: str) -> None:
         """One line on what begins now, with the seconds since the start."""
-        self.console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/]  {text}")
+        self.console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/]  {escape(text)}")
 
     def progress(self, start: int, steps: int) -> "StepProgress":
         """The progress of the training loop."""

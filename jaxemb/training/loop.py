@@ -1,5 +1,7 @@
 """The training loop. The host runs one step ahead: metrics are read when the next step is already under way."""
 
+import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,10 +12,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxemb.config import TrainConfig
-from jaxemb.errors import Stopped
+from jaxemb.errors import NotFinite, Stopped
+from jaxemb.files import write_atomically
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.display import Display
 from jaxemb.training.metrics import MetricsWriter
+from jaxemb.training.rundir import RunDirectory
 from jaxemb.training.signals import StopRequest
 from jaxemb.training.step import TrainState, TrainStep, place
 
@@ -80,26 +84,38 @@ def run_loop(
       evaluate: scores and logs a state on the held-out split.
 
     Raises:
+      NotFinite: if a loss or gradient is not; nothing of that step is saved.
       Stopped: after a checkpoint, if Ctrl-C or SIGTERM came.
     """
     training, resolved = config.training, config.model_dump(mode="json")
     start = int(state.step)
-
+    RunDirectory(checkpoints.directory.parent).not_finite.unlink(missing_ok=True)  # of an earlier try
     began, clock = time.monotonic(), Clock()
-    pending: tuple[int, Mapping[str, Any]] | None = None
+    in_flight: tuple[int, Mapping[str, Any], Any] | None = None  # step, metrics and ids of the newest batch
+
+    def finish_step() -> None:
+        """Waits for the step that is under way, checks it, and logs it if it is one to log."""
+        nonlocal in_flight
+        if in_flight is None:
+            return
+        (step, metrics, ids), in_flight = in_flight, None
+        values = _fetch(metrics)
+        if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
+            raise NotFinite(_write_not_finite(checkpoints, step, values, ids))
+        clock.examples += training.batch_size
+        if step == start + 1:
+            display.headline(f"first step done after {time.monotonic() - began:.1f} s, compilation included")
+            clock.restart()
+        wants_log = step % training.log_every == 0 or step == training.steps
+        if wants_log:
+            values |= clock.rate()
+            writer.write(step, "train", values)
+        if wants_log or step == start + 1:
+            progress.show(step, values)
 
     def save(*, wait: bool = False) -> None:
+        finish_step()  # nothing is saved unchecked
         checkpoints.save(state, int(state.step) * training.batch_size, resolved, wait=wait)
-
-    def report() -> None:
-        """Shows the metrics of the last step that wants it, once they are there."""
-        nonlocal pending
-        if pending is not None:
-            step, metrics = pending
-            values = _fetch(metrics) | clock.rate()
-            writer.write(step, "train", values)
-            progress.show(step, values)
-            pending = None
 
     with stop.deferred(), display.progress(start, training.steps) as progress:
         for index, batch in batches:
@@ -107,33 +123,42 @@ def run_loop(
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, placed)
             check_compilations(train_step, len(config.data.length_buckets))
-            report()  # of the step before: this one is already under way
+            finish_step()  # the step before: this one is already under way
             step = index + 1
+            in_flight = (step, metrics, batch["id"])
             if index == start:
-                jax.block_until_ready(metrics)
-                progress.show(step, _fetch(metrics))
-                display.headline(f"first step done after {time.monotonic() - began:.1f} s, compilation included")
-                clock.restart()
-            clock.examples += training.batch_size * (index > start)
-            if step % training.log_every == 0 or step == training.steps:
-                pending = (step, metrics)
+                finish_step()
             progress.advance(step)
-            last = step == training.steps
-            wants_evaluation = training.evaluate_every and step % training.evaluate_every == 0 and not last
-            wants_checkpoint = step % training.checkpoint_every == 0 and not last
-            if wants_evaluation or wants_checkpoint or stop.exit_code is not None:
-                report()
-                if wants_checkpoint:
-                    save()
+            wants_evaluation = bool(training.evaluate_every) and step % (training.evaluate_every or 1) == 0
+            if step < training.steps and (wants_evaluation or step % training.checkpoint_every == 0):
+                save()
                 if wants_evaluation and stop.exit_code is None:
                     evaluate(state)
                 clock.restart()
             if stop.exit_code is not None:
                 save(wait=True)
                 raise Stopped(f"stopped after step {step}; a checkpoint is written", stop.exit_code)
-        report()
         save(wait=True)
+        if stop.exit_code is not None:
+            raise Stopped(
+                "stopped after the last step, before it was evaluated; a checkpoint is written", stop.exit_code
+            )
     return state
+
+
+def _write_not_finite(checkpoints: Checkpoints, step: int, values: Mapping[str, float], ids: Any) -> str:
+    """Writes the metrics and the batch's ids of a step whose loss or gradient is not finite; returns the message."""
+    path = RunDirectory(checkpoints.directory.parent).not_finite
+    checkpoints.wait()
+    good = max(checkpoints.steps, default=None)
+    report = {"step": step, "last_good_checkpoint": good, "metrics": values, "batch_ids": np.asarray(ids).tolist()}
+    write_atomically(path, json.dumps(report, indent=1))
+    return (
+        f"step {step}: the loss is {values['loss']} and the norm of the gradient {values['gradient_norm']}. "
+        f"{path} tells the batch's ids. "
+        + (f"The last good checkpoint is that of step {good}" if good is not None else "There is no checkpoint yet")
+        + ". A new run with a lower optimizer.learning_rate, or more optimizer.warmup_steps, may go well"
+    )
 
 
 def count_parameters(params: Any) -> int:

@@ -1,35 +1,39 @@
 """Metrics of a run: `metrics.jsonl` and TensorBoard events."""
 
+import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
+from jaxemb.errors import CannotWrite
 from jaxemb.files import write_atomically
-
-
-def _lines_until(path: Path, step: int) -> Iterator[str]:
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        try:
-            keep = line.endswith("\n") and json.loads(line)["step"] <= step
-        except ValueError:  # cut off by a kill
-            keep = False
-        if keep:
-            yield line
+from jaxemb.training.rundir import read_metrics
 
 
 class MetricsWriter:
-    """Writes scalars, one JSON line a call, flushed; and the same to TensorBoard."""
+    """Writes scalars, one JSON line a call, flushed; and the same to TensorBoard.
+
+    Events are written by the calling thread: the thread of tensorboardX's `SummaryWriter` dies on a full disk, and its
+    queue then blocks the training loop for ever.
+    """
 
     def __init__(self, path: Path, tensorboard: Path, start: int = 0) -> None:
         """Opens the files of a run that goes on after step `start`; what was written of later steps is dropped."""
         if path.exists():
-            write_atomically(path, "".join(_lines_until(path, start)))
-        self._lines = path.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(tensorboard), purge_step=start + 1 if start else None)
+            kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= start]
+            write_atomically(path, "".join(kept))
+        self._path = path
+        tensorboard.mkdir(exist_ok=True)
+        self._lines = path.open("ab", buffering=0)  # nothing is left to be written when it is closed
+        self._events = EventsWriter(str(tensorboard / "events"))
+        if start:  # tells TensorBoard to drop what it has of later steps
+            self._event(Event(step=start + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def __enter__(self) -> "MetricsWriter":
         return self
@@ -38,12 +42,25 @@ class MetricsWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lines.close()
-        self._events.close()
+        with contextlib.suppress(OSError):  # what `write` has told of already
+            self._events.close()
+
+    def _event(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._events.write_event(event)
+        self._events.flush()
 
     def write(self, step: int, prefix: str, values: Mapping[str, float]) -> None:
-        """Writes `values` of a step under names `prefix/name`."""
+        """Writes `values` of a step under names `prefix/name`.
+
+        Raises:
+          CannotWrite: if the disk is full, say.
+        """
         named = {f"{prefix}/{name}": value for name, value in values.items()}
-        self._lines.write(json.dumps({"step": step, "time": round(time.time(), 3), **named}) + "\n")
-        self._lines.flush()
-        for name, value in named.items():
-            self._events.add_scalar(name, value, step)
+        try:
+            line = {"step": step, "time": round(time.time(), 3), **named}
+            self._lines.write((json.dumps(line) + "\n").encode())
+            scalars = [Summary.Value(tag=name, simple_value=value) for name, value in named.items()]
+            self._event(Event(step=step, summary=Summary(value=scalars)))
+        except OSError as error:
+            raise CannotWrite(f"{self._path.parent}: cannot be written ({error.strerror})") from error

@@ -1,6 +1,7 @@
 """What a finished run shows: a short table, the path of the export, and the lines of Python that use it."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.syntax import Syntax
 
 from jaxemb.evaluation import comparison_table
@@ -14,9 +15,10 @@ def print_result(result: TrainResult) -> None:
         title = "Held-out retrieval accuracy in percent, macro-averaged over languages"
         console.print(comparison_table(result.heldout, title))
     if result.export_dir is None:
-        console.print(f"run directory: {result.run_dir}")
+        console.print(f"run directory: {escape(str(result.run_dir))}")
         return
-    console.print(f"exported to [bold]{result.export_dir}[/]; use it with jaxemb, or with sentence-transformers:\n")
+    path = escape(str(result.export_dir))
+    console.print(f"exported to [bold]{path}[/]; use it with jaxemb, or with sentence-transformers:\n")
     lines = (
         "from jaxemb import load  # or: from sentence_transformers import SentenceTransformer as load\n"
         f'model = load("{result.export_dir}")\n'

@@ -12,6 +12,9 @@ from jaxemb.config import EncoderConfig, ModelConfig, TrainConfig
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import verify_with_torch
 
+DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+"""Settings of training, not of the weights that `model.init_from` brings."""
+
 
 def read_config(config: TrainConfig | Mapping[str, Any] | str | Path) -> TrainConfig:
     """A config, its values (`${NAME}` is replaced) or its file as a `TrainConfig`."""
@@ -69,8 +72,10 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         own = {"init_from", "new_head", "compute_dtype", "remat", "max_seq_length"}
         own |= {"prompt"} if model.prompt else set()
         own |= {"pooling", "dense", "normalize"} if model.new_head else set()
+        dropout = {name: getattr(model.encoder, name) for name in DROPOUT}
         _check_contradictions(model, base, own)
         model = base.model_copy(update={name: getattr(model, name) for name in own})
+        model = model.model_copy(update={"encoder": model.encoder.model_copy(update=dropout)})
     positions = model.encoder.max_position_embeddings
     for name, length in (("data.max_length", config.data.max_length), ("model.max_seq_length", model.max_seq_length)):
         if length is not None and length > positions:
@@ -82,14 +87,21 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         update={"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     )
     length = model.max_seq_length or config.data.max_length
-    return config.model_copy(update={"model": model.model_copy(update={"encoder": encoder, "max_seq_length": length})})
+    # The vocabulary may have come out smaller than asked for.
+    vocabulary = min(config.tokenizer.vocab_size, len(tokenizer)) if base is None else config.tokenizer.vocab_size
+    return config.model_copy(
+        update={
+            "model": model.model_copy(update={"encoder": encoder, "max_seq_length": length}),
+            "tokenizer": config.tokenizer.model_copy(update={"vocab_size": vocabulary}),
+        }
+    )
 
 
 def _check_contradictions(model: ModelConfig, base: ModelConfig, own: set[str]) -> None:
     """A setting that `init_from` overrules must be left out, or be the same."""
     default = ModelConfig()
     head = {"pooling", "dense", "normalize"}
-    for name in (ModelConfig.model_fields.keys() | EncoderConfig.model_fields.keys()) - own - {"encoder"}:
+    for name in (ModelConfig.model_fields.keys() | EncoderConfig.model_fields.keys()) - own - {"encoder", *DROPOUT}:
         part = name in EncoderConfig.model_fields
         wanted, there, unset = (getattr(m.encoder if part else m, name) for m in (model, base, default))
         if wanted not in (there, unset):

@@ -13,6 +13,7 @@ import numpy as np
 from jaxemb import huggingface, objectives
 from jaxemb.config import TrainConfig
 from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenizer
+from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, report_from_json
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load
@@ -65,7 +66,7 @@ def train(
 
     Raises:
       UserError: for a config, file or value that the user can put right.
-      Stopped: after a checkpoint, if Ctrl-C or SIGTERM came.
+      Stopped: if Ctrl-C or SIGTERM came while it trained, after a checkpoint; or SIGTERM before or after that.
 
     >>> import tempfile, pathlib, jax, jaxemb
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -110,12 +111,16 @@ class _Run:
         display: Display,
     ) -> None:
         self.config, self.objective, self.mesh, self.stop, self.display = config, objective, mesh, stop, display
-        self.run = RunDirectory(Path(str(config.output_dir)))
+        self.run = RunDirectory(Path(str(config.output_dir)).expanduser())
         self.objective_name = None if objective is None else _name(objective)
 
     def train(self, resume: bool) -> TrainResult:
+        """Trains, evaluates and exports."""
+        with self.run.locked(resume):
+            return self._train()
+
+    def _train(self) -> TrainResult:
         run, mesh, say = self.run, self.mesh, self.display.headline
-        run.begin(resume)
         devices = f"{mesh.size} {jax.devices()[0].device_kind} device{'s' * (mesh.size > 1)}"
         say(f"run directory {run.path}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
         resumed = bool(run.steps)
@@ -136,7 +141,8 @@ class _Run:
             tokenized, config.data, config.training.batch_size, config.training.seed, tokenizer.pad_token_id
         )
         optimizer = optimizers.build(config.optimizer, config.training.steps)
-        with Checkpoints(run.checkpoints, config.training.keep_checkpoints) as checkpoints:
+        best = partial(run.scores, config.training.best_metric)
+        with Checkpoints(run.checkpoints, config.training.keep_checkpoints, best) as checkpoints:
             if resumed:
                 shapes = jax.eval_shape(partial(init, config.model), jax.random.key(0))
                 state = checkpoints.restore(abstract_state(shapes, optimizer, mesh))
@@ -144,10 +150,10 @@ class _Run:
             else:
                 state = init_state(self._initial_params(start_from), optimizer, mesh)
                 del start_from  # its parameters lie on one device
-            passes = config.training.steps * config.training.batch_size / len(data.train)
+            epochs = config.training.steps * config.training.batch_size / len(data.train)
             say(
                 f"model of {count_parameters(state.params) / 1e6:.1f}M parameters, {config.training.steps:,} steps of "
-                f"{config.training.batch_size} pairs ({passes:.1f} passes over the data, "
+                f"{config.training.batch_size} pairs ({epochs:.1f} epochs, "
                 f"{batches.padding_share():.0%} of the tokens padding)"
             )
             with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) as writer:
@@ -169,9 +175,14 @@ class _Run:
                     stop=self.stop,
                     evaluate=scores.score,
                 )
-                scores.finish(state)
+                scores.score(state, "trained")
+        step = int(state.step)
+        run.save_results(step, None, scores.reports)
         embedder = Embedder(in_float32(config.model), jax.tree.map(np.asarray, jax.device_get(state.params)), tokenizer)
-        return TrainResult(embedder, run.path, self._export(embedder), scores.reports)
+        export_dir = self._export(embedder)
+        if export_dir is not None:
+            run.save_results(step, step, scores.reports)
+        return TrainResult(embedder, run.path, export_dir, scores.reports)
 
     def _start(self, start_from: Embedder | None) -> tuple[Any, PreparedData]:
         """The tokenizer and the data of a new run; writes what the run directory says of them."""
@@ -212,9 +223,15 @@ class _Run:
         self.display.headline("gathering and cleaning pairs")
         data = prepare(self.config.data, self.config.training.seed)
         held_out = sum(map(len, data.heldout.values()))
+        if self.config.data.exclude:
+            excluded = data.report["totals"]["dropped"].get("excluded", 0)
+            self.display.headline(f"{excluded:,} pairs left out: a side of theirs is a sentence of data.exclude")
         self.display.headline(
             f"{len(data.train):,} pairs in {len(data.languages)} languages to train on, {held_out:,} held out"
         )
+        batch_size = self.config.training.batch_size
+        if len(data.train) < batch_size:
+            raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} pairs there are")
         return data
 
     def _initial_params(self, start_from: Embedder | None) -> Params:

@@ -1,19 +1,26 @@
 """The run directory: what lies where, and when a run may start or go on in it."""
 
+import contextlib
 import difflib
+import fcntl
 import json
 import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxemb import config_io
 from jaxemb.config import TrainConfig
-from jaxemb.errors import UsageError
-from jaxemb.files import remove_partial, write_atomically
+from jaxemb.errors import UsageError, UserError
+from jaxemb.evaluation.report import RetrievalReport
+from jaxemb.files import is_partial, remove_partial, write_atomically
 
-MAY_CHANGE_ON_RESUME = ("output_dir", "mesh", "training.steps", "training.log_every", "training.evaluate_every",
-                        "training.checkpoint_every", "training.keep_checkpoints", "export", "evaluation",
-                        "data.root", "data.cache_dir", "data.workers")  # fmt: skip
+MAY_CHANGE_ON_RESUME = (
+    "output_dir", "mesh", "training.steps", "training.log_every", "training.evaluate_every",
+    "training.checkpoint_every", "training.keep_checkpoints", "training.best_metric", "export",
+    "data.root", "data.cache_dir", "data.workers",
+)  # fmt: skip
+_MARK = "# the resolved config of a jaxemb run\n"
 _OWN_OBJECTIVE = "# trained with an objective passed to jaxemb.train, not with the one below: "
 
 
@@ -30,29 +37,55 @@ class RunDirectory:
         self.results = path / "results.json"
         self.metrics = path / "metrics.jsonl"
         self.tensorboard = path / "tensorboard"
+        self.not_finite = path / "not_finite.json"
 
     def exists(self) -> bool:
-        """Whether a run was begun here."""
-        return self.config.is_file()
+        """Whether a run was begun here: a `config.yaml` of somebody else is none."""
+        return self.config.is_file() and self.config.read_text(encoding="utf-8", errors="replace").startswith(_MARK)
 
     @property
     def steps(self) -> list[int]:
-        """Steps of the complete checkpoints, ascending."""
-        return sorted(int(path.name) for path in self.checkpoints.glob("*") if path.name.isdigit())
+        """Steps of the complete checkpoints, ascending; one that a kill left half deleted is none."""
+        parts = ("_CHECKPOINT_METADATA", "params", "opt_state")
+        paths = [path for path in self.checkpoints.glob("*") if path.name.isdigit()]
+        return sorted(int(path.name) for path in paths if all((path / part).exists() for part in parts))
+
+    def scores(self, metric: str) -> dict[int, float]:
+        """The held-out metric of each step that was evaluated, from `metrics.jsonl`."""
+        found = {}
+        if self.metrics.is_file():
+            for line in read_metrics(self.metrics):
+                if (name := f"evaluation/{metric}") in line:
+                    found[line["step"]] = line[name]
+        return found
+
+    def best_step(self) -> int:
+        """The step of the checkpoint with the highest `training.best_metric`; of equals the latest.
+
+        Raises:
+          UserError: if no checkpoint was evaluated.
+        """
+        scores = self.scores(self.load_config().training.best_metric)
+        best = best_of(self.steps, scores)
+        if best is None:
+            raise UserError(
+                f"{self.path}: no checkpoint was evaluated, so none is the best; set training.evaluate_every"
+            )
+        return best
 
     def is_finished(self, config: TrainConfig) -> bool:
         """Whether all steps of `config` are taken, scored and exported."""
-        results = self.load_results()
-        scored = results is not None and results["step"] == max(self.steps, default=None)
-        return (
-            scored and self.steps[-1] >= config.training.steps and (self.export.is_dir() or not config.export.enabled)
-        )
+        results, newest = self.load_results(), max(self.steps, default=None)
+        if results is None or newest is None or newest != results["step"] or newest < config.training.steps:
+            return False
+        return not config.export.enabled or (results["exported"] == newest and self.export.is_dir())
 
-    def begin(self, resume: bool) -> None:
-        """Makes the directory and checks that a run may start here.
+    @contextlib.contextmanager
+    def locked(self, resume: bool) -> Iterator[None]:
+        """Makes the directory, checks that a run may start here, and keeps other processes out.
 
         Raises:
-          UsageError: if it holds a run and `resume` is False, or something else, or cannot be written.
+          UsageError: if it holds a run and `resume` is False, or something else, is in use, or cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path}: is a file; choose another --output-dir")
@@ -60,30 +93,43 @@ class RunDirectory:
             raise UsageError(
                 f"{self.path} holds a run already: continue it with --resume, or choose another --output-dir"
             )
-        if self.path.is_dir():
-            remove_partial(self.path)
-            if any(self.path.iterdir()) and not self.exists():
-                raise UsageError(f"{self.path} is not empty and holds no run: choose another --output-dir")
+        lock = self.path / ".lock"
+        others = [p for p in self.path.iterdir() if p != lock and not is_partial(p)] if self.path.is_dir() else []
+        if others and not self.exists():
+            raise UsageError(f"{self.path} is not empty and holds no run: choose another --output-dir")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path / ".writable", "")
-            (self.path / ".writable").unlink()
+            file = lock.open("a")
         except OSError as error:
             raise UsageError(
                 f"{self.path}: cannot be written ({error.strerror}); choose another --output-dir"
             ) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"{self.path}: another process is training in it; wait for it or stop it") from None
+            except OSError:
+                pass  # a file system without locks
+            remove_partial(self.path)
+            yield
 
     def clear(self) -> None:
         """Removes what a run that ended before its first checkpoint left."""
-        for path in (self.metrics, self.results, self.data_report):
+        for path in (self.metrics, self.results, self.data_report, self.not_finite):
             path.unlink(missing_ok=True)
-        for path in (self.tokenizer, self.tensorboard, self.checkpoints):
+        for path in (self.tokenizer, self.tensorboard, self.checkpoints, self.export):
             shutil.rmtree(path, ignore_errors=True)
 
     def save_config(self, config: TrainConfig, objective: str | None) -> None:
         """Writes the resolved config; `objective` names one that was passed to `jaxemb.train`."""
         note = "" if objective is None else f"{_OWN_OBJECTIVE}{objective}\n"
-        write_atomically(self.config, note + config_io.dump(config))
+        write_atomically(self.config, _MARK + note + config_io.dump(config))
+
+    def objective_note(self) -> str:
+        """The comment line of `config.yaml` on an objective that was passed to `jaxemb.train`; empty without one."""
+        line = self.config.read_text(encoding="utf-8").removeprefix(_MARK).split("\n", 1)[0]
+        return line + "\n" if line.startswith(_OWN_OBJECTIVE) else ""
 
     def load_config(self) -> TrainConfig:
         """Reads the resolved config.
@@ -100,8 +146,14 @@ class RunDirectory:
         return config_io.validate(TrainConfig, config_io.read_yaml(self.config), str(self.config))
 
     def load_results(self) -> dict[str, Any] | None:
-        """`results.json`: the step that `trained` belongs to (null before the end) and each system's scores."""
+        """`results.json`: the step of `trained` and that of the export (null before), and each system's scores."""
         return json.loads(self.results.read_text(encoding="utf-8")) if self.results.is_file() else None
+
+    def save_results(self, step: int | None, exported: int | None, reports: Mapping[str, RetrievalReport]) -> None:
+        """Writes `results.json`."""
+        systems = {name: report.to_json() for name, report in reports.items()}
+        values = {"step": step, "exported": exported, "systems": systems}
+        write_atomically(self.results, json.dumps(values, indent=1, ensure_ascii=False))
 
     def check_same_run(self, config: TrainConfig, objective: str | None) -> None:
         """Compares a resumed run with the saved one.
@@ -109,23 +161,24 @@ class RunDirectory:
         Raises:
           UsageError: naming the keys that differ and may not.
         """
-        saved, now = _flat(self.load_config().model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+        loaded = self.load_config()
+        free = [key for key in MAY_CHANGE_ON_RESUME if key != "mesh" or loaded.objective.negatives != "local"]
+        saved, now = _flat(loaded.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
         changed = [
             f"  {key}: {saved.get(key)!r} in the run, {now.get(key)!r} now"
             for key in sorted(saved.keys() | now.keys())
-            if saved.get(key) != now.get(key)
-            and not any(key == free or key.startswith(free + ".") for free in MAY_CHANGE_ON_RESUME)
+            if saved.get(key) != now.get(key) and not any(key == name or key.startswith(name + ".") for name in free)
         ]
-        own = self.config.read_text(encoding="utf-8").startswith(_OWN_OBJECTIVE)
-        if own != (objective is not None):
-            changed.append(
-                "  objective: passed to jaxemb.train "
-                + ("in the run, the config's own now" if own else "now, the config's own in the run")
-            )
+        then = self.objective_note().removeprefix(_OWN_OBJECTIVE).strip() or None
+        if then != objective:
+            own = "the config's own"
+            changed.append(f"  objective: {then or own} in the run, {objective or own} now")
+        if self.steps[-1] > config.training.steps:
+            changed.append(f"  training.steps: {self.steps[-1]} are taken, {config.training.steps} now")
         if changed:
             raise UsageError(
                 f"{self.path}: the run to resume has another config:\n" + "\n".join(changed) + "\n"
-                f"What may change on --resume: {', '.join(MAY_CHANGE_ON_RESUME)}"
+                f"What may change on --resume: {', '.join(free)}"
             )
 
     def check_same_data(self, report: dict[str, Any]) -> None:
@@ -140,6 +193,18 @@ class RunDirectory:
                 f"{self.path}: the run to resume was trained on other pairs: {saved['totals']['train']:,} in the run, "
                 f"{report['totals']['train']:,} now, and not the same; bring its files back, or start a new run"
             )
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the lines of a `metrics.jsonl`; a last one that a kill cut off is left out."""
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield json.loads(line)
+
+
+def best_of(steps: Iterable[int], scores: Mapping[int, float]) -> int | None:
+    """The step with the highest score; of equals the latest; None if no step has one."""
+    return max((step for step in steps if step in scores), key=lambda step: (scores[step], step), default=None)
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Held-out retrieval during a run: the pools, the systems scored on them, and `results.json`."""
 
-import json
 from functools import partial
 from typing import Any
 
@@ -15,8 +14,7 @@ from jaxemb.evaluation import (
     score_pools,
     score_pools_tfidf,
 )
-from jaxemb.files import write_atomically
-from jaxemb.models import Embedder
+from jaxemb.models import Embedder, in_float32
 from jaxemb.training.display import Display
 from jaxemb.training.metrics import MetricsWriter
 from jaxemb.training.rundir import RunDirectory
@@ -45,11 +43,10 @@ class HeldoutScores:
         """Each system's report, by its name."""
 
     def load(self) -> None:
-        """Takes over what an interrupted run scored before training, if it was scored in the same way."""
-        if (values := self._run.load_results()) and values["evaluation"] == self._config.evaluation.model_dump():
+        """Takes over what an interrupted run scored before training."""
+        if values := self._run.load_results():
             systems = {name: report_from_json(report) for name, report in values["systems"].items()}
             self.reports = {name: systems[name] for name in (self.before, TFIDF) if name in systems}
-        self._save(None)
 
     def score_before(self, state: TrainState) -> None:
         """Scores the model before training, and the baseline if it is asked for."""
@@ -59,14 +56,14 @@ class HeldoutScores:
         if self._config.evaluation.baselines:
             self._display.headline("scoring character-n-gram TF-IDF on the same pools")
             self.reports[TFIDF] = self._report(score_pools_tfidf(self.pools))
-        self._save(None)
+        self._run.save_results(None, None, self.reports)
 
     def score(self, state: TrainState, name: str | None = None) -> None:
         """Scores a state, shows and logs it; remembers the report under `name`."""
         if not self.pools:
             return
         step = int(state.step)
-        embedder = Embedder(self._config.model, state.params, self._tokenizer)
+        embedder = Embedder(in_float32(self._config.model), state.params, self._tokenizer)
         report = self._report(score_pools(partial(encode, embedder), self.pools))
         self._writer.write(
             step, "evaluation", {f"{one.name.replace(' ', '_')}_accuracy": one.mean for one in report.averages}
@@ -76,18 +73,5 @@ class HeldoutScores:
         if name is not None:
             self.reports[name] = report
 
-    def finish(self, state: TrainState) -> None:
-        """Scores the trained model and writes `results.json`."""
-        self.score(state, "trained")
-        self._save(int(state.step))
-
     def _report(self, scored: Any) -> RetrievalReport:
         return heldout_report(scored, left_out=self._left_out)
-
-    def _save(self, step: int | None) -> None:
-        values = {
-            "step": step,
-            "evaluation": self._config.evaluation.model_dump(),
-            "systems": {name: report.to_json() for name, report in self.reports.items()},
-        }
-        write_atomically(self._run.results, json.dumps(values, indent=1, ensure_ascii=False))

@@ -1,13 +1,9 @@
 """Whole runs on a few generated pairs: resume, refusals, signals."""
 
+import fcntl
 import json
-import os
-import random
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import jax
 import numpy as np
@@ -17,40 +13,7 @@ import jaxemb
 from jaxemb import config_io, losses
 from jaxemb.errors import UsageError, UserError
 from jaxemb.training.metrics import MetricsWriter
-
-TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-ENGLISH = "one two three four five six seven eight nine ten red green blue house tree river".split()
-GERMAN = "eins zwei drei vier fünf sechs sieben acht neun zehn rot grün blau Haus Baum Fluss".split()
-
-
-@pytest.fixture
-def values(tmp_path):
-    """A config that trains a tiny model for four steps in a few seconds."""
-    chosen = random.Random(0)
-    rows = [[chosen.randrange(16) for _ in range(chosen.randint(2, 5))] for _ in range(200)]
-    lines = ["\t".join(" ".join(words[i] for i in row) for words in (ENGLISH, GERMAN)) for row in rows]
-    (tmp_path / "en-de.tsv").write_text("\n".join(lines) + "\n")
-    return {
-        "output_dir": str(tmp_path / "run"),
-        "data": {
-            "root": str(tmp_path),
-            "sources": [{"kind": "tsv", "path": "en-de.tsv"}],
-            "cache_dir": str(tmp_path / "cache"),
-            "holdout": {"pairs_per_language": 20},
-            "max_length": 16,
-            "length_buckets": [16],
-        },
-        "tokenizer": {"vocab_size": 120},
-        "model": {"encoder": TINY},
-        "optimizer": {"schedule": "constant", "learning_rate": 1e-3},
-        "training": {"steps": 4, "batch_size": 16, "log_every": 1, "checkpoint_every": 2},
-        "export": {"verify": "jax"},
-    }
-
-
-def losses_of(run_dir):
-    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+from tests.training.runs import TINY, losses_of, start, wait_for
 
 
 def test_resume_continues_bit_for_bit(values, tmp_path):
@@ -75,7 +38,7 @@ def test_a_run_is_whole(values):
     names = {path.name for path in result.run_dir.iterdir()}
     assert names == {
         "config.yaml", "metrics.jsonl", "tensorboard", "tokenizer", "checkpoints", "export", "data_report.json",
-        "results.json",
+        "results.json", ".lock",
     }  # fmt: skip
     config = config_io.load_config(result.run_dir / "config.yaml")
     assert config.model.encoder.vocab_size == len(result.embedder.tokenizer)
@@ -133,23 +96,9 @@ def test_an_objective_of_ones_own(values, tmp_path):
     assert [line["train/twice"] for line in lines if "train/loss" in line] == [32.0] * 4
     assert "passed to jaxemb.train" not in (built_in.export_dir / "README.md").read_text()
     assert "trained with an objective passed to jaxemb.train" in (own.export_dir / "README.md").read_text()
-    with pytest.raises(UsageError, match=r"objective: passed to jaxemb.train in the run, the config's own now"):
+    with pytest.raises(UsageError, match=r"objective: .*<locals>.objective in the run, the config's own now"):
         jaxemb.train({**values, "objective": {"kind": "info_nce", "mask_duplicates": False},
                       "output_dir": str(own.run_dir)}, resume=True, quiet=True)  # fmt: skip
-
-
-def start(config, *flags):
-    return subprocess.Popen(
-        [sys.executable, "-m", "jaxemb", "train", "--config", str(config), *flags],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "JAX_NUM_CPU_DEVICES": "1"},
-    )  # fmt: skip
-
-
-def wait_for(condition, seconds=120):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -181,6 +130,16 @@ def test_a_finished_run_has_nothing_left_to_do(values, capsys):
     assert "nothing to do: all 4 steps are taken" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in whole.run_dir.rglob("*") if path.is_file()} == before
     np.testing.assert_array_equal(again.embedder.encode(["one"]), jaxemb.load(whole.run_dir).encode(["one"]))
+    assert again.heldout == whole.heldout
+    fewer = {**values, "training": {**values["training"], "steps": 3}}
+    with pytest.raises(UsageError, match=r"training.steps: 4 are taken, 3 now"):
+        jaxemb.train(fewer, resume=True, quiet=True)
+    # Killed after the scores and before the export: the old export is not taken for the new one.
+    results = json.loads((whole.run_dir / "results.json").read_text())
+    assert (results["step"], results["exported"]) == (4, 4)
+    (whole.run_dir / "results.json").write_text(json.dumps(results | {"exported": None}))
+    jaxemb.train(values, resume=True)
+    assert "exporting, reloading" in capsys.readouterr().out
 
 
 def test_metrics_of_steps_that_are_taken_again_are_dropped(tmp_path):
@@ -206,7 +165,7 @@ def test_a_run_goes_on_where_a_kill_left_it(values, tmp_path):
         (killed / ".tokenizer.0123abcd.partial").mkdir()
         again = jaxemb.train({**values, "output_dir": str(killed)}, resume=True, quiet=True)
         assert losses_of(killed) == losses_of(whole.run_dir), left
-        assert not list(killed.glob(".*"))
+        assert [path.name for path in killed.glob(".*")] == [".lock"]
         assert again.heldout == whole.heldout
         shutil.rmtree(killed)
     # Without a checkpoint the config may change; with one it may not (`test_what_is_refused`).
@@ -296,10 +255,19 @@ def test_what_is_found_before_any_work(values, tmp_path, monkeypatch):
 
     (tmp_path / "file").write_text("")
     refused("file/run: cannot be written", output_dir=str(tmp_path / "file" / "run"))
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "config.yaml").write_text("name: somebody else's")
+    refused("foreign is not empty and holds no run", output_dir=str(tmp_path / "foreign"))
+    (tmp_path / "busy").mkdir()
+    with (tmp_path / "busy" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused("busy: another process is training in it", output_dir=str(tmp_path / "busy"))
     refused("is not on this machine", output_dir="gs://bucket/run")
     refused("not set: `export NOWHERE=", data={**values["data"], "root": "${NOWHERE}"})
     refused(r"evaluation.baselines: nothing is held out", evaluation={"baselines": True},
             data={**values["data"], "holdout": {"pairs_per_language": 0}})  # fmt: skip
+    refused("model.encoder.vocab_size: 50 rows do not hold tokenizer.vocab_size = 120 entries",
+            model={"encoder": {**TINY, "vocab_size": 50}})  # fmt: skip
     refused(r"data.filters.min_chars: 5 is more than max_chars \(4\)",
             data={**values["data"], "filters": {"min_chars": 5, "max_chars": 4}})  # fmt: skip
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -308,6 +276,9 @@ def test_what_is_found_before_any_work(values, tmp_path, monkeypatch):
     monkeypatch.setattr("jax.process_count", lambda: 2)
     refused("training over several hosts is not supported yet")
     assert not (tmp_path / "cache").exists()
+    monkeypatch.undo()
+    refused("training.batch_size: 512 is more than the", training={"steps": 1, "batch_size": 512})
+    assert not (tmp_path / "run" / "config.yaml").exists()
 
 
 @pytest.mark.slow

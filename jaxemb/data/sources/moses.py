@@ -29,7 +29,7 @@ def parts(config: MosesSource, root: Path) -> list[SourcePart]:
             name=f"{paths[0]} + {paths[1].name}",
             paths=paths,
             source=f"{config.anchor_path} + {config.positive_path}",
-            licence=None,
+            licence=config.licence,
             read=functools.partial(_read, paths[0], paths[1], config),
         )
     ]

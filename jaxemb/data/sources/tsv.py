@@ -34,7 +34,7 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
             name=str(path),
             paths=(path,),
             source=config.path,
-            licence=None,
+            licence=config.licence,
             read=functools.partial(_read, path, config, config.positive_lang or _language_in_name(path)),
         )
         for path in paths

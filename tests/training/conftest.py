@@ -1,0 +1,33 @@
+import random
+
+import pytest
+
+from tests.training.runs import TINY
+
+ENGLISH = "one two three four five six seven eight nine ten red green blue house tree river".split()
+GERMAN = "eins zwei drei vier fünf sechs sieben acht neun zehn rot grün blau Haus Baum Fluss".split()
+
+
+@pytest.fixture
+def values(tmp_path):
+    """A config that trains a tiny model for four steps in a few seconds."""
+    chosen = random.Random(0)
+    rows = [[chosen.randrange(16) for _ in range(chosen.randint(2, 5))] for _ in range(200)]
+    lines = ["\t".join(" ".join(words[i] for i in row) for words in (ENGLISH, GERMAN)) for row in rows]
+    (tmp_path / "en-de.tsv").write_text("\n".join(lines) + "\n")
+    return {
+        "output_dir": str(tmp_path / "run"),
+        "data": {
+            "root": str(tmp_path),
+            "sources": [{"kind": "tsv", "path": "en-de.tsv"}],
+            "cache_dir": str(tmp_path / "cache"),
+            "holdout": {"pairs_per_language": 20},
+            "max_length": 16,
+            "length_buckets": [16],
+        },
+        "tokenizer": {"vocab_size": 120},
+        "model": {"encoder": TINY},
+        "optimizer": {"schedule": "constant", "learning_rate": 1e-3},
+        "training": {"steps": 4, "batch_size": 16, "log_every": 1, "checkpoint_every": 2},
+        "export": {"verify": "jax"},
+    }

@@ -1,0 +1,30 @@
+"""What the tests of whole runs share."""
+
+import os
+import subprocess
+import sys
+import time
+
+from jaxemb.training.rundir import read_metrics
+
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+def losses_of(run_dir):
+    return {
+        line["step"]: line["train/loss"] for line in read_metrics(run_dir / "metrics.jsonl") if "train/loss" in line
+    }
+
+
+def start(config, *flags):
+    return subprocess.Popen(
+        [sys.executable, "-m", "jaxemb", "train", "--config", str(config), *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "JAX_NUM_CPU_DEVICES": "1"},
+    )  # fmt: skip
+
+
+def wait_for(condition, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)

@@ -1,0 +1,205 @@
+"""What happens to a run that is killed, diverges or finds the disk full."""
+
+import contextlib
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_models import tiny_embedder
+
+import jaxemb
+from jaxemb.encoding import encode_file
+from jaxemb.errors import NotFinite, UserError
+from jaxemb.huggingface import export
+from jaxemb.training.checkpoint import _NewestAndBest
+from jaxemb.training.rundir import RunDirectory, best_of
+from tests.training.runs import TINY, losses_of, start, wait_for
+
+
+def unfinished(run):
+    return [path for path in (run / "checkpoints").glob("*") if not path.name.isdigit()]
+
+
+@pytest.mark.slow
+def test_kill_9_then_resume_is_bit_equal(values, tmp_path):
+    values["training"].update(steps=2000, checkpoint_every=20, log_every=1)
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(values))
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert start(config, "--output-dir", str(whole), "--quiet").wait(300) == 0
+    expected = losses_of(whole)
+    assert len(expected) == 2000
+    chosen, kills, inside = random.Random(0), 0, 0
+    while kills < 4 or inside < 3:
+        assert kills < 15, f"only {inside} of {kills} kills fell inside a checkpoint write"
+        before = max(RunDirectory(run).steps, default=0)
+        process = start(config, "--resume", "--quiet")
+        wait_for(lambda before=before: max(RunDirectory(run).steps, default=0) > before + chosen.randrange(100))
+        if kills % 2 == 0:
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: unfinished(run), seconds=3)
+        process.kill()
+        process.communicate()
+        kills, inside = kills + 1, inside + bool(unfinished(run))
+    assert max(RunDirectory(run).steps) < 2000, "every kill came before the end"
+    assert start(config, "--resume", "--quiet").wait(300) == 0
+    assert losses_of(run) == expected
+    assert not unfinished(run)
+    texts = ["one two", "Haus"]
+    np.testing.assert_array_equal(jaxemb.load(run).encode(texts), jaxemb.load(whole).encode(texts))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_corrupts_nothing(values, tmp_path, number):
+    values["training"].update(steps=100_000, checkpoint_every=100_000)
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(values))
+    run = tmp_path / "run"
+    process = start(config)
+    wait_for(lambda: (run / "metrics.jsonl").exists() and len(losses_of(run)) > 5)
+    for _ in range(3):
+        process.send_signal(number)
+        time.sleep(0.02)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 75}[number], errors
+    if steps := RunDirectory(run).steps:  # none if the second Ctrl-C came before the write
+        values["training"]["steps"] = steps[-1] + 1
+        config.write_text(json.dumps(values))
+    else:
+        values["training"]["steps"] = 2
+        config.write_text(json.dumps(values))
+    again = start(config, "--resume")
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+
+
+def test_the_best_checkpoint_is_kept(values):
+    assert best_of([10, 20, 30, 40], {10: 5.0, 30: 7.0, 20: 7.0, 50: 9.0}) == 30
+    assert best_of([10], {}) is None
+    checkpoints = [SimpleNamespace(step=step) for step in (10, 20, 30, 40)]
+    policy = _NewestAndBest(2, lambda: {10: 1.0, 20: 3.0, 30: 2.0})
+    assert policy.should_preserve(checkpoints, context=None) == [False, True, True, True]
+    assert _NewestAndBest(1, dict).should_preserve(checkpoints, context=None) == [False, False, False, True]
+
+    values["training"].update(steps=8, evaluate_every=2, checkpoint_every=100, keep_checkpoints=1)
+    values["optimizer"]["learning_rate"] = 1e-2
+    result = jaxemb.train(values, quiet=True)
+    run = RunDirectory(result.run_dir)
+    scores = run.scores("all_accuracy")
+    assert scores.keys() == {0, 2, 4, 6, 8}
+    assert set(run.steps) == {8, best_of([2, 4, 6, 8], scores)}
+    # Whichever checkpoint has the highest score is what MODEL@best names.
+    with run.metrics.open("a") as lines:
+        lines.write(json.dumps({"step": min(run.steps), "evaluation/all_accuracy": 101.0}) + "\n")
+    best = jaxemb.load(f"{run.path}@best").encode(["one two"])
+    np.testing.assert_array_equal(best, jaxemb.load(f"{run.path}@{min(run.steps)}").encode(["one two"]))
+    values["training"].update(steps=2, evaluate_every=None)
+    values["data"]["holdout"] = {"pairs_per_language": 0}
+    values["output_dir"] += "2"
+    with pytest.raises(UserError, match=r"so none is the best; set training.evaluate_every"):
+        jaxemb.load(f"{jaxemb.train(values, quiet=True).run_dir}@best")
+
+
+@pytest.mark.parametrize("bad", ["loss", "gradient"])
+def test_what_is_not_finite_ends_the_run(values, bad):
+    values["training"].update(steps=8, checkpoint_every=2)
+    model = jaxemb.config.ModelConfig.model_validate({"encoder": TINY})
+    fine = jaxemb.models.apply
+
+    def objective(params, batch, key):
+        loss = (fine(model, params, batch["anchor"]) ** 2 * jnp.arange(16.0)[None]).sum()
+        # Step 5 is told by its ids, which are the same in every run.
+        wrong = (batch["id"] == fifth[0]).any()
+        if bad == "loss":
+            return jnp.where(wrong, jnp.inf, loss), {}
+        return loss + jnp.sqrt(jnp.where(wrong, jnp.abs(loss - jax.lax.stop_gradient(loss)), 1.0)), {}
+
+    fifth = [ids_of_step(values, 4)[0]]
+    with pytest.raises(NotFinite, match=r"step 5: the loss is .* The last good checkpoint is that of step 4"):
+        jaxemb.train(values, objective=objective, quiet=True)
+    run = RunDirectory(Path(values["output_dir"]))
+    assert run.steps == [2, 4]
+    written = json.loads((run.path / "not_finite.json").read_text())
+    assert (written["step"], written["last_good_checkpoint"]) == (5, 4)
+    assert fifth[0] in written["batch_ids"]
+    assert len(written["batch_ids"]) == 16
+    assert not math.isfinite(written["metrics"]["loss" if bad == "loss" else "gradient_norm"])
+    assert max(losses_of(run.path)) == 4
+
+
+def ids_of_step(values, step):
+    """The ids of a batch, from the same data pipeline."""
+    from jaxemb import config_io
+    from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+
+    config = config_io.validate(jaxemb.config.TrainConfig, values, "test")
+    data = prepare(config.data, 0)
+    tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
+    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt="")
+    return Batches(tokenized, config.data, 16, 0).batch(step)["id"].tolist()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 3 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no tmpfs can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(folder, leave):
+    """Leaves so many bytes free."""
+    (folder / "ballast").unlink(missing_ok=True)
+    with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(folder / "ballast", (folder / "ballast").stat().st_size - leave)
+
+
+def test_a_full_disk_during_encode_and_export(small_disk, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"number {n}\n" for n in range(2000)))
+    fill(small_disk, leave=64 << 10)
+    for name in ("out.npy", "out.parquet"):
+        with pytest.raises(UserError, match=rf"{name}: cannot be written .*No space left on device"):
+            encode_file(tiny_embedder(), texts, small_disk / name)
+    with pytest.raises(UserError, match=r"model: cannot be written .*No space left on device"):
+        export(tiny_embedder(), small_disk / "model", verify="jax")
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+
+
+@pytest.mark.slow
+def test_a_full_disk_during_a_checkpoint(values, small_disk, tmp_path):
+    values["training"].update(steps=100_000, checkpoint_every=50, keep_checkpoints=1)
+    run = small_disk / "run"
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps({**values, "output_dir": str(run)}))
+    process = start(config, "--quiet")
+    wait_for(lambda: len(RunDirectory(run).steps) >= 1)
+    fill(small_disk, leave=0)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "No space left on device" in errors
+    assert "Traceback" not in errors
+    (small_disk / "ballast").unlink()
+    step = RunDirectory(run).steps[-1]
+    again = start(config, "--resume", "--training.steps", str(step + 5))
+    output, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    assert f"resuming after step {step}" in output
