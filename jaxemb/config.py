@@ -239,6 +239,9 @@ class ModelConfig(Settings):
     """Type of activations; parameters stay float32. bfloat16 on TPU and GPU."""
     remat: Literal["none", "dots", "full"] = "none"
     """What a layer keeps for the backward pass: everything, matrix products only, or nothing but its input."""
+    scan_layers: bool | None = None
+    """Compile one layer and run it in a loop, or every layer by itself: longer to compile, and 15 to 20 % faster on a
+    CPU. null: the loop, save on a CPU."""
 
 
 # ----------------------------------------------------------------------------------------------------------- objective

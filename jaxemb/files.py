@@ -35,6 +35,14 @@ def remove_partial(folder: Path, days: float = 0.0) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def cache_root(cache_dir: str | None) -> Path:
+    """The folder of all cached data: `cache_dir`, else `$XDG_CACHE_HOME/jaxemb`, else `~/.cache/jaxemb`."""
+    if cache_dir is not None:
+        return Path(cache_dir).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "jaxemb"
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; renames it to `path` on success and removes it on failure.

@@ -76,6 +76,10 @@ def shrunk(request, tmp_path, monkeypatch):
             source.update(packages=["Django"], languages=["de", "ru"])
     for source in config_io.validate(jaxemb.config.TrainConfig, values, "test").data.sources:
         write_source(source, root)
+    for pattern in values["data"]["exclude"]:
+        path = root / pattern.replace("*", "xyz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("one two\n")
     if values["model"]["init_from"]:
         write_model(tmp_path / "init", values)
     return values

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from jaxemb.errors import Stopped, UsageError, UserError
+from jaxemb.files import cache_root
 
 COMMANDS = {
     "train": "train an embedder from a config file, evaluate and export it",
@@ -51,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # that PyTorch is missing is no news here
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # A restart or a second run need not compile again.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_root(None) / "xla"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return importlib.import_module(f"jaxemb.cli.{arguments.command}").run(argv[1:])

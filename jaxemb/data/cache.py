@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,14 +17,6 @@ T = TypeVar("T")
 # Uncompressed: four times as fast to write and twice as fast to read as the default, at the same size, since each
 # short record would be compressed by itself.
 _WRITER_OPTIONS = "group_size:1,uncompressed"
-
-
-def cache_root(cache_dir: str | None) -> Path:
-    """The folder of all cached data: `cache_dir`, else `$XDG_CACHE_HOME/jaxemb`, else `~/.cache/jaxemb`."""
-    if cache_dir is not None:
-        return Path(cache_dir).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "jaxemb"
 
 
 def fingerprint(*values: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxemb.config import DataConfig, FilterConfig
-from jaxemb.data.cache import cache_root, cached_directory, file_state, fingerprint, write_array_record
+from jaxemb.data.cache import cached_directory, file_state, fingerprint, write_array_record
 from jaxemb.data.exclude import Exclusion, excluded_files
 from jaxemb.data.filters import reason_to_drop
 from jaxemb.data.holdout import PairKeys, choose_heldout
@@ -22,6 +22,7 @@ from jaxemb.data.records import Record, encode_record
 from jaxemb.data.report import BadLine, FileTally, Report, Skipped
 from jaxemb.data.sources import SourcePart, source_parts
 from jaxemb.errors import UserError
+from jaxemb.files import cache_root
 
 VERSION = 2
 """Counts up when the same sources and settings would give other pairs, or the cache's layout changes."""

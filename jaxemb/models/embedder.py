@@ -25,7 +25,9 @@ Tokens = Mapping[str, Any]
 
 def _encoder(config: ModelConfig, vocab_size: int) -> Bert:
     encoder = config.encoder.model_copy(update={"vocab_size": vocab_size})
-    return Bert(encoder, dtype=jnp.dtype(config.compute_dtype), remat=config.remat)
+    scan = jax.default_backend() != "cpu" if config.scan_layers is None else config.scan_layers
+    unroll = 1 if scan else encoder.num_hidden_layers
+    return Bert(encoder, dtype=jnp.dtype(config.compute_dtype), remat=config.remat, unroll=unroll)
 
 
 def in_float32(config: ModelConfig) -> ModelConfig:

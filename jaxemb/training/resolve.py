@@ -69,7 +69,7 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     """
     model = config.model
     if base is not None:
-        own = {"init_from", "new_head", "compute_dtype", "remat", "max_seq_length"}
+        own = {"init_from", "new_head", "compute_dtype", "remat", "scan_layers", "max_seq_length"}
         own |= {"prompt"} if model.prompt else set()
         own |= {"pooling", "dense", "normalize"} if model.new_head else set()
         dropout = {name: getattr(model.encoder, name) for name in DROPOUT}

@@ -5,7 +5,6 @@ import pytest
 
 from jaxemb.data.cache import (
     StoredRecords,
-    cache_root,
     cached_directory,
     file_state,
     fingerprint,
@@ -13,6 +12,7 @@ from jaxemb.data.cache import (
     write_array_record,
 )
 from jaxemb.errors import UserError
+from jaxemb.files import cache_root
 
 
 def test_where_the_cache_is(monkeypatch):

@@ -80,3 +80,17 @@ def test_parameters_can_be_differentiated_through_every_leaf():
             assert np.abs(leaf).max() < 1e-5
         else:
             assert np.abs(leaf).max() > 1e-5, name
+
+
+def test_scanned_and_unrolled_layers_agree():
+    embedder = tiny_embedder()
+    tokens = {"input_ids": jnp.arange(5, 37).reshape(4, 8), "attention_mask": jnp.ones((4, 8), jnp.int32)}
+
+    def loss(params, scan):
+        config = embedder.config.model_copy(update={"scan_layers": scan})
+        rows = embed(config, params, tokens, jax.random.key(1))
+        return (rows * jnp.arange(32.0)[None]).sum(), rows
+
+    scanned, unrolled = (jax.value_and_grad(loss, has_aux=True)(embedder.params, scan) for scan in (True, False))
+    for a, b in zip(jax.tree.leaves(scanned), jax.tree.leaves(unrolled), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)

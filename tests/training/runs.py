@@ -23,6 +23,15 @@ def start(config, *flags):
     )  # fmt: skip
 
 
+def run_to_the_end(config, *flags):
+    """Trains in a process of its own and returns what it printed."""
+    process = start(config, *flags)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    return output
+
+
 def wait_for(condition, seconds=120):
     until = time.monotonic() + seconds
     while not condition():

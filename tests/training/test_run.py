@@ -13,7 +13,7 @@ import jaxemb
 from jaxemb import config_io, losses
 from jaxemb.errors import UsageError, UserError
 from jaxemb.training.metrics import MetricsWriter
-from tests.training.runs import TINY, losses_of, start, wait_for
+from tests.training.runs import TINY, losses_of, run_to_the_end, start, wait_for
 
 
 def test_resume_continues_bit_for_bit(values, tmp_path):
@@ -116,10 +116,7 @@ def test_a_signal_leaves_a_checkpoint(values, tmp_path, number, code):
     assert "Continue with the same command and --resume" in errors
     assert "Traceback" not in errors
     (step,) = [int(path.name) for path in (run / "checkpoints").iterdir()]
-    again = start(config, "--resume", "--training.steps", str(step + 2))
-    output, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, errors
-    assert f"resuming after step {step}" in output
+    assert f"resuming after step {step}" in run_to_the_end(config, "--resume", "--training.steps", str(step + 2))
     assert max(losses_of(run)) == step + 2
 
 
@@ -295,6 +292,4 @@ def test_sigterm_before_the_loop_is_resumable(values, tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors
     assert "Traceback" not in errors
-    again = start(config, "--resume")
-    _, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, errors
+    run_to_the_end(config, "--resume")
