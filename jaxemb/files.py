@@ -72,6 +72,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def _raise_if_unwritable(path: Path, error: OSError) -> None:
     if error.errno in _UNWRITABLE:
         raise CannotWrite(f"{path}: cannot be written ({error.strerror})") from error
+    if error.errno is None and str(error).endswith(" written"):  # NumPy's, of a write that came to less
+        raise CannotWrite(f"{path}: cannot be written ({os.strerror(errno.ENOSPC)})") from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -1,8 +1,11 @@
 """The cache on disk: folders named by a fingerprint of what they were made from, there whole or not at all."""
 
+import contextlib
+import errno
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -62,15 +65,36 @@ def cached_directory(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def write_array_record(path: Path, records: Iterable[bytes]) -> int:
-    """Writes the records and gives their number."""
+    """Writes the records and gives their number.
+
+    Raises:
+      OSError: if the disk is full, say.
+    """
     writer = array_record_module.ArrayRecordWriter(str(path), _WRITER_OPTIONS)
     count = 0
     try:
         for count, record in enumerate(records, start=1):  # noqa: B007
-            writer.write(record)
-    finally:
+            with _os_errors_of_riegeli():
+                writer.write(record)
+    except BaseException:
+        with contextlib.suppress(RuntimeError):
+            writer.close()
+        raise
+    with _os_errors_of_riegeli():
         writer.close()
     return count
+
+
+@contextlib.contextmanager
+def _os_errors_of_riegeli() -> Iterator[None]:
+    """Turns what the writer raises when the system refuses a write into the OSError that it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number)) from error
+        raise
 
 
 class StoredRecords(Generic[T]):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jaxemb.data.normalize import decontamination_key, text_hash
 from jaxemb.data.records import Record
-from jaxemb.data.text_files import read_lines
 from jaxemb.errors import UserError
+from jaxemb.text_files import read_lines
 
 
 def excluded_files(patterns: Sequence[str], root: str | None) -> list[Path]:

@@ -19,10 +19,11 @@ from jaxemb.data.normalize import normalize_text
 from jaxemb.data.pair_keys import StoredPairKeys, as_numpy
 from jaxemb.data.prepared import PreparedData
 from jaxemb.data.records import Record, encode_record
-from jaxemb.data.report import BadLine, FileTally, Report, Skipped
+from jaxemb.data.report import FileTally, Report, Skipped
 from jaxemb.data.sources import SourcePart, source_parts
 from jaxemb.errors import UserError
 from jaxemb.files import cache_root
+from jaxemb.text_files import BadLine
 
 VERSION = 2
 """Counts up when the same sources and settings would give other pairs, or the cache's layout changes."""

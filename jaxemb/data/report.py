@@ -5,18 +5,9 @@ import dataclasses
 from typing import Any
 
 from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine
 
 _QUOTED_CHARS = 80
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line of a source that cannot be read."""
-
-    line: int
-    reason: str
-    content: str
-    """The line's beginning, as read."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,18 +1,16 @@
 """Texts out of a file, one a line: plain lines, a column of a .tsv or a key of a .jsonl, plain or .gz."""
 
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.text_files import read_good_lines, read_lines
 
 NOT_TEXT = frozenset(
     {".arrow", ".bz2", ".csv", ".feather", ".h5", ".json", ".npy", ".npz", ".parquet", ".pickle", ".pkl", ".tar"}
     | {".tgz", ".xz", ".zip", ".zst"}
 )
-BOM = b"\xef\xbb\xbf"
 
 
 def text_reader(path: Path, column: int | str | None = None) -> Callable[[], Iterator[str]]:
@@ -45,28 +43,13 @@ def count_lines(path: Path) -> int:
 
     Raises: UserError if the file cannot be read.
     """
-    return sum(1 for _ in _raw_lines(path))
-
-
-def _raw_lines(path: Path) -> Iterator[bytes]:
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: the gzip file is truncated or corrupt ({error})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return sum(1 for _ in read_lines(path, may_be_empty=True))
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Each line with its place for messages."""
-    for number, raw in enumerate(_raw_lines(path), 1):
-        place = f"{path}, line {number}"
-        try:
-            line = (raw.removeprefix(BOM) if number == 1 else raw).decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{place}: not UTF-8 (byte {error.start + 1} of the line); convert the file") from None
-        yield place, line.removesuffix("\n").removesuffix("\r")
+    for number, line in enumerate(read_good_lines(path, may_be_empty=True), 1):
+        yield f"{path}, line {number}", line
 
 
 def _column_number(path: Path, column: int | str | None) -> int:

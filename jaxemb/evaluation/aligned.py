@@ -1,12 +1,11 @@
 """Reading aligned text for evaluation. Strict: a file that does not fit is an error, never a smaller test set."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.text_files import read_good_lines
 
 _TSV = (".tsv", ".tsv.gz")
 _MOSES_NAME = re.compile(
@@ -14,46 +13,18 @@ _MOSES_NAME = re.compile(
 )
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file (or `.gz`), split at newlines only: other separators may stand in a sentence.
-
-    Raises:
-      UserError: if the file is missing, is no UTF-8, or is a broken `.gz`.
-    """
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-        text = data.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except OSError as error:  # a broken .gz, too
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    except (EOFError, zlib.error) as error:
-        raise UserError(f"{path}: the .gz file is damaged or cut short: {error}") from error
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}, line {line}: is not UTF-8; convert the file first (iconv -t UTF-8)") from error
-    lines = text.split("\n")
-    if lines[-1] == "":
-        del lines[-1]
-    return [line.removesuffix("\r") for line in lines]
-
-
 def read_moses(anchor_path: Path, positive_path: Path) -> tuple[list[str], list[str]]:
     """Both sides of two aligned files: line N of one translates line N of the other.
 
     Raises:
-      UserError: if a file is missing or empty, or their numbers of lines differ.
+      UserError: if a file cannot be read or is empty, or their numbers of lines differ.
     """
-    anchors, positives = read_lines(anchor_path), read_lines(positive_path)
+    anchors, positives = list(read_good_lines(anchor_path)), list(read_good_lines(positive_path))
     if len(anchors) != len(positives):
         raise UserError(
             f"{anchor_path} has {len(anchors)} lines but {positive_path} has {len(positives)}: "
             "line N of one must translate line N of the other"
         )
-    if not anchors:
-        raise UserError(f"{anchor_path} and {positive_path} are empty")
     return anchors, positives
 
 
@@ -61,10 +32,10 @@ def read_tsv(path: Path, anchor_column: int = 0, positive_column: int = 1) -> tu
     """Two columns (counted from 0) of a tab-separated file without a header, plain or `.gz`.
 
     Raises:
-      UserError: if the file is missing or empty, or a line has too few columns.
+      UserError: if the file cannot be read or is empty, or a line has too few columns.
     """
     anchors, positives = [], []
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_good_lines(path), start=1):
         cells = line.split("\t")
         if len(cells) <= max(anchor_column, positive_column):
             raise UserError(
@@ -73,8 +44,6 @@ def read_tsv(path: Path, anchor_column: int = 0, positive_column: int = 1) -> tu
             )
         anchors.append(cells[anchor_column])
         positives.append(cells[positive_column])
-    if not anchors:
-        raise UserError(f"{path} is empty")
     return anchors, positives
 
 

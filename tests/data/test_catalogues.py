@@ -1,8 +1,8 @@
 import pytest
 
-from jaxemb.data.report import BadLine
 from jaxemb.data.sources.catalogues import Message, parse_mo, parse_po
 from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine
 from tests.data.conftest import compiled_catalogue
 
 MESSAGES = {

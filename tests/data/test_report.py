@@ -1,7 +1,8 @@
 import pytest
 
-from jaxemb.data.report import BadLine, FileTally, Report
+from jaxemb.data.report import FileTally, Report
 from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine
 
 
 def tally(lines: int, bad: int) -> FileTally:

@@ -4,9 +4,9 @@ import pytest
 
 from jaxemb.config import TsvSource
 from jaxemb.data.records import Record
-from jaxemb.data.report import BadLine
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine
 
 
 def read(path, root, **settings):

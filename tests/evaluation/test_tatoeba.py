@@ -83,10 +83,10 @@ def test_an_unknown_language_is_answered_with_the_nearest(folder, name, near):
 
 
 def test_missing_things_are_named(folder, tmp_path):
-    with pytest.raises(UserError, match=r"tatoeba\.fra-eng\.fra: there is no such file"):
+    with pytest.raises(UserError, match=r"tatoeba\.fra-eng\.fra: no such file"):
         tatoeba(_encode, folder, ["deu", "fra"])
     (folder / "tatoeba.deu-eng.eng").unlink()
-    with pytest.raises(UserError, match=r"tatoeba\.deu-eng\.eng: there is no such file"):
+    with pytest.raises(UserError, match=r"tatoeba\.deu-eng\.eng: no such file"):
         tatoeba(_encode, folder)
     with pytest.raises(UserError, match=r"nowhere: there is no such folder"):
         tatoeba(_encode, tmp_path / "nowhere")

@@ -182,6 +182,18 @@ def test_a_full_disk_during_encode_and_export(small_disk, tmp_path):
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
+@pytest.mark.parametrize("leave", [0, 8 << 10, 24 << 10])
+def test_a_full_disk_while_the_data_are_prepared(values, small_disk, leave):
+    values["data"]["cache_dir"] = str(small_disk / "cache")
+    fill(small_disk, leave)
+    with pytest.raises(UserError, match=r"cache.* cannot be written .*data\.cache_dir chooses another folder"):
+        jaxemb.train(values, quiet=True)
+    assert not [path for path in small_disk.rglob("*") if path.is_file() and path.name != "ballast"]
+    (small_disk / "ballast").unlink()
+    values["training"]["steps"] = 1
+    assert jaxemb.train(values, quiet=True).export_dir.is_dir()
+
+
 @pytest.mark.slow
 def test_a_full_disk_during_a_checkpoint(values, small_disk, tmp_path):
     values["training"].update(steps=100_000, checkpoint_every=50, keep_checkpoints=1)

@@ -10,8 +10,8 @@ import re
 import struct
 from collections.abc import Iterator
 
-from jaxemb.data.report import BadLine
 from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine
 
 _MO_MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 _CHARSET = re.compile(rb"charset=([\w-]+)")

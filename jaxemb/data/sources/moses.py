@@ -8,10 +8,9 @@ from pathlib import Path
 
 from jaxemb.config import MosesSource
 from jaxemb.data.records import Record
-from jaxemb.data.report import BadLine
 from jaxemb.data.sources.part import SourcePart
-from jaxemb.data.text_files import read_lines
 from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine, read_lines
 
 
 def parts(config: MosesSource, root: Path) -> list[SourcePart]:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxemb.data.records import Record
-from jaxemb.data.report import BadLine, Skipped
+from jaxemb.data.report import Skipped
+from jaxemb.text_files import BadLine
 
 
 @dataclasses.dataclass(frozen=True)

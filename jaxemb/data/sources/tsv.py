@@ -9,10 +9,9 @@ from pathlib import Path
 from jaxemb.config import TsvSource
 from jaxemb.data.languages import language_tag
 from jaxemb.data.records import Record
-from jaxemb.data.report import BadLine
 from jaxemb.data.sources.part import SourcePart
-from jaxemb.data.text_files import read_lines
 from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine, read_lines
 
 _LANGUAGE_IN_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?:tsv|txt)(?:\.gz)?")
 

@@ -2,10 +2,9 @@ import gzip
 
 import pytest
 
-from jaxemb.data import text_files
-from jaxemb.data.report import BadLine
-from jaxemb.data.text_files import read_lines
+from jaxemb import text_files
 from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine, read_good_lines, read_lines
 
 
 def test_plain_and_gzip_read_alike(tmp_path):
@@ -25,6 +24,8 @@ def test_bad_lines_are_marked_and_the_rest_is_read(tmp_path):
     assert lines[2].line == 3
     assert "NUL" in lines[2].reason
     assert lines[3] == "good again"
+    with pytest.raises(UserError, match=r"a, line 2: not UTF-8 at byte 1; correct or convert"):
+        list(read_good_lines(tmp_path / "a"))
 
 
 def test_an_endless_line_is_one_bad_line(tmp_path, monkeypatch):
@@ -50,6 +51,7 @@ def test_unreadable_files_are_refused_by_name(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=f"{name}: .*{message}"):
             list(read_lines(tmp_path / name))
+    assert list(read_good_lines(tmp_path / "empty", may_be_empty=True)) == []
     with pytest.raises(UserError, match="missing: no such file"):
         list(read_lines(tmp_path / "missing"))
     with pytest.raises(UserError, match="cannot be read"):

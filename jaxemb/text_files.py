@@ -1,11 +1,11 @@
-"""Lines of plain or gzipped UTF-8 text: bad ones are marked, unreadable files are refused by name."""
+"""Lines of plain or gzipped UTF-8 text: bad ones are marked or refused, unreadable files are refused by name."""
 
+import dataclasses
 import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxemb.data.report import BadLine
 from jaxemb.errors import UserError
 
 MAX_LINE_BYTES = 1 << 20
@@ -15,13 +15,23 @@ _GZIP = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_lines(path: Path) -> Iterator[str | BadLine]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that cannot be read."""
+
+    line: int
+    reason: str
+    content: str
+    """The line's beginning, as read."""
+
+
+def read_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str | BadLine]:
     """Yields each line without its end (LF or CRLF), or a `BadLine` for one that is no UTF-8, has NULs or is too long.
 
     Whether the file is gzipped shows in its first bytes, not in its name. A byte-order mark is dropped.
 
     Raises:
-      UserError: if the file is missing, empty, truncated, corrupt or UTF-16.
+      UserError: if the file is missing, empty (unless it may be), truncated, corrupt or UTF-16.
     """
     try:
         with path.open("rb") as raw:
@@ -38,13 +48,25 @@ def read_lines(path: Path) -> Iterator[str | BadLine]:
                     while len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
                         data = file.readline(MAX_LINE_BYTES + 1)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file (relative paths start from data.root)") from None
+        raise UserError(f"{path}: no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: the gzip file is truncated or corrupt ({error}); fetch it again") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not number:
-        raise UserError(f"{path}: the file is empty; remove it from data.sources or fetch it again")
+    if not number and not may_be_empty:
+        raise UserError(f"{path}: the file is empty; leave it out or fetch it again")
+
+
+def read_good_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str]:
+    """Yields the lines as `read_lines`, but ends at a bad one: where line N must stay line N.
+
+    Raises:
+      UserError: for a bad line, too.
+    """
+    for line in read_lines(path, may_be_empty=may_be_empty):
+        if isinstance(line, BadLine):
+            raise UserError(f"{path}, line {line.line}: {line.reason}; correct or convert the file")
+        yield line
 
 
 def _decode(data: bytes, number: int) -> str | BadLine:
