@@ -1,48 +1,39 @@
-"""Embeds texts in a fixed set of compiled shapes, however many there are, on one device or a mesh."""
+"""Embeds texts, packed into rows of a few compiled shapes, on one device or a mesh."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int
 
 from jaxemb.config import ModelConfig
 from jaxemb.encoding.progress import progress_bar
+from jaxemb.encoding.rows import Row, pack_rows, row_lengths
 from jaxemb.errors import UsageError
 from jaxemb.models import Embedder, Params, apply, embedding_size
+from jaxemb.models.packing import texts_per_row
 
-SHORTEST_BUCKET = 8
-BLOCK = 16_384  # texts that are tokenised and sorted by length together
+BLOCK = 16_384  # texts that are tokenised and packed together
 IN_FLIGHT = 4  # batches that the device may be ahead of the host
-
-
-def length_buckets(longest: int) -> tuple[int, ...]:
-    """Lengths in tokens that are compiled: powers of two from 8, and `longest`.
-
-    >>> length_buckets(100)
-    (8, 16, 32, 64, 100)
-    """
-    powers = (SHORTEST_BUCKET << step for step in range(longest.bit_length()))
-    return (*(length for length in powers if length < longest), longest)
 
 
 @partial(jax.jit, static_argnames=("config", "replicated"))
 def embed_batch(
     config: ModelConfig,
     params: Params,
-    input_ids: Int[Array, "B S"],
-    lengths: Int[Array, " B"],
+    input_ids: Int[Array, "R S"],
+    segment_ids: Int[Array, "R S"],
+    slots: Int[Array, "G N"],
     replicated: NamedSharding | None = None,
 ) -> Float[Array, "B E"]:
-    """`models.apply` of a batch that is padded on the right; compiled once per architecture and shape."""
-    mask = jnp.arange(input_ids.shape[1])[None] < lengths[:, None]
-    rows = apply(config, params, {"input_ids": input_ids, "attention_mask": mask})
+    """`models.apply` of packed texts; compiled once per architecture and shape."""
+    rows = apply(config, params, {"input_ids": input_ids, "segment_ids": segment_ids, "slots": slots})
     return rows if replicated is None else jax.lax.with_sharding_constraint(rows, replicated)
 
 
@@ -56,13 +47,14 @@ def encode(
 ) -> Float32[np.ndarray, "N E"]:
     """Embeds texts, with the model's prompt before each, cut at the model's `max_seq_length`.
 
-    Texts are sorted by length and padded to one of `length_buckets`; a batch always has `batch_size` rows. So at most
-    some eight shapes are compiled in a process, by whichever caller comes first.
+    Texts are packed, several a row, into rows of `row_lengths`, so that hardly any padding is computed. A batch has
+    `batch_size` rows of 64 tokens, or fewer longer ones, or an eighth of that for what is left over: two shapes are
+    compiled for each length of rows that occurs, by whichever caller comes first.
 
     Args:
       embedder: architecture, parameters and tokenizer.
       texts: any number of texts; none give an array of shape [0, E].
-      batch_size: texts a batch; rounded up to a multiple of the devices of a mesh.
+      batch_size: rows of 64 tokens a batch; rounded up to a multiple of the devices of a mesh.
       show_progress: shows a bar on stderr.
       params: taken instead of `embedder.params`. Parameters that lie on a mesh, replicated or sharded, make the batch
         be split over all axes of it; with several processes each must call with the same texts, and each gets all rows.
@@ -95,7 +87,7 @@ def encode_stream(
       embedder: as for `encode`.
       texts: any iterable, also an endless one.
       batch_size: as for `encode`.
-      block_size: texts that are sorted by length together; each array that is yielded has as many rows, the last one
+      block_size: texts that are packed together; each array that is yielded has as many rows, the last one
         fewer.
       params: as for `encode`.
     """
@@ -122,35 +114,30 @@ def embed_blocks(
     """`encode_stream` that also calls `advance` with the number of texts of each batch that is done."""
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}: it must be 1 or more")
-    run = _runner(embedder, embedder.params if params is None else params, batch_size)
+    batches = _Batches(embedder, embedder.params if params is None else params, batch_size)
     width = embedding_size(embedder.config)
     iterator = iter(texts)
     blocks: deque[_Block] = deque()
-    flying: deque[tuple[_Block, np.ndarray, jax.Array]] = deque()
+    flying: deque[tuple[_Block, list[int], list[int], jax.Array]] = deque()
 
-    def land() -> None:
-        block, places, rows = flying.popleft()
-        block.rows[places] = jax.device_get(rows)[: len(places)]
-        block.missing -= len(places)
-        advance(len(places))
+    def land(wanted: Callable[[], bool]) -> Iterator[np.ndarray]:
+        """Fetches batches while it is wanted, and gives the blocks that are whole."""
+        while wanted():
+            block, places, slots, rows = flying.popleft()
+            block.rows[places] = jax.device_get(rows)[slots]
+            block.missing -= len(places)
+            advance(len(places))
+            if not blocks[0].missing:
+                yield blocks.popleft().rows
 
     # Dispatch is asynchronous: while the host tokenises a block, the device works on the end of the one before.
     while chunk := list(islice(iterator, block_size)):
-        tokens = _tokenize(embedder, chunk)
-        order = np.argsort(
-            [-len(row) for row in tokens], kind="stable"
-        )  # longest first: memory runs out at once or never
         blocks.append(_Block(np.empty((len(chunk), width), np.float32), len(chunk)))
-        for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
-            flying.append((blocks[-1], places, run([tokens[place] for place in places])))
-            while len(flying) > IN_FLIGHT:
-                land()
-            while not blocks[0].missing:
-                yield blocks.popleft().rows
-    while flying:
-        land()
-    yield from (block.rows for block in blocks)
+        for places, slots, rows in batches.embed(_tokenize(embedder, chunk)):
+            flying.append((blocks[-1], places, slots, rows))
+            yield from land(lambda: len(flying) > IN_FLIGHT)
+        yield from land(lambda: len(blocks) > 1)
+    yield from land(lambda: bool(flying))
 
 
 def _tokenize(embedder: Embedder, texts: list[str]) -> list[list[int]]:
@@ -179,34 +166,61 @@ def _mesh_sharding(params: Params) -> NamedSharding | None:
     return None
 
 
-def _runner(embedder: Embedder, params: Params, batch_size: int) -> Callable[[list[list[int]]], jax.Array]:
-    """A function that pads a batch of token ids, sends it off and returns the rows to come."""
-    # Settings that do not change embeddings are set aside, so that all models of one architecture share their programs.
-    apart = {"init_from": None, "new_head": False, "max_seq_length": None, "prompt": "", "remat": "none"}
-    config = embedder.config.model_copy(update=apart)
-    buckets = length_buckets(_longest(embedder.config))
-    sharding = _mesh_sharding(params)
-    replicated = None if sharding is None else NamedSharding(sharding.mesh, PartitionSpec())
-    devices = 1 if sharding is None else sharding.mesh.size
-    rows = -(-batch_size // devices) * devices
-    params = jax.device_put(params) if sharding is None else params
+class _Batches:
+    """Packs tokens into batches and sends them off."""
 
-    def put(array: np.ndarray) -> jax.Array:
-        if sharding is None:
+    def __init__(self, embedder: Embedder, params: Params, batch_size: int) -> None:
+        # Settings that do not change embeddings are set aside: all models of one architecture share their programs.
+        apart = {"init_from": None, "new_head": False, "max_seq_length": None, "prompt": "", "remat": "none"}
+        self._config = embedder.config.model_copy(update=apart)
+        self._row_lengths = row_lengths(_longest(embedder.config))
+        self._sharding = _mesh_sharding(params)
+        self._replicated = None if self._sharding is None else NamedSharding(self._sharding.mesh, PartitionSpec())
+        self._devices = 1 if self._sharding is None else self._sharding.mesh.size
+        self._params = jax.device_put(params) if self._sharding is None else params
+        self._batch_size = batch_size
+
+    def embed(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], list[int], jax.Array]]:
+        """For each batch the positions of its texts, and the rows of the array to come that are theirs."""
+        # Longest rows first: memory runs out at once or never.
+        packed = pack_rows([len(text) for text in tokens], self._row_lengths)
+        for length, group in groupby(packed, key=lambda row: row.length):
+            rows = list(group)
+            full = self._rounded(self._batch_size * self._row_lengths[0] / length)
+            rest = self._rounded(full / 8)
+            start = 0
+            while start < len(rows):
+                count = full if len(rows) - start > full - rest else rest
+                yield self._embed(rows[start : start + count], count, length, tokens)
+                start += count
+
+    def _rounded(self, rows: float) -> int:
+        """Rows of a batch: at least one a device, and the same for each."""
+        return math.ceil(rows / self._devices) * self._devices
+
+    def _embed(
+        self, rows: list[Row], count: int, length: int, tokens: list[list[int]]
+    ) -> tuple[list[int], list[int], jax.Array]:
+        ids = np.full((count, length), self._config.encoder.pad_token_id, np.int32)
+        segments = np.zeros((count, length), np.int32)
+        places, slots, most = [], [], texts_per_row(length)
+        for index, row in enumerate(rows):
+            begin = 0
+            for number, text in enumerate(row.texts):
+                end = begin + len(tokens[text])
+                ids[index, begin:end] = tokens[text]
+                segments[index, begin:end] = number + 1
+                places.append(text)
+                slots.append(index * most + number)
+                begin = end
+        every_slot = np.tile(np.arange(count * most // self._devices, dtype=np.int32), (self._devices, 1))
+        sent = [self._put(array) for array in (ids, segments, every_slot)]
+        return places, slots, embed_batch(self._config, self._params, *sent, replicated=self._replicated)
+
+    def _put(self, array: np.ndarray) -> jax.Array:
+        if self._sharding is None:
             return jax.device_put(array)
         # Each process sends what its own devices hold.
-        parts = sharding.addressable_devices_indices_map(array.shape).items()
+        parts = self._sharding.addressable_devices_indices_map(array.shape).items()
         shards = [jax.device_put(array[index], device) for device, index in parts]
-        return jax.make_array_from_single_device_arrays(array.shape, sharding, shards)
-
-    def run(tokens: list[list[int]]) -> jax.Array:
-        longest = max(map(len, tokens))
-        width = next(length for length in buckets if length >= longest)
-        ids = np.full((rows, width), config.encoder.pad_token_id, np.int32)
-        lengths = np.zeros(rows, np.int32)
-        for row, sequence in enumerate(tokens):
-            ids[row, : len(sequence)] = sequence
-            lengths[row] = len(sequence)
-        return embed_batch(config, params, put(ids), put(lengths), replicated=replicated)
-
-    return run
+        return jax.make_array_from_single_device_arrays(array.shape, self._sharding, shards)

@@ -6,7 +6,7 @@ import pytest
 from tiny_models import TOKENIZER, embed, tiny_embedder
 
 from jaxemb.config import DenseConfig
-from jaxemb.encoding import encode, encode_stream, length_buckets
+from jaxemb.encoding import encode, encode_stream
 from jaxemb.encoding.texts import embed_batch
 from jaxemb.parallel import make_mesh, param_shardings, replicated
 
@@ -31,13 +31,6 @@ def one_by_one(embedder, batch):
     return np.stack(rows)
 
 
-def test_buckets():
-    assert length_buckets(512) == (8, 16, 32, 64, 128, 256, 512)
-    assert length_buckets(40) == (8, 16, 32, 40)
-    assert length_buckets(8) == (8,)
-    assert length_buckets(5) == (5,)
-
-
 def test_order_is_kept_and_rows_are_right():
     batch = [*texts(21), "", " ", "a" * 500, "Съешь 敏捷"]
     out = encode(EMBEDDER, batch, batch_size=8)
@@ -53,16 +46,32 @@ def test_prompt_comes_first():
     assert np.abs(out - EMBEDDER.encode(batch, batch_size=8)).max() > 0.01
 
 
-def test_no_more_shapes_than_buckets_and_none_twice():
+def test_two_shapes_a_length_of_rows_and_none_twice():
     embed_batch.clear_cache()
-    encode(EMBEDDER, texts(300), batch_size=8)
-    buckets = len(length_buckets(40))
-    assert embed_batch._cache_size() == buckets
+    encode(EMBEDDER, texts(300), batch_size=16)
+    assert embed_batch._cache_size() == 2  # rows of 40 tokens: sixteen, and two for the rest
     # Other numbers of texts, other parameters, prompts and remat policies run the same programs.
-    encode(EMBEDDER, texts(7), batch_size=8)
-    encode(EMBEDDER, texts(8), batch_size=8, params=tiny_embedder(seed=1, pooling="mean").params)
-    encode(tiny_embedder(pooling="mean", prompt="query: ", remat="full"), texts(50), batch_size=8)
-    assert embed_batch._cache_size() == buckets
+    encode(EMBEDDER, texts(7), batch_size=16)
+    encode(EMBEDDER, texts(8), batch_size=16, params=tiny_embedder(seed=1, pooling="mean").params)
+    encode(tiny_embedder(pooling="mean", prompt="query: ", remat="full"), texts(50), batch_size=16)
+    assert embed_batch._cache_size() == 2
+
+
+def test_rows_of_several_lengths(monkeypatch):
+    monkeypatch.setattr("jaxemb.encoding.rows.SHORTEST_ROW", 8)
+    shapes = []
+
+    def spy(config, params, input_ids, *rest, **settings):
+        shapes.append(input_ids.shape)
+        return embed_batch(config, params, input_ids, *rest, **settings)
+
+    monkeypatch.setattr("jaxemb.encoding.texts.embed_batch", spy)
+    batch = texts(200, longest=50)
+    np.testing.assert_allclose(encode(EMBEDDER, batch, batch_size=16), one_by_one(EMBEDDER, batch), atol=1e-6)
+    assert shapes[0] == (4, 40)  # the longest first; as many tokens as 16 rows of 8, rounded up
+    assert set(shapes) <= {(4, 40), (1, 40), (4, 32), (1, 32), (8, 16), (1, 16), (16, 8), (2, 8)}
+    used = sum(min(len(TOKENIZER(text)["input_ids"]), 40) for text in batch)
+    assert 1 - used / sum(rows * length for rows, length in shapes) < 0.1
 
 
 def test_no_texts():
