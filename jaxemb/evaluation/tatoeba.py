@@ -43,19 +43,23 @@ def tatoeba(encode_fn: EncodeFn, data_dir: Path, languages: Sequence[str] | None
     Raises:
       UserError: if the folder, a side or a language is missing, or line counts differ.
     """
-    present = _present(data_dir)
-    chosen = present if languages is None else _choose(languages, present, data_dir)
-    pools = []
-    for language in chosen:
-        foreign, english = read_moses(*_files(data_dir, language))
-        pools.append(Pool(language, tuple(foreign), tuple(english)))
-    scored = score_pools(encode_fn, pools)
+    scored = score_pools(encode_fn, tatoeba_pools(data_dir, languages))
     averages = [
         average
         for name, group in GROUPS.items()
         for average in macro_average(f"{name} languages", (pair for pair in scored if pair.name in group), len(group))
     ]
     return RetrievalReport("tatoeba", ("xx->eng", "eng->xx"), scored, tuple(averages))
+
+
+def tatoeba_pools(data_dir: Path, languages: Sequence[str] | None = None) -> list[Pool]:
+    """The sentence pairs of each language, xx first; arguments and errors are those of `tatoeba`."""
+    present = _present(data_dir)
+    pools = []
+    for language in present if languages is None else _choose(languages, present, data_dir):
+        foreign, english = read_moses(*_files(data_dir, language))
+        pools.append(Pool(language, tuple(foreign), tuple(english)))
+    return pools
 
 
 def _files(data_dir: Path, language: str) -> tuple[Path, Path]:
