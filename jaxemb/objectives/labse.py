@@ -9,15 +9,11 @@ from jaxtyping import Array
 
 from jaxemb.config import InfoNceObjective, LabseObjective, ModelConfig
 from jaxemb.models import apply
+from jaxemb.models.packing import texts_per_row
 from jaxemb.parallel import bidirectional_in_batch_loss
 
 if TYPE_CHECKING:
     from jaxemb.objectives import Objective
-
-
-def _interleave(anchor: Array, positive: Array) -> Array:
-    """[B, ...] twice -> [2B, ...], each pair's rows side by side: they stay on the device that holds the pair."""
-    return jnp.stack([anchor, positive], axis=1).reshape(2 * anchor.shape[0], *anchor.shape[1:])
 
 
 def embed_pairs(model: ModelConfig, params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, Array]:
@@ -26,16 +22,29 @@ def embed_pairs(model: ModelConfig, params: Any, batch: Mapping[str, Any], key: 
     Args:
       model: the architecture.
       params: its parameters.
-      batch: `anchor` and `positive`, each with `input_ids` and `attention_mask` [B, S], and `id` [B].
+      batch: `anchor` and `positive`, as `models.Tokens`, and `id` [B].
       key: JAX PRNG key of this step; None for no dropout.
 
     Returns: embeddings of anchors and positives, [B, E] each.
     """
-    tokens = {name: _interleave(batch["anchor"][name], batch["positive"][name]) for name in batch["anchor"]}
-    tokens["ids"] = _interleave(2 * batch["id"], 2 * batch["id"] + 1)
+    anchor, positive = batch["anchor"], batch["positive"]
+    # Both sides of a group lie on one device: a packed group, or a pair.
+    groups = len(anchor.get("slots", batch["id"]))
+
+    def beside(anchor: Array, positive: Array) -> Array:
+        """[A, ...] and [P, ...] -> [A + P, ...], group by group."""
+        both = [side.reshape(groups, -1, *side.shape[1:]) for side in (anchor, positive)]
+        return jnp.concatenate(both, axis=1).reshape(-1, *anchor.shape[1:])
+
+    tokens = {name: beside(anchor[name], positive[name]) for name in anchor if name != "slots"}
+    tokens["ids"] = beside(2 * batch["id"], 2 * batch["id"] + 1)
+    if "slots" in anchor:
+        rows, length = anchor["input_ids"].shape
+        after = rows // groups * texts_per_row(length)  # the slots of the anchors' rows
+        tokens["slots"] = jnp.concatenate([anchor["slots"], positive["slots"] + after], axis=1)
     embeddings = apply(model, params, tokens, key)
-    pairs = embeddings.reshape(-1, 2, embeddings.shape[-1])
-    return pairs[:, 0], pairs[:, 1]
+    pairs = embeddings.reshape(groups, 2, -1, embeddings.shape[-1])
+    return pairs[:, 0].reshape(-1, embeddings.shape[-1]), pairs[:, 1].reshape(-1, embeddings.shape[-1])
 
 
 def translation_ranking(config: LabseObjective | InfoNceObjective, model: ModelConfig, mesh: Mesh) -> "Objective":

@@ -46,14 +46,14 @@ def _fetch(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def check_compilations(train_step: TrainStep, shapes: int) -> None:
-    """One compilation a length bucket; more would mean that every step compiles again.
+    """One compilation a shape of batches; more would mean that every step compiles again.
 
     Raises:
       RuntimeError: if the step was compiled more often than there are `shapes`.
     """
     compiled = train_step._cache_size()  # type: ignore[attr-defined]
     if compiled > shapes:
-        raise RuntimeError(f"the training step was compiled {compiled} times for {shapes} length buckets")
+        raise RuntimeError(f"the training step was compiled {compiled} times for {shapes} shapes of batches")
 
 
 def run_loop(
@@ -63,6 +63,7 @@ def run_loop(
     batches: Iterable[tuple[int, Mapping[str, Any]]],
     mesh: Mesh,
     *,
+    shapes: int,
     checkpoints: Checkpoints,
     writer: MetricsWriter,
     display: Display,
@@ -77,6 +78,7 @@ def run_loop(
       train_step: as from `make_train_step`.
       batches: `(step, batch)` from the state's step on.
       mesh: the devices.
+      shapes: how many shapes the batches have at most.
       checkpoints: where to save.
       writer: where metrics go.
       display: the terminal.
@@ -122,7 +124,7 @@ def run_loop(
             placed = place(batch, mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, placed)
-            check_compilations(train_step, len(config.data.length_buckets))
+            check_compilations(train_step, shapes)
             finish_step()  # the step before: this one is already under way
             step = index + 1
             in_flight = (step, metrics, batch["id"])

@@ -58,9 +58,10 @@ def train(
     Args:
       config: a config, its values, or the path of a YAML file. `output_dir` must be set.
       objective: `(params, batch, key) -> (loss, metrics)` in place of the config's own. `loss` is a scalar over the
-        global batch; `batch` holds `anchor` and `positive` (each `input_ids` and `attention_mask`, int32 [B, S]),
-        `anchor_hash` and `positive_hash` (uint32 [B, 2]), `id` (uint32 [B]) and `weight` (float32 [B]). It runs
-        under `jit` with the batch split over the devices: plain `jax.numpy` over the whole batch is right.
+        global batch; `batch` holds `anchor` and `positive` (`models.Tokens`, for `models.apply`: packed, or padded if
+        there are `data.length_buckets`), `anchor_hash` and `positive_hash` (uint32 [B, 2]), `id` (uint32 [B]) and
+        `weight` (float32 [B]). It runs under `jit` with the batch split over the devices: plain `jax.numpy` over the
+        whole batch is right.
       resume: continue the run in `output_dir` from its newest checkpoint; start it if there is none.
       quiet: print nothing.
 
@@ -138,7 +139,12 @@ class _Run:
         say("tokenizing")
         tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
         batches = Batches(
-            tokenized, config.data, config.training.batch_size, config.training.seed, tokenizer.pad_token_id
+            tokenized,
+            config.data,
+            config.training.batch_size,
+            config.training.seed,
+            tokenizer.pad_token_id,
+            devices=mesh.size,
         )
         optimizer = optimizers.build(config.optimizer, config.training.steps)
         best = partial(run.scores, config.training.best_metric)
@@ -169,6 +175,7 @@ class _Run:
                     make_train_step(loss, optimizer, mesh, state, config.training.seed),
                     batches.stream(int(state.step), config.training.steps),
                     mesh,
+                    shapes=len(batches.sizes),
                     checkpoints=checkpoints,
                     writer=writer,
                     display=self.display,

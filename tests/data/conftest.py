@@ -45,7 +45,7 @@ def write_corpus(folder: Path) -> DataConfig:
         cache_dir=str(folder / "cache"),
         max_length=32,
         length_buckets=(8, 16, 32),
-        bucket_window=4,
+        window=4,
     )
 
 

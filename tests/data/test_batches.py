@@ -54,7 +54,7 @@ def test_an_epoch_takes_each_pair_once_and_the_next_another_order(pairs, data_co
     assert counts.max() <= 3
 
     half = len(pairs) // 2
-    halves = Batches(pairs, data_config.model_copy(update={"bucket_window": 1}), batch_size=half, seed=0)
+    halves = Batches(pairs, data_config.model_copy(update={"window": 1}), batch_size=half, seed=0)
     first, second, third = (ids(halves, [step]) for step in range(3))
     assert len(np.intersect1d(first, second)) == 0
     assert 0.3 * half < len(np.intersect1d(first, third)) < 0.7 * half
@@ -71,7 +71,7 @@ def test_a_batch_depends_on_seed_and_step_only(pairs, data_config):
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_the_global_batch(pairs, data_config, processes):
     # So many lengths that the parts of a batch would often choose different ones.
-    config = data_config.model_copy(update={"length_buckets": (5, 6, 7, 8, 9, 10, 11, 12, 32), "bucket_window": 1})
+    config = data_config.model_copy(update={"length_buckets": (5, 6, 7, 8, 9, 10, 11, 12, 32), "window": 1})
     whole = Batches(pairs, config, 24, seed=0)
     parts = [Batches(pairs, config, 24, 0, 0, index, processes) for index in range(processes)]
     for step in range(20):
@@ -79,15 +79,79 @@ def test_processes_share_the_global_batch(pairs, data_config, processes):
         assert_same(joined, whole.batch(step))
 
 
+def texts_of(side):
+    """Token ids of each packed text, in the order of the batch."""
+    rows, most = side["input_ids"], side["input_ids"].shape[1] // 4
+    per_group = len(rows) // len(side["slots"])
+    for group, slots in enumerate(side["slots"]):
+        for slot in slots:
+            row = group * per_group + slot // most
+            yield rows[row, side["segment_ids"][row] == 1 + slot % most].tolist()
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_packed_batches_hold_the_same_pairs_in_one_shape_with_little_padding(pairs, data_config, devices):
+    config = data_config.model_copy(update={"length_buckets": None})
+    batches = Batches(pairs, config, 40, seed=0, pad_id=0, devices=devices)
+    drawn = [batches.batch(step) for step in range(12)]
+    for batch in drawn[:3]:
+        rows = batch["id"].astype(np.int64)
+        padded = pairs.padded(rows, 32, 0)
+        for side, unpacked in zip(("anchor", "positive"), padded, strict=True):
+            assert {value.dtype for value in batch[side].values()} == {np.dtype(np.int32)}
+            assert batch[side]["slots"].shape == (devices, 40 // devices)
+            wanted = [
+                ids[: mask.sum()].tolist() for ids, mask in zip(*(unpacked[key] for key in unpacked), strict=True)
+            ]
+            assert list(texts_of(batch[side])) == wanted
+    assert len(np.unique(np.concatenate([batch["id"] for batch in drawn]))) == 12 * 40  # an epoch, as padded
+    shapes = {tuple(batch[side]["input_ids"].shape for side in ("anchor", "positive")) for batch in drawn}
+    assert shapes <= {tuple((devices * rows, 32) for rows in size) for size in batches.sizes}
+    assert len(shapes) <= 2
+    segments = [batch[side]["segment_ids"] for batch in drawn for side in ("anchor", "positive")]
+    padding = 1 - sum((rows > 0).sum() for rows in segments) / sum(rows.size for rows in segments)
+    assert batches.padding_share(12) == pytest.approx(padding)
+    assert padding < (0.15 if devices == 1 else 0.3)  # of rows so short, and so few
+
+
+def test_packed_batches_have_about_as_many_tokens_each(pairs, data_config):
+    config = data_config.model_copy(update={"length_buckets": None})
+    dealt, plain = (Batches(pairs, config.model_copy(update={"window": window}), 40, seed=0) for window in (8, 1))
+    spread = [np.std([pairs.lengths[ids(b, [step]).astype(int)].sum() for step in range(8)]) for b in (dealt, plain)]
+    assert spread[0] < spread[1] / 3
+
+
+@pytest.mark.parametrize(("processes", "devices"), [(2, 2), (2, 4), (4, 4)])
+def test_processes_share_the_packed_batch(pairs, data_config, processes, devices):
+    config = data_config.model_copy(update={"length_buckets": None})
+    whole = Batches(pairs, config, 24, seed=0, devices=devices)
+    parts = [Batches(pairs, config, 24, 0, 0, index, processes, devices) for index in range(processes)]
+    for step in range(20):
+        joined = jax.tree.map(lambda *values: np.concatenate(values), *(part.batch(step) for part in parts))
+        assert_same(joined, whole.batch(step))
+
+
+def test_a_batch_that_is_longer_than_any_before_fits(pairs, data_config):
+    config = data_config.model_copy(update={"length_buckets": None})
+    batches = Batches(pairs, config, 24, seed=0)
+    assert batches.sizes[-1] == (24, 24)
+    assert len(batches.sizes) <= 4
+    pairs.lengths, kept = np.full_like(pairs.lengths, 32), pairs.lengths
+    try:
+        assert batches._size(batches._needed(np.arange(24))) == (24, 24)
+    finally:
+        pairs.lengths = kept
+
+
 def test_sorting_by_length_saves_padding_without_sorting_the_run(pairs, data_config):
     sorted_, plain = (
-        Batches(pairs, data_config.model_copy(update={"bucket_window": window}), 20, seed=0) for window in (8, 1)
+        Batches(pairs, data_config.model_copy(update={"window": window}), 20, seed=0) for window in (8, 1)
     )
-    assert sorted_.padding_share(windows=10) < plain.padding_share(windows=80)
+    assert sorted_.padding_share(80) < plain.padding_share(80)
     batch = [sorted_.batch(step) for step in range(4 * 8)]
     masks = [batch[step][side]["attention_mask"] for step in range(4 * 8) for side in ("anchor", "positive")]
     padding = 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
-    assert sorted_.padding_share(windows=4) == pytest.approx(padding)
+    assert sorted_.padding_share(4 * 8) == pytest.approx(padding)
     # Batches of a window do not come from short to long, nor do the rows of a batch.
     longest = [pairs.lengths[ids(sorted_, [step]).astype(int)].max(axis=1) for step in range(8)]
     assert any(a.mean() > b.mean() for a, b in itertools.pairwise(longest))
@@ -140,3 +204,5 @@ def test_contradictions(pairs, data_config):
         Batches(pairs, data_config, 10_000, seed=0)
     with pytest.raises(UserError, match=r"training\.batch_size: 25 does not divide by 2 processes"):
         Batches(pairs, data_config, 25, seed=0, process_count=2)
+    with pytest.raises(UserError, match=r"training\.batch_size: 25 does not divide by 4 devices"):
+        Batches(pairs, data_config, 25, seed=0, devices=4)

@@ -10,8 +10,8 @@ from tiny_models import tiny_embedder
 from jaxemb.config import EncoderConfig
 from jaxemb.huggingface.configs import encoder_config_json
 from jaxemb.huggingface.weights import encoder_from_tensors
-from jaxemb.models.bert import Bert, Layer, _norm
-from jaxemb.models.dropout import dropout_key
+from jaxemb.models.bert import Bert, Layer, Tokens, _norm
+from jaxemb.models.dropout import dropout_hashes
 
 CONFIG = EncoderConfig(
     vocab_size=60,
@@ -113,7 +113,7 @@ def run(params, key, **settings):
     ids, mask = batch("right")
 
     def loss(params):
-        drop = None if key is None else dropout_key(key, jnp.arange(ROWS))
+        drop = None if key is None else dropout_hashes(key, jnp.arange(ROWS))
         out = Bert(CONFIG, **settings).apply({"params": params}, jnp.asarray(ids), jnp.asarray(mask), None, drop)
         return jnp.sum(jnp.sin(out) * mask[:, :, None])
 
@@ -147,7 +147,13 @@ def test_scan_equals_layers_one_by_one(params):
     x = forward(Bert(first), shallow, ids, mask)
     for index in (1, 2):
         layer = jax.tree.map(lambda leaf, index=index: leaf[index], params["layers"])
-        x, _ = forward(Layer(CONFIG, jnp.float32), layer, x, jnp.asarray(index), mask, None)
+        x, _ = forward(
+            Layer(CONFIG, jnp.float32),
+            layer,
+            x,
+            jnp.asarray(index),
+            Tokens(mask[:, None], np.arange(mask.shape[1])[None], None),
+        )
     np.testing.assert_allclose(x, whole, rtol=1e-5, atol=1e-5)
 
 

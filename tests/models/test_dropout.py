@@ -6,29 +6,36 @@ import numpy as np
 import pytest
 from tiny_models import embed, tiny_embedder
 
-from jaxemb.models.bert import Layer
-from jaxemb.models.dropout import dropout, dropout_key, keep_mask
+from jaxemb.models.bert import Layer, Tokens
+from jaxemb.models.dropout import counters, dropout, dropout_hashes, keep_mask
 from jaxemb.parallel import batch_sharding, make_mesh, replicated
 
-SHAPE, STRIDES = (16, 32), (32, 1)
+SHAPE, WIDTH = (16, 32), 64
 
 
-def mask(key=0, ids=(3,), place=0, rate=0.5, shape=SHAPE, strides=STRIDES):
-    drop = dropout_key(jax.random.key(key), jnp.asarray(ids, jnp.uint32))
-    return np.asarray(keep_mask(drop, rate, place, shape, strides))
+def hashes(key, ids):
+    return dropout_hashes(jax.random.key(key), jnp.asarray(ids, jnp.uint32))[:, None, None]
+
+
+def counter(shape, width):
+    return counters((jnp.arange(shape[0])[None, :, None], width), (jnp.arange(shape[1])[None, None], 1))
+
+
+def mask(key=0, ids=(3,), place=0, rate=0.5, shape=SHAPE):
+    return np.asarray(keep_mask(hashes(key, ids), rate, place, counter(shape, WIDTH)))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_rate_and_scale(rate):
-    keep = mask(ids=range(64), rate=rate, shape=(64, 64), strides=(64, 1))
+    keep = mask(ids=range(64), rate=rate, shape=(64, 64))
     deviation = np.sqrt(rate * (1 - rate) / keep.size)
     assert abs(keep.mean() - (1 - rate)) < 5 * deviation
     # No row, column or example is dropped more often than chance has it.
     for axes in ((0, 1), (0, 2), (1, 2)):
         means = keep.mean(axes)
         assert np.abs(means - (1 - rate)).max() < 6 * np.sqrt(rate * (1 - rate) / (keep.size / means.size))
-    drop = dropout_key(jax.random.key(0), jnp.arange(64))
-    out = np.asarray(dropout(jnp.full((64, 64, 64), 2.0), drop, rate, place=0, strides=(64, 1)))
+    values = jnp.full((64, 64, 64), 2.0)
+    out = np.asarray(dropout(values, hashes(0, range(64)), rate, place=0, counter=counter((64, 64), WIDTH)))
     np.testing.assert_allclose(np.unique(out), [0, 2 / (1 - rate)], rtol=1e-6)
     np.testing.assert_array_equal(out != 0, keep)
 
@@ -48,20 +55,21 @@ def test_equal_ids_share_a_mask():
 
 @pytest.mark.parametrize("other", [{"key": 1}, {"ids": (4,)}, {"place": 1}])
 def test_masks_differ_by_chance_only(other):
-    agreement = (mask(shape=(64, 64), strides=(64, 1)) == mask(shape=(64, 64), strides=(64, 1), **other)).mean()
+    agreement = (mask(shape=(64, 64)) == mask(shape=(64, 64), **other)).mean()
     assert abs(agreement - 0.5) < 5 * 0.5 / 64
 
 
 def test_raw_and_typed_keys_agree():
     ids = jnp.arange(3)
     typed, raw = jax.random.key(8), jax.random.key_data(jax.random.key(8))
-    np.testing.assert_array_equal(dropout_key(typed, ids).rows, dropout_key(raw, ids).rows)
+    np.testing.assert_array_equal(dropout_hashes(typed, ids), dropout_hashes(raw, ids))
 
 
 def test_no_key_or_no_rate_is_no_dropout():
     x = jnp.ones((2, 3, 4))
-    assert dropout(x, None, 0.5, place=0, strides=(4, 1)) is x
-    assert dropout(x, dropout_key(jax.random.key(0), jnp.arange(2)), 0.0, place=0, strides=(4, 1)) is x
+    number = counter((3, 4), 4)
+    assert dropout(x, None, 0.5, place=0, counter=number) is x
+    assert dropout(x, hashes(0, range(2)), 0.0, place=0, counter=number) is x
 
 
 # ------------------------------------------------------------------------------------------------- in the whole model
@@ -114,16 +122,16 @@ def test_mesh_does_not_matter(data, fsdp):
 def test_layers_and_places_have_masks_of_their_own(monkeypatch):
     places = []
 
-    def spy(key, rate, place, shape, strides):
+    def spy(hashes, rate, place, counter):
         places.append((int(place), rate))
-        return keep_mask(key, rate, place, shape, strides)
+        return keep_mask(hashes, rate, place, counter)
 
     monkeypatch.setattr("jaxemb.models.dropout.keep_mask", spy)
     encoder = MODEL.config.encoder.model_copy(update={"attention_probs_dropout_prob": 0.2})
-    drop = dropout_key(KEY, jnp.arange(2))
-    x, mask = jnp.ones((2, 5, 32)), jnp.ones((2, 5), bool)
+    drop = dropout_hashes(KEY, jnp.arange(2))[:, None]
+    x, tokens = jnp.ones((2, 5, 32)), Tokens(jnp.ones((2, 1, 5), bool), jnp.arange(5)[None], drop)
     for index in range(2):
         layer = jax.tree.map(lambda leaf, index=index: leaf[index], MODEL.params["encoder"]["layers"])
-        Layer(encoder, jnp.float32).apply({"params": layer}, x, jnp.asarray(index), mask, drop)
+        Layer(encoder, jnp.float32).apply({"params": layer}, x, jnp.asarray(index), tokens)
     # Place 0 is that of the embeddings.
     assert places == [(1, 0.2), (2, 0.1), (3, 0.1), (4, 0.2), (5, 0.1), (6, 0.1)]

@@ -1,7 +1,12 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxemb.models.pooling import pool
+from jaxemb.models import pooling
+
+
+def pool(tokens, mask, how):
+    return pooling.pool(tokens, mask[:, None], how)[:, 0]
+
 
 TOKENS = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5, 4)), jnp.float32)
 RIGHT = jnp.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]], bool)
@@ -26,3 +31,11 @@ def test_bfloat16_adds_up_in_float32():
 def test_cls_is_the_first_real_token_on_either_side():
     np.testing.assert_array_equal(pool(TOKENS, RIGHT, "cls"), TOKENS[:, 0])
     np.testing.assert_array_equal(pool(TOKENS, RIGHT[:, ::-1], "cls"), TOKENS[jnp.arange(3), jnp.array([0, 2, 4])])
+
+
+def test_texts_that_share_a_row():
+    masks = jnp.array([[0, 1, 1, 0, 0], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]], bool)
+    mean, cls = (pooling.pool(TOKENS[:1], masks[None], how)[0] for how in ("mean", "cls"))
+    np.testing.assert_allclose(mean[:2], [TOKENS[0, 1:3].mean(0), TOKENS[0, 3:].mean(0)], rtol=1e-6)
+    assert not np.any(mean[2])
+    np.testing.assert_array_equal(cls[:2], TOKENS[0, jnp.array([1, 3])])

@@ -23,7 +23,6 @@ def values(tmp_path):
             "cache_dir": str(tmp_path / "cache"),
             "holdout": {"pairs_per_language": 20},
             "max_length": 16,
-            "length_buckets": [16],
         },
         "tokenizer": {"vocab_size": 120},
         "model": {"encoder": TINY},

@@ -5,6 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
+from packed import packed
 
 from jaxemb import models, objectives
 from jaxemb.config import EncoderConfig, InfoNceObjective, LabseObjective, ModelConfig, OptimizerConfig
@@ -46,18 +47,21 @@ def batch(step, rows=ROWS, live=ROWS):
     }
 
 
-def run(objective, data, fsdp, steps=STEPS):
+def run(objective, data, fsdp, steps=STEPS, pack=False):
     mesh = make_mesh(data, fsdp, jax.devices()[: data * fsdp])
     optimizer = optimizers.build(OptimizerConfig(learning_rate=1e-3, warmup_steps=2), steps)
     state = init_state(models.init(MODEL, jax.random.key(0)), optimizer, mesh)
     step = make_train_step(objectives.build(objective, MODEL, mesh), optimizer, mesh, state, seed=3)
     losses = []
     for number in range(steps):
-        placed = place(batch(number, live=ROWS - number % 3), mesh)
+        rows = batch(number, live=ROWS - number % 3)
+        if pack:
+            rows |= {side: packed(rows[side], mesh.size, length=32) for side in ("anchor", "positive")}
+        placed = place(rows, mesh)
         with jax.transfer_guard("disallow"):
             state, metrics = step(state, placed)
         losses.append(float(metrics["loss"]))
-    assert step._cache_size() == 2, "one compilation a length bucket"
+    assert pack or step._cache_size() == 2, "one compilation a length bucket"
     return np.array(losses), state
 
 
@@ -68,12 +72,16 @@ def one_device(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "data", "fsdp"),
-    [("labse", 2, 1), ("labse", 4, 1), ("labse", 8, 1), ("labse", 2, 4), ("labse", 1, 8), ("info_nce", 4, 2)],
-)
-def test_ten_steps_agree_with_one_device(kind, data, fsdp, monkeypatch):
+    ("kind", "data", "fsdp", "pack"),
+    [
+        ("labse", 2, 1, False), ("labse", 4, 1, False), ("labse", 8, 1, False), ("labse", 2, 4, False),
+        ("labse", 1, 8, False), ("info_nce", 4, 2, False),
+        ("labse", 1, 1, True), ("labse", 2, 1, True), ("info_nce", 2, 2, True),
+    ],
+)  # fmt: skip
+def test_ten_steps_agree_with_one_device_and_padded_texts(kind, data, fsdp, pack, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that fsdp splits these small ones
-    losses, state = run(OBJECTIVES[kind], data, fsdp)
+    losses, state = run(OBJECTIVES[kind], data, fsdp, pack=pack)
     expected_losses, expected = one_device(kind)
     np.testing.assert_allclose(losses, expected_losses, rtol=0, atol=1e-5)
     for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(state.params)):

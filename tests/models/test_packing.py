@@ -1,0 +1,87 @@
+"""Packed texts give what the same texts give each in a row of its own."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from packed import packed
+from tiny_models import embed, tiny_embedder
+
+from jaxemb.parallel import batch_sharding, make_mesh, replicated
+
+KEY = jax.random.key(5)
+
+
+def batch(texts=24, length=24):
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(1, length + 1, (texts, 1))
+    lengths[:2] = [[1], [length]]
+    mask = np.arange(length)[None] < lengths
+    return {
+        "input_ids": np.where(mask, rng.integers(1, 60, (texts, length)), 0).astype(np.int32),
+        "attention_mask": mask.astype(np.int32),
+        "ids": rng.integers(0, 2**32, texts).astype(np.uint32),
+    }
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def value_and_gradient(config, params, tokens, key):
+    def loss(params):
+        out = embed(config, params, tokens, key)
+        return jnp.sum(out * jnp.sin(jnp.arange(out.size).reshape(out.shape))), out
+
+    (_, out), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    return out, gradient
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("key", [None, KEY], ids=["plain", "dropout"])
+@pytest.mark.parametrize(("devices", "length"), [(1, 24), (4, 32)])
+def test_packed_equals_padded(pooling, key, devices, length):
+    model = tiny_embedder(pooling=pooling)
+    tokens = batch()
+    rows = packed(tokens, devices, length)
+    assert rows["input_ids"].size < tokens["input_ids"].size
+    wanted, wanted_gradient = value_and_gradient(model.config, model.params, tokens, key)
+    found, gradient = value_and_gradient(model.config, model.params, rows, key)
+    np.testing.assert_allclose(found, wanted, atol=2e-6)
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(wanted_gradient))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6 * scale), gradient, wanted_gradient)
+
+
+def test_what_lies_beside_a_text_does_not_matter():
+    model, tokens = tiny_embedder(), batch()
+    rows = packed(tokens)
+    first = rows["segment_ids"] == 1
+    changed = rows | {"input_ids": np.where(first, rows["input_ids"], 59 - rows["input_ids"])}
+    out, other = (np.asarray(embed(model.config, model.params, tokens, KEY)) for tokens in (rows, changed))
+    is_first = rows["slots"].ravel() % 6 == 0  # 6 texts a row of 24
+    assert 2 < is_first.sum() < 20
+    np.testing.assert_allclose(other[is_first], out[is_first], atol=1e-6)
+    assert np.abs(other - out)[~is_first].max(axis=1).min() > 1e-3
+
+
+def test_row_number_stands_in_for_ids():
+    model, tokens = tiny_embedder(), batch()
+    numbered = tokens | {"ids": np.arange(24, dtype=np.uint32)}
+    unnumbered = {key: value for key, value in tokens.items() if key != "ids"}
+    out = [np.asarray(embed(model.config, model.params, packed(side), KEY)) for side in (numbered, unnumbered)]
+    np.testing.assert_array_equal(*out)
+
+
+@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4)])
+def test_mesh_does_not_matter_and_no_token_moves(data, fsdp):
+    model, tokens = tiny_embedder(), batch()
+    wanted, wanted_gradient = value_and_gradient(model.config, model.params, tokens, KEY)
+    mesh = make_mesh(data, fsdp, jax.devices()[: data * fsdp])
+    placed = jax.device_put(packed(tokens, mesh.size), batch_sharding(mesh))
+    params = jax.device_put(model.params, replicated(mesh))
+    found, gradient = value_and_gradient(model.config, params, placed, KEY)
+    np.testing.assert_allclose(found, wanted, atol=2e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), gradient, wanted_gradient)
+    program = value_and_gradient.lower(model.config, params, placed, KEY).compile().as_text()
+    assert "all-reduce" in program  # of the gradient
+    for moving in ("all-gather", "all-to-all", "collective-permute"):
+        assert f" {moving}(" not in program
