@@ -25,6 +25,7 @@ def pool(
         first = jnp.argmax(masks, axis=2)  # 0 unless the padding is on the left, or another text before
         weights = jax.nn.one_hot(first, masks.shape[2])
     else:
-        weights = masks / jnp.maximum(masks.sum(2, keepdims=True), 1)
+        weights = masks.astype(jnp.float32)
     # As a product: XLA would spell out [B, K, S, H] for a masked sum.
-    return jnp.matmul(weights, tokens.astype(jnp.float32), precision="highest")
+    sums = jnp.matmul(weights, tokens.astype(jnp.float32), precision="highest")
+    return sums / jnp.maximum(weights.sum(2, keepdims=True), 1.0)
