@@ -25,8 +25,7 @@ def draw(name: str, run: Path, accuracy: plt.Axes, loss: plt.Axes) -> None:
     lines = list(read_metrics(run / "metrics.jsonl"))
     for key, label in SERIES.items():
         points = [(line["step"], line[f"evaluation/{key}"]) for line in lines if f"evaluation/{key}" in line]
-        accuracy.plot(*zip(*points, strict=True), marker="o", label=label)
-        accuracy.annotate(f"{points[-1][1]:.1f}", points[-1], textcoords="offset points", xytext=(5, -3), fontsize=8)
+        accuracy.plot(*zip(*points, strict=True), marker="o", label=f"{label} ({points[-1][1]:.1f})")
     accuracy.set(title=name, ylabel="held-out retrieval, %")
     accuracy.legend(loc="lower right")
     steps, losses = np.array([(line["step"], line["train/loss"]) for line in lines if "train/loss" in line]).T

@@ -30,18 +30,22 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="run directory whose languages count as seen")
     parser.add_argument("scores", nargs="+", metavar="NAME=JSON")
     arguments = parser.parse_args()
-    report = json.loads((arguments.run / "data_report.json").read_text())
-    trained = {name.partition("-")[0] for name, counts in report["languages"].items() if counts["train"]}
+    data = json.loads((arguments.run / "data_report.json").read_text())
+    trained = {name.partition("-")[0] for name, counts in data["languages"].items() if counts["train"]}
     seen = {TATOEBA[name] for name in trained if name in TATOEBA}
-    pools = tatoeba_pools(arguments.data)
+    reports = {}
+    for item in arguments.scores:
+        name, _, path = item.partition("=")
+        reports[name] = report_from_json(json.loads(Path(path).read_text()))
+    everywhere = set.intersection(*({pair.name for pair in report.pairs} for report in reports.values()))
+    pools = tatoeba_pools(arguments.data, sorted(everywhere))
+    seen &= everywhere
     systems = {
         "character n-gram TF-IDF": {pair.name: (pair.forward, pair.backward) for pair in score_pools_tfidf(pools)}
     }
-    for item in arguments.scores:
-        name, _, path = item.partition("=")
-        scored = report_from_json(json.loads(Path(path).read_text())).pairs
-        systems[name] = {pair.name: (pair.forward, pair.backward) for pair in scored}
-    groups = {"seen": seen, "unseen": {pool.name for pool in pools} - seen}
+    for name, scores in reports.items():
+        systems[name] = {pair.name: (pair.forward, pair.backward) for pair in scores.pairs}
+    groups = {"seen": seen, "unseen": everywhere - seen}
     head = [f"{name} ({len(group)} languages)" for name, group in groups.items()]
     print("| system | " + " | ".join(head) + " |\n|---|---|---|")
     for name, scores in systems.items():

@@ -31,7 +31,7 @@ def pack(lengths: Int[np.ndarray, "G N"], row_length: int) -> Layout:
     """Best-fit decreasing: each text, from long to short, goes into the fullest row that has room for it.
 
     Args:
-      lengths: tokens of each text, from 1 to `row_length`.
+      lengths: tokens of each text, at most `row_length`.
       row_length: tokens of a row, which holds at most `texts_per_row(row_length)` texts.
 
     >>> layout = pack(np.array([[3, 9, 5, 7]]), row_length=12)
@@ -39,10 +39,8 @@ def pack(lengths: Int[np.ndarray, "G N"], row_length: int) -> Layout:
     ([[0, 0, 1, 1]], [[9, 0, 7, 0]], [[2, 1, 2, 1]])
     """
     groups, count = lengths.shape
-    if lengths.min() < 1 or lengths.max() > row_length:
-        raise ValueError(
-            f"texts of {lengths.min()} to {lengths.max()} tokens cannot be packed into rows of {row_length}"
-        )
+    if lengths.max() > row_length:
+        raise ValueError(f"a text of {lengths.max()} tokens does not fit a row of {row_length}")
     every = np.arange(groups)
     free = np.full((groups, count), row_length)
     texts = np.zeros((groups, count), np.int64)

@@ -8,7 +8,7 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("groups", [1, 5])
-@pytest.mark.parametrize("low", [1, 3, 20])
+@pytest.mark.parametrize("low", [0, 3, 20])
 def test_every_token_has_a_place_of_its_own_and_can_be_found_again(groups, low):
     length = 32
     lengths = RNG.integers(low, length + 1, (groups, 40))
@@ -44,6 +44,5 @@ def test_extremes():
     short = pack(np.ones((1, 9), int), 16)  # at most four texts a row
     assert short.rows == 3
     assert np.bincount(short.row[0]).tolist() == [4, 4, 1]
-    for lengths in ([[0, 3]], [[3, 17]]):
-        with pytest.raises(ValueError, match="cannot be packed into rows of 16"):
-            pack(np.array(lengths), 16)
+    with pytest.raises(ValueError, match="17 tokens does not fit a row of 16"):
+        pack(np.array([[3, 17]]), 16)
