@@ -278,4 +278,5 @@ def test_lower_case_is_fine_where_the_tokenizer_does_it(tmp_path):
     export(Embedder(model.config, model.params, uncased), tmp_path / "model", verify="jax")
     edit(tmp_path / "model" / SENTENCE_BERT, do_lower_case=True)
     loaded = load_model(tmp_path / "model")
-    np.testing.assert_array_equal(*loaded.encode(["ABC", "abc"], batch_size=8))
+    # The two share a packed row, at different places: equal but for the order of sums.
+    np.testing.assert_allclose(*loaded.encode(["ABC", "abc"], batch_size=8), atol=1e-6)
