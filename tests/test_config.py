@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxemb import config_io
 from jaxemb.config import TrainConfig
+from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -23,26 +23,26 @@ def write(tmp_path, text):
 
 def message(tmp_path, text, flags=()):
     with pytest.raises(UsageError) as error:
-        config_io.load_config(write(tmp_path, text), flags)
+        config_files.load_config(write(tmp_path, text), flags)
     return str(error.value)
 
 
 def test_a_flag_overrides_the_file(tmp_path):
     path = write(tmp_path, MINIMAL + "optimizer: {learning_rate: 1e-3}\n")
-    assert config_io.load_config(path).optimizer.learning_rate == 1e-3
+    assert config_files.load_config(path).optimizer.learning_rate == 1e-3
     flags = ["--optimizer.learning-rate", "1e-5", "--data.length-buckets", "8", "16", "--data.max-length", "16"]
-    config = config_io.load_config(path, flags)
+    config = config_files.load_config(path, flags)
     assert config.optimizer.learning_rate == 1e-5
     assert config.data.length_buckets == (8, 16)
 
 
 def test_what_is_dumped_reads_back(tmp_path):
-    config = config_io.load_config(write(tmp_path, MINIMAL))
-    assert config_io.load_config(write(tmp_path, config_io.dump(config))) == config
+    config = config_files.load_config(write(tmp_path, MINIMAL))
+    assert config_files.load_config(write(tmp_path, config_files.dump(config))) == config
 
 
 def test_a_config_cannot_be_changed(tmp_path):
-    config = config_io.load_config(write(tmp_path, MINIMAL))
+    config = config_files.load_config(write(tmp_path, MINIMAL))
     with pytest.raises(ValueError, match="frozen"):
         config.training.steps = 3
 
@@ -107,14 +107,14 @@ def test_a_broken_file_is_explained(tmp_path, text, expected):
 def test_a_missing_file_suggests_its_neighbour(tmp_path):
     write(tmp_path, MINIMAL)
     with pytest.raises(UsageError, match=r"no such file; did you mean .*config\.yaml"):
-        config_io.load_config(tmp_path / "confg.yaml")
+        config_files.load_config(tmp_path / "confg.yaml")
 
 
 def test_a_file_that_is_not_text(tmp_path):
     path = tmp_path / "binary.yaml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="UTF-8"):
-        config_io.load_config(path)
+        config_files.load_config(path)
 
 
 def test_environment_variables(tmp_path, monkeypatch):
@@ -122,13 +122,13 @@ def test_environment_variables(tmp_path, monkeypatch):
     monkeypatch.delenv("JAXEMB_DATA", raising=False)
     assert "data.root: the environment variable JAXEMB_DATA is not set" in message(tmp_path, text)
     monkeypatch.setenv("JAXEMB_DATA", "/corpora")
-    assert config_io.load_config(write(tmp_path, text)).data.root == "/corpora/bitext"
-    assert config_io.load_config(write(tmp_path, text), ["--data.root", "/other"]).data.root == "/other"
+    assert config_files.load_config(write(tmp_path, text)).data.root == "/corpora/bitext"
+    assert config_files.load_config(write(tmp_path, text), ["--data.root", "/other"]).data.root == "/other"
 
 
 def test_a_wrong_flag_leaves_with_2_and_the_nearest(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
-        config_io.load_config(write(tmp_path, MINIMAL), ["--optimizer.learning-rte", "1"])
+        config_files.load_config(write(tmp_path, MINIMAL), ["--optimizer.learning-rte", "1"])
     assert exit_.value.code == 2
     assert "--optimizer.learning-rate" in capsys.readouterr().err
 
@@ -136,7 +136,7 @@ def test_a_wrong_flag_leaves_with_2_and_the_nearest(tmp_path, capsys):
 def _fields(model, prefix=""):
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}", field
-        for _, inner in config_io._keys(field.annotation):
+        for _, inner in config_files._keys(field.annotation):
             yield from _fields(inner, f"{prefix}{name}.")
 
 
@@ -149,7 +149,7 @@ def test_every_field_is_documented():
 def test_configs_parse_and_say_what_they_are(path, monkeypatch):
     monkeypatch.setenv("JAXEMB_DATA", "/corpora")
     monkeypatch.setenv("JAXEMB_INIT", "/models/bert")
-    config_io.load_config(path)
+    config_files.load_config(path)
     head = path.read_text().split("\n\n")[0]
     for word in ("Paper", "Command", "Hardware", "Expected"):
         assert re.search(rf"^# {word}: \S", head, re.MULTILINE), f"the head comment lacks `# {word}:`"

@@ -9,8 +9,8 @@ import jax
 import pytest
 
 import jaxemb
-from jaxemb import config_io, models
-from jaxemb.config import EncoderConfig, ModelConfig, MosesSource, TsvSource
+from jaxemb.config import EncoderConfig, ModelConfig, MosesSource, TsvSource, models
+from jaxemb.config import files as config_files
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -47,7 +47,7 @@ def write_model(folder, tokenizer_of):
     from jaxemb.data import prepare, train_tokenizer
     from jaxemb.huggingface import export
 
-    config = config_io.validate(jaxemb.config.TrainConfig, tokenizer_of, "test")
+    config = config_files.validate(jaxemb.config.TrainConfig, tokenizer_of, "test")
     data = prepare(config.data, 0)
     tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
     encoder = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=512, **TINY)
@@ -62,7 +62,7 @@ def shrunk(request, tmp_path, monkeypatch):
     root.mkdir()
     monkeypatch.setenv("JAXEMB_DATA", str(root))
     monkeypatch.setenv("JAXEMB_INIT", str(tmp_path / "init"))
-    values = config_io.load_config(request.param).model_dump(mode="json")
+    values = config_files.load_config(request.param).model_dump(mode="json")
     values["output_dir"] = str(tmp_path / "run")
     values["data"]["cache_dir"] = str(tmp_path / "cache")
     values["data"]["holdout"]["pairs_per_language"] = min(20, values["data"]["holdout"]["pairs_per_language"])
@@ -74,7 +74,7 @@ def shrunk(request, tmp_path, monkeypatch):
     for source in values["data"]["sources"]:
         if source["kind"] == "gettext":
             source.update(packages=["Django"], languages=["de", "ru"])
-    for source in config_io.validate(jaxemb.config.TrainConfig, values, "test").data.sources:
+    for source in config_files.validate(jaxemb.config.TrainConfig, values, "test").data.sources:
         write_source(source, root)
     for pattern in values["data"]["exclude"]:
         path = root / pattern.replace("*", "xyz")

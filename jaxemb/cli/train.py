@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxemb import config_io
 from jaxemb.config import DataConfig, GettextSource, MosesSource, TrainConfig, TrainingConfig, TsvSource
+from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.training.signals import StopRequest
 
@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
         _help(arguments.config)
     if arguments.config is None:
         raise UsageError("--config FILE is missing; `jaxemb train --help` shows every setting")
-    config = config_io.load_config(arguments.config, flags)
+    config = config_files.load_config(arguments.config, flags)
     with StopRequest():  # importing jax takes seconds
         from jaxemb.training.report import print_result
         from jaxemb.training.run import train
@@ -43,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
 def _help(path: Path | None) -> None:
     """Prints every field; without a file, of a config with one source of each kind."""
     if path is not None:
-        config = config_io.validate(TrainConfig, config_io.read_yaml(path), str(path))
+        config = config_files.validate(TrainConfig, config_files.read_yaml(path), str(path))
     else:
         sources = (
             GettextSource(packages=("Django",)),
@@ -51,4 +51,4 @@ def _help(path: Path | None) -> None:
             MosesSource(anchor_path="corpus.en", positive_path="corpus.de", positive_lang="de"),
         )
         config = TrainConfig(data=DataConfig(sources=sources), training=TrainingConfig(steps=1000))
-    config_io.override(config, ["--help"], "jaxemb train", DESCRIPTION)
+    config_files.override(config, ["--help"], "jaxemb train", DESCRIPTION)

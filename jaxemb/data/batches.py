@@ -9,12 +9,12 @@ import grain
 import numpy as np
 
 from jaxemb.config import DataConfig
-from jaxemb.data.packing import Layout, lay_out, pack
 from jaxemb.data.permutation import permuted
 from jaxemb.data.prepared import rows_by_group
 from jaxemb.data.tokenized import TokenizedPairs
 from jaxemb.data.tokenizer import smoothed_quotas
 from jaxemb.errors import UserError
+from jaxemb.packing import Row, lay_out_groups, pack
 
 Batch = dict[str, Any]
 
@@ -148,8 +148,7 @@ class Batches:
     def _needed(self, rows: np.ndarray) -> tuple[int, int]:
         """What a global batch takes, in the units of `sizes`."""
         if self._config.length_buckets is None:
-            anchors, positives = self._layouts(self._lengths(rows))
-            return anchors.rows, positives.rows
+            return _most_rows(self._packed_rows(rows))
         longest = int(self._tokenized.lengths[rows].max())
         return longest, longest
 
@@ -157,13 +156,10 @@ class Batches:
         """The smallest of `sizes` that holds it."""
         return next(size for size in self.sizes if size[0] >= needed[0] and size[1] >= needed[1])
 
-    def _lengths(self, rows: np.ndarray) -> np.ndarray:
-        """Tokens of the global batch, [2, devices, pairs of each]: anchors, positives."""
-        return np.moveaxis(self._tokenized.lengths[rows].astype(np.int64).reshape(self._devices, -1, 2), 2, 0)
-
-    def _layouts(self, lengths: np.ndarray) -> tuple[Layout, Layout]:
-        """How each device's anchors, and its positives, are packed."""
-        return pack(lengths[0], self._config.max_length), pack(lengths[1], self._config.max_length)
+    def _packed_rows(self, rows: np.ndarray) -> list[list[list[Row]]]:
+        """How each device's anchors, and its positives, of a global batch are packed."""
+        lengths = np.moveaxis(self._tokenized.lengths[rows].reshape(self._devices, -1, 2), 2, 0).tolist()
+        return [[pack(device, (self._config.max_length,)) for device in side] for side in lengths]
 
     def _sizes_to_pack_into(self) -> tuple[tuple[int, int], ...]:
         """What half and what all of the first batches fit, a fifth more, and what any batch would."""
@@ -175,16 +171,14 @@ class Batches:
 
     def _packed(self, whole: np.ndarray, rows: np.ndarray) -> list[dict[str, np.ndarray]]:
         """Anchors and positives of this process's part `rows` of a global batch."""
-        lengths = self._lengths(whole)
-        layouts = self._layouts(lengths)
+        packed = self._packed_rows(whole)
         index, count = self._process
         own = slice(self._devices // count * index, self._devices // count * (index + 1))
-        size = self._size((layouts[0].rows, layouts[1].rows))
+        size = self._size(_most_rows(packed))
         return [
-            lay_out(Layout(*(part[own] for part in layouts[side])), size[side], self._config.max_length,
-                    lengths[side, own], ids, self._pad_id)
-            for side, ids in enumerate(self._tokenized.token_ids(rows))
-        ]  # fmt: skip
+            lay_out_groups(packed[side][own], size[side], self._config.max_length, tokens, self._pad_id)
+            for side, tokens in enumerate(self._tokenized.token_ids(rows))
+        ]
 
     def _draw(self, positions: np.ndarray) -> np.ndarray:
         """The pairs at these consecutive positions of the run."""
@@ -200,6 +194,12 @@ class Batches:
                     key = int(np.random.SeedSequence([self._seed, index, number]).generate_state(1, np.uint64)[0])
                     rows[here[now]] = pool[permuted(position[now], len(pool), key)]
         return rows
+
+
+def _most_rows(packed: list[list[list[Row]]]) -> tuple[int, int]:
+    """Rows that the fullest device takes: of anchors, of positives."""
+    anchors, positives = (max(map(len, side)) for side in packed)
+    return anchors, positives
 
 
 def _language_pools(tokenized: TokenizedPairs, exponent: float) -> list[np.ndarray]:

@@ -40,13 +40,11 @@ class TokenizedPairs:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def token_ids(self, rows: Int[np.ndarray, " B"]) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids of the anchors and of the positives at these positions, int32, one text after the other."""
-        ids = np.concatenate(self._ids.__getitems__(rows.tolist())).astype(np.int32)
+    def token_ids(self, rows: Int[np.ndarray, " B"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Token ids of each anchor, and of each positive, at these positions."""
         # A record is the anchor's ids and then the positive's.
-        lengths = self.lengths[rows].astype(np.int64)
-        is_anchor = np.repeat(np.tile([True, False], len(rows)), lengths.ravel())
-        return ids[is_anchor], ids[~is_anchor]
+        records = list(zip(self._ids.__getitems__(rows.tolist()), self.lengths[rows, 0].tolist(), strict=True))
+        return [record[:end] for record, end in records], [record[begin:] for record, begin in records]
 
     def padded(
         self, rows: Int[np.ndarray, " B"], length: int, pad_id: int
@@ -61,14 +59,14 @@ class TokenizedPairs:
         Returns: for each side `input_ids` and `attention_mask`, int32 [B, S].
         """
 
-        def side(lengths: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
-            mask = np.arange(length) < lengths[:, None]
+        def side(texts: list[np.ndarray]) -> dict[str, np.ndarray]:
+            mask = np.arange(length) < np.array([len(text) for text in texts])[:, None]
             padded = np.full(mask.shape, pad_id, np.int32)
-            padded[mask] = ids
+            padded[mask] = np.concatenate(texts)
             return {"input_ids": padded, "attention_mask": mask.astype(np.int32)}
 
-        lengths, (anchors, positives) = self.lengths[rows], self.token_ids(rows)
-        return side(lengths[:, 0], anchors), side(lengths[:, 1], positives)
+        anchors, positives = self.token_ids(rows)
+        return side(anchors), side(positives)
 
     def text_hashes(self, rows: Int[np.ndarray, " B"]) -> tuple[UInt32[np.ndarray, "B 2"], UInt32[np.ndarray, "B 2"]]:
         """Hashes of the anchors' and the positives' texts at these positions."""

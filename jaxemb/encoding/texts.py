@@ -14,10 +14,10 @@ from jaxtyping import Array, Float, Float32, Int
 
 from jaxemb.config import ModelConfig
 from jaxemb.encoding.progress import progress_bar
-from jaxemb.encoding.rows import Row, pack_rows, row_lengths
 from jaxemb.errors import UsageError
 from jaxemb.models import Embedder, Params, apply, embedding_size
 from jaxemb.models.packing import texts_per_row
+from jaxemb.packing import Row, lay_out, pack, row_lengths
 
 BLOCK = 16_384  # texts that are tokenised and packed together
 IN_FLIGHT = 4  # batches that the device may be ahead of the host
@@ -183,7 +183,7 @@ class _Batches:
     def embed(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], list[int], jax.Array]]:
         """For each batch the positions of its texts, and the rows of the array to come that are theirs."""
         # Longest rows first: memory runs out at once or never.
-        packed = pack_rows([len(text) for text in tokens], self._row_lengths)
+        packed = pack([len(text) for text in tokens], self._row_lengths)
         for length, group in groupby(packed, key=lambda row: row.length):
             rows = list(group)
             full = self._rounded(self._batch_size * self._row_lengths[0] / length)
@@ -201,21 +201,12 @@ class _Batches:
     def _embed(
         self, rows: list[Row], count: int, length: int, tokens: list[list[int]]
     ) -> tuple[list[int], list[int], jax.Array]:
-        ids = np.full((count, length), self._config.encoder.pad_token_id, np.int32)
-        segments = np.zeros((count, length), np.int32)
-        places, slots, most = [], [], texts_per_row(length)
-        for index, row in enumerate(rows):
-            begin = 0
-            for number, text in enumerate(row.texts):
-                end = begin + len(tokens[text])
-                ids[index, begin:end] = tokens[text]
-                segments[index, begin:end] = number + 1
-                places.append(text)
-                slots.append(index * most + number)
-                begin = end
-        every_slot = np.tile(np.arange(count * most // self._devices, dtype=np.int32), (self._devices, 1))
-        sent = [self._put(array) for array in (ids, segments, every_slot)]
-        return places, slots, embed_batch(self._config, self._params, *sent, replicated=self._replicated)
+        input_ids, segment_ids, slots = lay_out(rows, count, length, tokens, self._config.encoder.pad_token_id)
+        slots_a_device = count // self._devices * texts_per_row(length)
+        every_slot = np.tile(np.arange(slots_a_device, dtype=np.int32), (self._devices, 1))
+        sent = [self._put(array) for array in (input_ids, segment_ids, every_slot)]
+        embeddings = embed_batch(self._config, self._params, *sent, replicated=self._replicated)
+        return list(slots), list(slots.values()), embeddings
 
     def _put(self, array: np.ndarray) -> jax.Array:
         if self._sharding is None:

@@ -1,4 +1,4 @@
-"""Several texts in one row: what the model needs to tell them apart. `jaxemb.data.packing` lays them out."""
+"""Several texts in one row: what the model needs to tell them apart. `jaxemb.packing` lays them out."""
 
 import jax
 import jax.numpy as jnp

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jaxemb import config_io
 from jaxemb.config import TrainConfig
+from jaxemb.config import files as config_files
 from jaxemb.huggingface import CardInfo, DataSource
 from jaxemb.training.rundir import RunDirectory
 
@@ -34,7 +34,7 @@ def card_of(path: Path, step: int | None = None) -> CardInfo:
         data_note=f"After exact de-duplication: {totals['train']:,} pairs to train on, {totals['heldout']:,} held out.",
         command="jaxemb train --config config.yaml",
         command_note=f"{step:,} steps of {config.training.batch_size} pairs.",
-        config=run.objective_note() + config_io.dump(_without_paths(config)),
+        config=run.objective_note() + config_files.dump(_without_paths(config)),
         scores=tuple(_row(name, report) for name, report in results["systems"].items()) if results and scored else (),
         scores_note="Held-out translation retrieval: top-1 accuracy in percent, mean of both directions, "
         "macro-averaged over languages. No English side of it was in training."

@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 
-from jaxemb import config_io
 from jaxemb.config import EncoderConfig, ModelConfig, TrainConfig
+from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import verify_with_torch
 
@@ -21,8 +21,8 @@ def read_config(config: TrainConfig | Mapping[str, Any] | str | Path) -> TrainCo
     if isinstance(config, TrainConfig):
         return config
     if isinstance(config, str | Path):
-        return config_io.load_config(Path(config))
-    return config_io.validate(TrainConfig, config_io.resolve_environment(dict(config)), "config")
+        return config_files.load_config(Path(config))
+    return config_files.validate(TrainConfig, config_files.resolve_environment(dict(config)), "config")
 
 
 def preflight(config: TrainConfig) -> None:

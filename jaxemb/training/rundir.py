@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxemb import config_io
 from jaxemb.config import TrainConfig
+from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
 from jaxemb.evaluation.report import RetrievalReport
 from jaxemb.files import is_partial, remove_partial, write_atomically
@@ -124,7 +124,7 @@ class RunDirectory:
     def save_config(self, config: TrainConfig, objective: str | None) -> None:
         """Writes the resolved config; `objective` names one that was passed to `jaxemb.train`."""
         note = "" if objective is None else f"{_OWN_OBJECTIVE}{objective}\n"
-        write_atomically(self.config, _MARK + note + config_io.dump(config))
+        write_atomically(self.config, _MARK + note + config_files.dump(config))
 
     def objective_note(self) -> str:
         """The comment line of `config.yaml` on an objective that was passed to `jaxemb.train`; empty without one."""
@@ -143,7 +143,7 @@ class RunDirectory:
             raise UsageError(
                 f"{self.path}: no run here (no config.yaml)" + (f"; did you mean {hint[0]}?" if hint else "")
             )
-        return config_io.validate(TrainConfig, config_io.read_yaml(self.config), str(self.config))
+        return config_files.validate(TrainConfig, config_files.read_yaml(self.config), str(self.config))
 
     def load_results(self) -> dict[str, Any] | None:
         """`results.json`: the step of `trained` and that of the export (null before), and each system's scores."""

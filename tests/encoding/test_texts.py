@@ -58,7 +58,7 @@ def test_two_shapes_a_length_of_rows_and_none_twice():
 
 
 def test_rows_of_several_lengths(monkeypatch):
-    monkeypatch.setattr("jaxemb.encoding.rows.SHORTEST_ROW", 8)
+    monkeypatch.setattr("jaxemb.packing.SHORTEST_ROW", 8)
     shapes = []
 
     def spy(config, params, input_ids, *rest, **settings):

@@ -139,10 +139,10 @@ def test_what_is_not_finite_ends_the_run(values, bad):
 
 def ids_of_step(values, step):
     """The ids of a batch, from the same data pipeline."""
-    from jaxemb import config_io
+    from jaxemb.config import files as config_files
     from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
 
-    config = config_io.validate(jaxemb.config.TrainConfig, values, "test")
+    config = config_files.validate(jaxemb.config.TrainConfig, values, "test")
     data = prepare(config.data, 0)
     tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
     tokenized = tokenize(data, tokenizer, config.data.max_length, prompt="")

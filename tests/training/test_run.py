@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import jaxemb
-from jaxemb import config_io, losses
+from jaxemb.config import files as config_files
+from jaxemb.config import losses
 from jaxemb.errors import UsageError, UserError
 from jaxemb.training.metrics import MetricsWriter
 from tests.training.runs import TINY, losses_of, run_to_the_end, start, wait_for
@@ -40,7 +41,7 @@ def test_a_run_is_whole(values):
         "config.yaml", "metrics.jsonl", "tensorboard", "tokenizer", "checkpoints", "export", "data_report.json",
         "results.json", ".lock",
     }  # fmt: skip
-    config = config_io.load_config(result.run_dir / "config.yaml")
+    config = config_files.load_config(result.run_dir / "config.yaml")
     assert config.model.encoder.vocab_size == len(result.embedder.tokenizer)
     texts = ["one two", "", "drei"]
     for model in (result.run_dir, f"{result.run_dir}@4", result.export_dir):
@@ -72,7 +73,7 @@ def test_what_is_refused(values, tmp_path):
 
 def test_an_objective_of_ones_own(values, tmp_path):
     built_in = jaxemb.train({**values, "objective": {"kind": "info_nce", "mask_duplicates": False}}, quiet=True)
-    model = config_io.load_config(built_in.run_dir / "config.yaml").model
+    model = config_files.load_config(built_in.run_dir / "config.yaml").model
     seen = set()
 
     def objective(params, batch, key):
@@ -184,7 +185,7 @@ def test_resume_on_another_mesh(values, tmp_path, monkeypatch):
     expected, found = losses_of(whole.run_dir), losses_of(killed)
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-5)
-    assert config_io.load_config(killed / "config.yaml").mesh.fsdp == 4
+    assert config_files.load_config(killed / "config.yaml").mesh.fsdp == 4
     texts = ["one two", "Haus"]
     np.testing.assert_allclose(resumed.embedder.encode(texts), whole.embedder.encode(texts), atol=1e-4)
 

@@ -1,0 +1,14 @@
+"""What all settings share."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Size = Annotated[int, Field(ge=1, lt=2**31)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys and wrong types are errors, and nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)

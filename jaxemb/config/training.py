@@ -1,0 +1,87 @@
+"""Settings of the loop and what surrounds it."""
+
+from typing import Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from jaxemb.config.base import Fraction, Settings
+
+
+class OptimizerConfig(Settings):
+    """AdamW with warmup and decay."""
+
+    learning_rate: PositiveFloat = 5e-5
+    """Peak learning rate."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Shape after the warmup; linear and cosine end at 0."""
+    warmup_steps: NonNegativeInt = 0
+    """Steps of linear warmup from 0."""
+    beta1: Fraction = 0.9
+    """Decay of the first moment."""
+    beta2: Fraction = 0.999
+    """Decay of the second moment."""
+    eps: PositiveFloat = 1e-8
+    """Adam's epsilon."""
+    weight_decay: NonNegativeFloat = 0.01
+    """Decoupled weight decay; biases and layer norms are left out."""
+    clip_norm: PositiveFloat | None = 1.0
+    """Largest global norm of the gradient; null for no clipping."""
+
+
+class MeshConfig(Settings):
+    """Devices in two axes; the batch is split over both."""
+
+    data: int = -1
+    """Replicas; -1 takes all devices that `fsdp` leaves."""
+    fsdp: PositiveInt = 1
+    """Devices that parameters and optimizer state are split over."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "MeshConfig":
+        if self.data < 1 and self.data != -1:
+            raise ValueError(f"data: {self.data} is neither a number of replicas nor -1 (all that fsdp leaves)")
+        return self
+
+
+class TrainingConfig(Settings):
+    """The loop."""
+
+    steps: PositiveInt
+    """Optimizer steps."""
+    batch_size: PositiveInt = 128
+    """Global pairs per optimizer step, over all devices."""
+    seed: NonNegativeInt = 0
+    """Seed of the initial weights, the order of the data and dropout."""
+    log_every: PositiveInt = 10
+    """Steps between lines of `metrics.jsonl`."""
+    evaluate_every: PositiveInt | None = None
+    """Steps between evaluations on the held-out split, each with a checkpoint; null evaluates before and after only."""
+    checkpoint_every: PositiveInt = 500
+    """Steps between checkpoints; one is always written at the end."""
+    keep_checkpoints: PositiveInt = 3
+    """Newest checkpoints that are kept, beside the best one by `best_metric`."""
+    best_metric: Literal["all_accuracy", "Latin_script_accuracy", "other_scripts_accuracy"] = "all_accuracy"
+    """Held-out metric whose highest value makes a checkpoint the best one (`MODEL@best`); needs `evaluate_every`."""
+
+
+class EvaluationConfig(Settings):
+    """Retrieval on the held-out split: for each English sentence the right translation, and back."""
+
+    pool_size: PositiveInt = 1000
+    """Sentences a language among which the right one must be found; fewer where there are fewer."""
+    mask_placeholders: bool = True
+    """Mask placeholders such as `%(name)s`, markup, numbers and brand names, which give the answer away."""
+    baselines: bool = False
+    """Also score character-n-gram TF-IDF (needs scikit-learn) on the same pool."""
+
+
+class ExportConfig(Settings):
+    """The Hugging Face folder written at the end."""
+
+    enabled: bool = True
+    """Write `export/` when training ends."""
+    verify: Literal["auto", "jax", "torch"] = "auto"
+    """Compare the reloaded export through our loader (`jax`), and through sentence-transformers too (`torch`);
+    `auto` takes `torch` where it is installed."""
+    licence: str | None = None
+    """Licence of the model, for the model card, as the Hub names it (`apache-2.0`)."""

@@ -1,0 +1,116 @@
+"""Lays texts out in rows: several a row, hardly any padding, whatever their lengths.
+
+`jaxemb.models.packing` takes them apart again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int, Integer
+
+from jaxemb.models.packing import texts_per_row
+
+SHORTEST_ROW = 64
+
+
+def row_lengths(longest: int) -> tuple[int, ...]:
+    """Lengths of rows in tokens: powers of two from 64, and `longest`.
+
+    >>> row_lengths(200), row_lengths(40)
+    ((64, 128, 200), (40,))
+    """
+    powers = (SHORTEST_ROW << step for step in range(longest.bit_length()))
+    return (*(length for length in powers if length < longest), longest)
+
+
+@dataclass
+class Row:
+    """Texts that share a row."""
+
+    length: int
+    texts: list[int] = field(default_factory=list)
+    """Positions of the texts, in the order of the row."""
+
+
+def pack(lengths: Sequence[int], allowed: Sequence[int]) -> list[Row]:
+    """Best-fit decreasing: each text, from long to short, goes where it leaves the least room.
+
+    Args:
+      lengths: tokens of each text.
+      allowed: lengths of rows, ascending; the last holds the longest text. A new row is as short as its text allows.
+
+    Returns: the rows, the longest first; a row holds at most `texts_per_row` texts.
+
+    >>> [(row.length, row.texts) for row in pack([3, 60, 50, 10, 70], allowed=(64, 128))]
+    [(128, [4, 2]), (64, [1, 0]), (64, [3])]
+    """
+    if max(lengths, default=0) > allowed[-1]:
+        raise ValueError(f"a text of {max(lengths)} tokens does not fit a row of {allowed[-1]}")
+    rows: list[Row] = []
+    with_room: list[list[Row]] = [[] for _ in range(allowed[-1] + 1)]  # by tokens that are free
+    somewhere = 0  # bit n is set where with_room[n] is not empty
+    for text in sorted(range(len(lengths)), key=lambda text: -lengths[text]):
+        length = lengths[text]
+        fitting = somewhere >> length
+        if fitting:
+            free = length + (fitting & -fitting).bit_length() - 1
+            row = with_room[free].pop()
+            if not with_room[free]:
+                somewhere ^= 1 << free
+        else:
+            row = Row(next(size for size in allowed if size >= length))
+            rows.append(row)
+            free = row.length
+        row.texts.append(text)
+        if free > length and len(row.texts) < texts_per_row(row.length):
+            with_room[free - length].append(row)
+            somewhere |= 1 << (free - length)
+    return rows
+
+
+def lay_out(
+    rows: Sequence[Row], count: int, length: int, tokens: Sequence[Sequence[int] | Integer[np.ndarray, " _"]], pad_id: int
+) -> tuple[Int[np.ndarray, "count length"], Int[np.ndarray, "count length"], dict[int, int]]:
+    """Puts the texts of rows into one array.
+
+    Args:
+      rows: at most `count` rows of at most `length` tokens.
+      count: rows of the array.
+      length: tokens a row of it.
+      tokens: token ids of every text, by its position.
+      pad_id: token id of the padding.
+
+    Returns: `input_ids` and `segment_ids` as `models.Tokens` has them, and the slot of each text of the rows.
+    """
+    input_ids = np.full((count, length), pad_id, np.int32)
+    segment_ids = np.zeros((count, length), np.int32)
+    slots = {}
+    for index, row in enumerate(rows):
+        begin = 0
+        for number, text in enumerate(row.texts):
+            end = begin + len(tokens[text])
+            input_ids[index, begin:end] = tokens[text]
+            segment_ids[index, begin:end] = number + 1
+            slots[text] = index * texts_per_row(length) + number
+            begin = end
+    return input_ids, segment_ids, slots
+
+
+def lay_out_groups(
+    groups: Sequence[Sequence[Row]], count: int, length: int, tokens: Sequence[Integer[np.ndarray, " _"]], pad_id: int
+) -> dict[str, np.ndarray]:
+    """Packed tokens, as `models.Tokens` has them, of groups of equally many texts, `count` rows for each.
+
+    The texts in the rows of a group are counted from 0; `tokens` holds those of one group after the other.
+    """
+    size = len(tokens) // len(groups)
+    parts = [
+        lay_out(rows, count, length, tokens[group * size : (group + 1) * size], pad_id)
+        for group, rows in enumerate(groups)
+    ]
+    return {
+        "input_ids": np.concatenate([input_ids for input_ids, _, _ in parts]),
+        "segment_ids": np.concatenate([segment_ids for _, segment_ids, _ in parts]),
+        "slots": np.array([[slots[text] for text in range(size)] for _, _, slots in parts], np.int32),
+    }
