@@ -70,7 +70,11 @@ def pack(lengths: Sequence[int], allowed: Sequence[int]) -> list[Row]:
 
 
 def lay_out(
-    rows: Sequence[Row], count: int, length: int, tokens: Sequence[Sequence[int] | Integer[np.ndarray, " _"]], pad_id: int
+    rows: Sequence[Row],
+    count: int,
+    length: int,
+    tokens: Sequence[Sequence[int] | Integer[np.ndarray, " _"]],
+    pad_id: int,
 ) -> tuple[Int[np.ndarray, "count length"], Int[np.ndarray, "count length"], dict[int, int]]:
     """Puts the texts of rows into one array.
 

@@ -7,6 +7,15 @@ loss that is a sum over rows returns one value a row for the caller to reduce.
 from jaxemb.losses.additive_margin import additive_margin_softmax
 from jaxemb.losses.contrastive import info_nce
 from jaxemb.losses.duplicates import duplicate_mask
+from jaxemb.losses.multiple_negatives import gist, multiple_negatives_ranking
 from jaxemb.losses.similarity import cosine_similarity, normalize
 
-__all__ = ["additive_margin_softmax", "cosine_similarity", "duplicate_mask", "info_nce", "normalize"]
+__all__ = [
+    "additive_margin_softmax",
+    "cosine_similarity",
+    "duplicate_mask",
+    "gist",
+    "info_nce",
+    "multiple_negatives_ranking",
+    "normalize",
+]

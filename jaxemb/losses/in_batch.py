@@ -1,34 +1,68 @@
 """In-batch losses as rows against columns: one form for one device, for blocks and for a mesh."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
+
+Combine = Literal["add", "logsumexp", "max"]
+"""How the values of a row from two blocks of columns become one."""
+
+NOTHING = -1e30
+"""The logarithm of nothing: finite, so that gradients through a row without columns are 0 and not NaN."""
 
 
-class InBatch(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class InBatch:
     """A loss whose rows look at other rows of the batch, in two parts."""
 
     rows: Callable[..., Any]
     """`(rows, columns, own, allowed, **hyper) -> values`: what b rows get out of M columns.
 
     `rows` and `columns` are tuples of the same arrays, [b, ...] and [M, ...]; `own`, int32 [b], is the column in which
-    each row itself lies; `allowed`, bool [b, M], is False where a column must not be looked at (padding, a duplicate of
-    the row, another device's). A row's own column may be either: the function knows whether it counts. The values, an
-    array [b] or a tree of them, must be finite in value and gradient when nothing is allowed.
+    each row itself lies (outside 0 to M-1 if in none of them); `allowed`, bool [b, M], is False where a column must not
+    be looked at (padding, a duplicate of the row, another device's). A row's own column may be either: the function
+    knows whether it counts. The values, an array [b] or a tree of them, must be finite in value and gradient when
+    nothing is allowed.
     """
     reduce: Callable[[Any, Float[Array, "B"]], Float[Array, ""]]
     """`(values, weights) -> loss`: the values of all B rows to one number; a row of weight 0 (padding) adds nothing."""
+    combine: Mapping[str, Combine] | None = None
+    """Where `rows` may be called on one block of columns after the other: for each of its values how two blocks' become
+    one. None if it must see all columns at once."""
+    alone: Callable[..., Any] | None = None
+    """`(rows, **hyper) -> values` that a row has whatever the columns, where there is `combine`: they are combined with
+    the columns' values, or stand beside them."""
+    embeddings: int = 0
+    """How many of the arrays, the first ones, are embeddings of one width (Matryoshka cuts them)."""
 
 
-def whole_batch(loss: InBatch, *batch: Array, **hyper: Any) -> Any:
-    """The values of all rows against all rows, on one device."""
-    count = len(batch[0])
-    return loss.rows(batch, batch, jnp.arange(count), jnp.ones((count, count), bool), **hyper)
+def combine_values(combine: Mapping[str, Combine], some: Mapping[str, Array], more: Mapping[str, Array]) -> Any:
+    """The values of rows from two blocks of columns as one; what only one of them has stays."""
+    both = {"add": jnp.add, "logsumexp": jnp.logaddexp, "max": jnp.maximum}
+    joined = {name: both[combine[name]](some[name], more[name]) for name in some.keys() & more.keys()}
+    return {**some, **more, **joined}
+
+
+def whole_batch(loss: InBatch, *batch: Any, allowed: Bool[Array, "B B"] | None = None, **hyper: Any) -> Any:
+    """The values of all rows against all rows, or those allowed, on one device."""
+    count = len(jax.tree.leaves(batch)[0])
+    allowed = jnp.ones((count, count), bool) if allowed is None else allowed
+    values = loss.rows(batch, batch, jnp.arange(count), allowed, **hyper)
+    if loss.alone is None or loss.combine is None:
+        return values
+    return combine_values(loss.combine, loss.alone(batch, **hyper), values)
 
 
 def weighted_mean(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
     """sum_i w_i v_i / sum_i w_i; 0 where all weights are 0."""
     total = jnp.sum(weights)
     return jnp.where(total > 0, jnp.sum(weights * values) / jnp.where(total > 0, total, 1.0), 0.0)
+
+
+def masked_logsumexp(logits: Float[Array, "b M"], mask: Bool[Array, "b M"]) -> Float[Array, "b"]:
+    """Logarithm of sum_j exp(logit_ij) over the mask; about -1e30, with gradient 0, where it is empty."""
+    return jax.nn.logsumexp(jnp.where(mask, logits, NOTHING), axis=1)

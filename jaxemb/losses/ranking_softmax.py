@@ -1,0 +1,236 @@
+"""Multiple-negatives ranking: the softmax family of InfoNCE with directions, hard negatives, guides and queues."""
+
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
+from typing import Any, Literal, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.losses.in_batch import (
+    NOTHING,
+    Combine,
+    InBatch,
+    combine_values,
+    masked_logsumexp,
+    weighted_mean,
+)
+from jaxemb.losses.similarity import dot_similarity, normalize
+
+Direction = Literal["query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"]
+DIRECTIONS: tuple[Direction, ...] = ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc")
+WITH_POSITIVE: frozenset[Direction] = frozenset({"query_to_doc", "doc_to_query"})
+Scalar = float | Float[Array, ""]
+
+
+class RankingBatch(NamedTuple):
+    """What each row brings along."""
+
+    queries: Float[Array, "b D"]
+    documents: Float[Array, "b D"]
+    """The positive of each query."""
+    hard_negatives: Float[Array, "b K D"] | None = None
+    guide_queries: Float[Array, "b G"] | None = None
+    """The same texts as embedded by a guide (GIST)."""
+    guide_documents: Float[Array, "b G"] | None = None
+    guide_hard_negatives: Float[Array, "b K G"] | None = None
+    has_hard_negative: Bool[Array, "b K"] | None = None
+    """False where a query has fewer than K hard negatives; all True when None."""
+
+
+class RankingForm(NamedTuple):
+    """The choices that tell the losses of the family apart; see `multiple_negatives_ranking`."""
+
+    directions: tuple[Direction, ...] = ("query_to_doc",)
+    partition: Literal["joint", "per_direction"] = "joint"
+    combine_directions: Literal["mean", "sum"] = "mean"
+    hardness_mode: Literal["in_batch_negatives", "hard_negatives", "all_negatives"] = "hard_negatives"
+    guide_strategy: Literal["absolute", "relative"] = "absolute"
+    decoupled: bool = False
+    doc_to_hard_negatives: bool = True
+
+    def check(self) -> None:
+        """Raises a ValueError for an unknown choice, or choices that do not go together."""
+        if not self.directions or not set(self.directions) <= set(DIRECTIONS):
+            raise ValueError(f"directions: {self.directions!r} must be some of {', '.join(DIRECTIONS)}")
+        if "query_to_doc" not in self.directions:
+            raise ValueError("directions: 'query_to_doc' must be among them, it holds the positive")
+        for name, allowed in (
+            ("partition", ("joint", "per_direction")),
+            ("combine_directions", ("mean", "sum")),
+            ("hardness_mode", ("in_batch_negatives", "hard_negatives", "all_negatives")),
+            ("guide_strategy", ("absolute", "relative")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(allowed)}")
+        if self.partition == "per_direction" and not set(self.directions) <= WITH_POSITIVE:
+            raise ValueError(
+                "partition: a softmax of its own for query_to_query or doc_to_doc has no positive; take 'joint'"
+            )
+
+
+class _Block(NamedTuple):
+    """Cosines of the rows with some columns, which of them are negatives, and what is added to their logits."""
+
+    direction: Direction
+    cosines: Float[Array, "b n"]
+    mask: Bool[Array, "b n"]
+    bonus: Float[Array, "b n"] | None
+
+
+def _unit(batch: RankingBatch, guide: bool) -> dict[str, Float[Array, "n D"]]:
+    """Normalised embeddings of queries, documents and (one a row) hard negatives."""
+    arrays = batch[3:6] if guide else batch[:3]
+    flat = [None if array is None else array.reshape(-1, array.shape[-1]) for array in arrays]
+    return {name: normalize(x) for name, x in zip(("query", "doc", "hard"), flat, strict=True) if x is not None}
+
+
+def _blocks(
+    rows: RankingBatch,
+    columns: RankingBatch,
+    own: Int[Array, "b"],
+    allowed: Bool[Array, "b M"],
+    form: RankingForm,
+    hard_negative_weight: Scalar,
+    hardness: Scalar,
+    guide_margin: Scalar,
+) -> Iterator[_Block]:
+    """For each direction, all that the positive is held against."""
+    is_own = jnp.arange(allowed.shape[1])[None, :] == own[:, None]
+    others = allowed & ~is_own
+    unit_rows, unit_columns = _unit(rows, guide=False), _unit(columns, guide=False)
+    guided = rows.guide_queries is not None
+    if guided:
+        guide_rows, guide_columns = _unit(rows, guide=True), _unit(columns, guide=True)
+        threshold = jnp.sum(guide_rows["query"] * guide_rows["doc"], axis=1, keepdims=True)
+        threshold -= guide_margin * (jnp.abs(threshold) if form.guide_strategy == "relative" else 1.0)
+    for direction in form.directions:
+        side, _, target = direction.partition("_to_")
+        for name in ("doc", "hard") if target == "doc" else ("query",):
+            if name not in unit_columns or (
+                direction == "doc_to_doc" and name == "hard" and not form.doc_to_hard_negatives
+            ):
+                continue
+            mask, is_own_hard = others, jnp.zeros_like(is_own)
+            if name == "hard":
+                each = len(unit_columns["hard"]) // len(unit_columns["doc"])
+                # A query's own hard negatives always count; they may well be neighbours of its document.
+                mask = jnp.repeat(others | is_own if side == "query" else others, each, axis=1)
+                is_own_hard = jnp.repeat(is_own, each, axis=1)
+                if columns.has_hard_negative is not None:
+                    mask &= columns.has_hard_negative.reshape(1, -1)
+            if guided:
+                mask &= dot_similarity(guide_rows[side], guide_columns[name]) <= threshold
+            cosines = dot_similarity(unit_rows[side], unit_columns[name])
+            bonus = None
+            if direction == "query_to_doc":
+                weighted = {
+                    "in_batch_negatives": ~is_own_hard,
+                    "hard_negatives": is_own_hard,
+                    "all_negatives": jnp.ones_like(is_own_hard),
+                }[form.hardness_mode]
+                bonus = jnp.where(weighted, hardness * lax.stop_gradient(cosines), 0.0)
+                bonus += jnp.where(is_own_hard, jnp.log(hard_negative_weight), 0.0)
+            yield _Block(direction, cosines, mask, bonus)
+
+
+COMBINE: dict[str, Combine] = {}
+for _direction in DIRECTIONS:
+    COMBINE |= {_direction: "logsumexp", f"hardest_{_direction}": "max", f"negatives_{_direction}": "add"}
+
+
+def _positive(rows: RankingBatch) -> Float[Array, "b"]:
+    return jnp.sum(normalize(rows.queries) * normalize(rows.documents), axis=1)
+
+
+def _rows(
+    rows: tuple[Any, ...],
+    columns: tuple[Any, ...],
+    own: Int[Array, "b"],
+    allowed: Bool[Array, "b M"],
+    *,
+    form: RankingForm,
+    scale: Scalar = 20.0,
+    margin: Scalar = 0.0,
+    hard_negative_weight: Scalar = 1.0,
+    hardness: Scalar = 0.0,
+    guide_margin: Scalar = 0.0,
+    queue: Float[Array, "Q D"] | None = None,
+) -> dict[str, Float[Array, "b"]]:
+    """For each direction the logsumexp of the negatives' logits less the positive's, and the closest one's cosine."""
+    del queue  # no columns of the batch
+    r, c = RankingBatch(*rows), RankingBatch(*columns)
+    positive = _positive(r)[:, None]
+    values: dict[str, Array] = {}
+    for block in _blocks(r, c, own, allowed, form, hard_negative_weight, hardness, guide_margin):
+        logits = scale * (block.cosines - (positive - margin))
+        if block.bonus is not None:
+            logits += block.bonus
+        values = combine_values(COMBINE, values, _values(block.direction, logits, block.cosines, block.mask))
+    return values
+
+
+def _values(
+    direction: Direction, logits: Float[Array, "b n"], cosines: Float[Array, "b n"], mask: Bool[Array, "b n"]
+) -> dict[str, Float[Array, "b"]]:
+    hardest = jnp.max(jnp.where(mask, lax.stop_gradient(cosines), -2.0), axis=1)
+    return {
+        direction: masked_logsumexp(logits, mask),
+        f"hardest_{direction}": hardest,
+        f"negatives_{direction}": jnp.sum(mask, axis=1, dtype=jnp.float32),
+    }
+
+
+def _alone(
+    rows: tuple[Any, ...],
+    *,
+    scale: Scalar = 20.0,
+    margin: Scalar = 0.0,
+    queue: Float[Array, "Q D"] | None = None,
+    **_: Any,
+) -> dict[str, Float[Array, "b"]]:
+    """The positive's cosine, and what the queue's embeddings add to the negatives of a query."""
+    r = RankingBatch(*rows)
+    positive = _positive(r)
+    values = {"positive": lax.stop_gradient(positive)}
+    if queue is not None:
+        cosines = dot_similarity(normalize(r.queries), lax.stop_gradient(normalize(queue)))
+        logits = scale * (cosines - (positive[:, None] - margin))
+        values |= _values("query_to_doc", logits, cosines, jnp.ones_like(cosines, bool))
+    return values
+
+
+def row_losses(values: Mapping[str, Float[Array, "B"]], form: RankingForm) -> Float[Array, "B"]:
+    """The loss of each row out of its values."""
+    negatives = [values[direction] for direction in form.directions]
+    if form.partition == "joint":
+        # As in GTE's eq. 4, the positive stands in the sum once for each direction that holds it.
+        positives = len(WITH_POSITIVE.intersection(form.directions))
+        groups = [(functools.reduce(jnp.logaddexp, negatives), math.log(positives))]
+    else:
+        groups = [(one, 0.0) for one in negatives]
+    losses = [
+        jnp.where(one > NOTHING / 2, one, 0.0) if form.decoupled else jnp.logaddexp(one, positives)
+        for one, positives in groups
+    ]
+    total = functools.reduce(jnp.add, losses)
+    return total / len(losses) if form.combine_directions == "mean" else total
+
+
+@cache
+def ranking(form: RankingForm) -> InBatch:
+    """The in-batch form of the loss that makes these choices.
+
+    Raises: ValueError for an unknown choice, or choices that do not go together.
+    """
+    form.check()
+    return InBatch(
+        rows=partial(_rows, form=form),
+        reduce=lambda values, weights: weighted_mean(row_losses(values, form), weights),
+        combine=COMBINE,
+        alone=partial(_alone, form=form),
+        embeddings=3,
+    )
