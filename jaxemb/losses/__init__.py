@@ -7,6 +7,16 @@ loss that is a sum over rows returns one value a row for the caller to reduce.
 from jaxemb.losses.additive_margin import additive_margin_softmax
 from jaxemb.losses.contrastive import info_nce
 from jaxemb.losses.duplicates import duplicate_mask
+from jaxemb.losses.pairs import contrastive, cosine_similarity_mse, online_contrastive
 from jaxemb.losses.similarity import cosine_similarity, normalize
 
-__all__ = ["additive_margin_softmax", "cosine_similarity", "duplicate_mask", "info_nce", "normalize"]
+__all__ = [
+    "additive_margin_softmax",
+    "contrastive",
+    "cosine_similarity",
+    "cosine_similarity_mse",
+    "duplicate_mask",
+    "info_nce",
+    "normalize",
+    "online_contrastive",
+]
