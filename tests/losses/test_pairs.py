@@ -47,9 +47,9 @@ def test_contrastive_by_hand():
 
 
 def test_online_contrastive_by_hand():
-    a, b = jnp.array([[1.0], [3.0], [2.0], [2.5], [7.0], [9.0]]), jnp.zeros((6, 1))
-    labels = jnp.array([1, 1, 0, 0, 0, 2])
-    # alike further than 2: the 3; unlike nearer than 3: the 2 and the 2.5; the pair labelled 2 is left out
+    a, b = jnp.array([[1.0], [3.0], [2.0], [2.5], [3.5], [0.5], [9.0]]), jnp.zeros((7, 1))
+    labels = jnp.array([1, 1, 0, 0, 0, 2, 2])
+    # alike further than 2: the 3; unlike nearer than 3: the 2 and the 2.5; the pairs labelled 2 are left out
     loss = losses.online_contrastive(a, b, labels, margin=4.0, distance="euclidean")
     np.testing.assert_allclose(loss, 3.0**2 + 2.0**2 + 1.5**2, rtol=1e-6)
 
@@ -181,6 +181,11 @@ def test_online_contrastive_by_rows_and_with_padding(labels):
     checks.rows_are_slices_of_the_whole(ONLINE_CONTRASTIVE, distance, label, margin=3.0)
     padding = [np.array([0.0, 100.0, 0.5], np.float32), np.array([0.0, 1.0, 1.0], np.float32)]
     checks.padding_changes_nothing(ONLINE_CONTRASTIVE, [distance, label], padding, margin=3.0)
+
+
+def test_weights_multiply_the_values_of_online_contrastive():
+    values, weights = jnp.array([3.0, jnp.nan, 2.0]), jnp.array([2.0, 0.0, 0.5])
+    np.testing.assert_allclose(ONLINE_CONTRASTIVE.reduce(values, weights), 7.0)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
