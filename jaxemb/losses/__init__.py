@@ -8,11 +8,14 @@ from jaxemb.losses.additive_margin import additive_margin_softmax
 from jaxemb.losses.contrastive import info_nce
 from jaxemb.losses.duplicates import duplicate_mask
 from jaxemb.losses.pairs import contrastive, cosine_similarity_mse, online_contrastive
+from jaxemb.losses.ranking import angle, cosent
 from jaxemb.losses.similarity import cosine_similarity, normalize
 
 __all__ = [
     "additive_margin_softmax",
+    "angle",
     "contrastive",
+    "cosent",
     "cosine_similarity",
     "cosine_similarity_mse",
     "duplicate_mask",
