@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxemb.losses.in_batch import InBatch, whole_batch
-from jaxemb.losses.paired import check_pairs, paired_cosine
+from jaxemb.losses.paired import absolute, check_pairs, paired_cosine
 from jaxemb.losses.similarity import normalize
 
 NOTHING = -1e30
@@ -95,7 +95,7 @@ def paired_angle_similarity(a: Float[Array, "B D"], b: Float[Array, "B D"]) -> F
     odd = ((0, 0), (0, x.shape[1] % 2))
     # [x'', -x'] . [y', y''] is the imaginary part.
     turned = jnp.concatenate([jnp.pad(x, odd)[:, half:], -x[:, :half]], axis=1)
-    return jnp.abs(jnp.sum(x * y, axis=1) + jnp.sum(turned * jnp.pad(y, odd), axis=1))
+    return absolute(jnp.sum(x * y, axis=1) + jnp.sum(turned * jnp.pad(y, odd), axis=1))
 
 
 def angle(

@@ -157,6 +157,14 @@ def test_zero_rows_and_equal_sides_are_finite(seed, distance, label):
     checks.finite(lambda a, b: losses.online_contrastive(a, b, labels, **options), a, b)
 
 
+@pytest.mark.parametrize("distance", ["euclidean", "manhattan"])
+def test_the_gradient_of_a_distance_of_zero_is_zero(distance):
+    a = embeddings(0, 3, 4)
+    value, gradients = checks.finite(lambda a, b: paired_distance(a, b, distance), a, a)
+    np.testing.assert_array_equal(value, 0.0)
+    np.testing.assert_array_equal(gradients, 0.0)
+
+
 @pytest.mark.parametrize("exponent", range(-70, 60, 7))
 def test_the_gradient_of_a_euclidean_distance_is_finite_at_any_distance(exponent):
     away = np.array([[3.0, -4.0]], np.float32) * np.float32(2.0**exponent)

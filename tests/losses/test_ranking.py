@@ -116,6 +116,14 @@ def test_zero_rows_equal_sides_and_equal_scores_are_finite(seed, name, equal_sco
         np.testing.assert_array_equal(gradients, 0.0)
 
 
+def test_a_zero_row_has_no_angle_and_no_gradient():
+    a, b = embeddings(0, 2, 6), embeddings(1, 2, 6)
+    a[0] = b[1] = 0.0
+    value, gradients = checks.finite(paired_angle_similarity, a, b)
+    np.testing.assert_array_equal(value, 0.0)
+    np.testing.assert_array_equal(gradients, 0.0)
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_a_batch_of_one_has_no_order(name):
     value, gradients = checks.finite(
