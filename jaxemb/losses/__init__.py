@@ -5,6 +5,7 @@ loss that is a sum over rows returns one value a row for the caller to reduce.
 """
 
 from jaxemb.losses.additive_margin import additive_margin_softmax
+from jaxemb.losses.classification import classifier_width, pair_features, softmax_classification
 from jaxemb.losses.contrastive import info_nce
 from jaxemb.losses.duplicates import duplicate_mask
 from jaxemb.losses.pairs import contrastive, cosine_similarity_mse, online_contrastive
@@ -14,6 +15,7 @@ from jaxemb.losses.similarity import cosine_similarity, normalize
 __all__ = [
     "additive_margin_softmax",
     "angle",
+    "classifier_width",
     "contrastive",
     "cosent",
     "cosine_similarity",
@@ -22,4 +24,6 @@ __all__ = [
     "info_nce",
     "normalize",
     "online_contrastive",
+    "pair_features",
+    "softmax_classification",
 ]
