@@ -7,9 +7,11 @@ loss that is a sum over rows returns one value a row for the caller to reduce.
 from jaxemb.losses.additive_margin import additive_margin_softmax
 from jaxemb.losses.classification import classifier_width, pair_features, softmax_classification
 from jaxemb.losses.contrastive import info_nce
+from jaxemb.losses.distillation import embedding_distillation, embedding_mse, multilingual_distillation
 from jaxemb.losses.duplicates import duplicate_mask
 from jaxemb.losses.pairs import contrastive, cosine_similarity_mse, online_contrastive
 from jaxemb.losses.ranking import angle, cosent
+from jaxemb.losses.score_distillation import distill_kl, margin_mse
 from jaxemb.losses.similarity import cosine_similarity, normalize
 
 __all__ = [
@@ -20,8 +22,13 @@ __all__ = [
     "cosent",
     "cosine_similarity",
     "cosine_similarity_mse",
+    "distill_kl",
     "duplicate_mask",
+    "embedding_distillation",
+    "embedding_mse",
     "info_nce",
+    "margin_mse",
+    "multilingual_distillation",
     "normalize",
     "online_contrastive",
     "pair_features",
