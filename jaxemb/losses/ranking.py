@@ -1,0 +1,132 @@
+"""Losses of the order of pairs: a pair with the higher gold score shall be the more similar one (CoSENT, AnglE)."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Num
+
+from jaxemb.losses.in_batch import InBatch, whole_batch
+from jaxemb.losses.paired import absolute, check_pairs, paired_cosine
+from jaxemb.losses.similarity import normalize
+
+NOTHING = -1e30
+"""The logarithm of no terms at all: finite, so that its gradient is 0 rather than NaN, and its exponential is 0."""
+
+
+def _ranking_rows(
+    rows: tuple[Float[Array, "b"], Float[Array, "b"]],
+    columns: tuple[Float[Array, "M"], Float[Array, "M"]],
+    own: Int[Array, "b"],
+    allowed: Bool[Array, "b M"],
+    *,
+    scale: float | Float[Array, ""] = 20.0,
+) -> Float[Array, "b"]:
+    """logsumexp_j(s * (sim_i - sim_j)) over the columns with a higher score than the row; NOTHING where none has."""
+    (similarity, score), (similarities, scores) = rows, columns
+    higher = allowed & (scores[None, :] > score[:, None])
+    logits = scale * (similarity[:, None] - similarities[None, :])
+    return jax.nn.logsumexp(jnp.where(higher, logits, NOTHING), axis=1)
+
+
+def _log_one_plus_sum(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
+    """log(1 + sum_i w_i exp(v_i))."""
+    counts = weights > 0
+    values = jnp.where(counts, values + jnp.log(jnp.where(counts, weights, 1.0)), NOTHING)
+    return jax.nn.logsumexp(jnp.concatenate([jnp.zeros(1), values]))
+
+
+RANKING = InBatch(rows=_ranking_rows, reduce=_log_one_plus_sum)
+"""`cosent` and `angle`; a row is (similarity of the pair, gold score), both float32."""
+
+
+def _rank(similarity: Float[Array, "B"], scores: Num[Array, "B"], scale: float | Float[Array, ""]) -> Float[Array, ""]:
+    values = whole_batch(RANKING, similarity, jnp.asarray(scores, jnp.float32), scale=scale)
+    return RANKING.reduce(values, jnp.ones(len(similarity)))
+
+
+def cosent(
+    a: Float[Array, "B D"],
+    b: Float[Array, "B D"],
+    scores: Num[Array, "B"],
+    *,
+    scale: float | Float[Array, ""] = 20.0,
+) -> Float[Array, ""]:
+    """Ranks the cosines of the batch's pairs as their gold scores are ranked. A batch scalar.
+
+        loss = log(1 + sum_{y_i < y_j} exp(s * (cos(a_i, b_i) - cos(a_j, b_j))))
+
+    Source: CoSENT, Huang et al. 2024 (doi 10.1109/TASLP.2024.3402087), after Su 2022 (kexue.fm/archives/8847). Equals
+    sentence-transformers' `CoSENTLoss(scale=s)`. Every pair is held against every other: [B, B] numbers, no [B, B, D].
+
+    Args:
+      a: one embedding a row, any norm.
+      b: the other text of each pair.
+      scores: y, the gold similarities, in any unit: only their order counts. Equal scores are not compared.
+      scale: s, the inverse temperature (1/T).
+
+    Returns: one number for the batch, in nats, float32; 0 if all scores are equal.
+    Raises: ValueError if the shapes differ.
+
+    Cosines of 0.6 and 0, where the second should be the higher:
+
+    >>> a, b = jnp.array([[3.0, 4.0], [0.0, 1.0]]), jnp.array([[1.0, 0.0], [1.0, 0.0]])
+    >>> round(float(cosent(a, b, jnp.array([1.0, 5.0]), scale=10.0)), 6)  # log(1 + exp(10 * 0.6))
+    6.002476
+    """
+    check_pairs(a, b, scores=scores)
+    return _rank(paired_cosine(a, b), scores, scale)
+
+
+def paired_angle_similarity(a: Float[Array, "B D"], b: Float[Array, "B D"]) -> Float[Array, "B"]:
+    """AnglE's similarity of a_i and b_i as complex vectors of half the width, row by row.
+
+        x = a_i / |a_i|, y = b_i / |b_i|, x = [x', x''], y = [y', y''] the two halves
+        sim_i = |x . y + (x'' . y' - x' . y'')|
+
+    The real and the imaginary part of sum_k x_k conj(y_k), with x_k = x'_k + i x''_k, added up. Between 0 and sqrt(2);
+    it is no angle, nor symmetric in a and b. An odd width gets a zero at its end. Equals sentence-transformers'
+    `util.pairwise_angle_sim`. A zero row has similarity and gradient 0.
+
+    >>> a, b = jnp.array([[0.0, 2.0]]), jnp.array([[3.0, 4.0]])
+    >>> round(float(paired_angle_similarity(a, b)[0]), 6), round(float(paired_angle_similarity(b, a)[0]), 6)
+    (1.4, 0.2)
+    """
+    x, y = normalize(a), normalize(b)
+    half = (x.shape[1] + 1) // 2
+    odd = ((0, 0), (0, x.shape[1] % 2))
+    # [x'', -x'] . [y', y''] is the imaginary part.
+    turned = jnp.concatenate([jnp.pad(x, odd)[:, half:], -x[:, :half]], axis=1)
+    return absolute(jnp.sum(x * y, axis=1) + jnp.sum(turned * jnp.pad(y, odd), axis=1))
+
+
+def angle(
+    a: Float[Array, "B D"],
+    b: Float[Array, "B D"],
+    scores: Num[Array, "B"],
+    *,
+    scale: float | Float[Array, ""] = 20.0,
+) -> Float[Array, ""]:
+    """Ranks the batch's pairs by AnglE's similarity in the complex plane, as their scores are ranked. A batch scalar.
+
+        loss = log(1 + sum_{y_i < y_j} exp(s * (sim_i - sim_j))), sim as in `paired_angle_similarity`
+
+    Source: the angle objective of AnglE (Li and Li, arXiv 2309.12871) as in its authors' code, which differs from the
+    paper in the order of the difference and in that lengths do not count. Equals sentence-transformers'
+    `AnglELoss(scale=s)` for pairs. The paper trains on a weighted sum of this, `cosent` and an in-batch softmax.
+
+    Args:
+      a: one embedding a row, any norm.
+      b: the other text of each pair.
+      scores: y, the gold similarities, in any unit: only their order counts. Equal scores are not compared.
+      scale: s, the inverse temperature (1/T).
+
+    Returns: one number for the batch, in nats, float32; 0 if all scores are equal.
+    Raises: ValueError if the shapes differ.
+
+    Similarities of 1.4 and 0.2, where the second should be the higher:
+
+    >>> a, b = jnp.array([[0.0, 2.0], [3.0, 4.0]]), jnp.array([[3.0, 4.0], [0.0, 2.0]])
+    >>> round(float(angle(a, b, jnp.array([0, 1]), scale=2.0)), 6)  # log(1 + exp(2 * 1.2))
+    2.486836
+    """
+    check_pairs(a, b, scores=scores)
+    return _rank(paired_angle_similarity(a, b), scores, scale)

@@ -1,0 +1,102 @@
+"""Distillation of scores: a student learns a teacher's margins or ranking. No gradient goes into the teacher."""
+
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxemb.losses.paired import check_pairs, paired_dot
+from jaxemb.losses.similarity import normalize
+
+Similarity = Literal["dot", "cosine"]
+
+
+def margin_mse(
+    query: Float[Array, "B D"],
+    positive: Float[Array, "B D"],
+    negatives: Float[Array, "B K D"],
+    teacher_margin: Float[Array, "B K"],
+    *,
+    similarity: Similarity = "dot",
+) -> Float[Array, "B"]:
+    """Squared error of the student's margins of the positive over the negatives against the teacher's.
+
+        loss_i = sum_k (q_i . p_i - q_i . n_ik - m_ik)^2 / K
+
+    Source: Hofstätter et al. 2020 (arXiv 2010.02666), there with one negative. Its mean equals
+    sentence-transformers' `MarginMSELoss`, with `similarity_fct=util.pairwise_cos_sim` for "cosine".
+
+    Args:
+      query: one embedding a row.
+      positive: the first document of each query; it need not be the better one.
+      negatives: K other documents a query.
+      teacher_margin: m, the teacher's score of the positive less its score of each negative: of scores [B, 1 + K] that
+        is `scores[:, :1] - scores[:, 1:]`. In units of the similarity.
+      similarity: "dot" or "cosine".
+
+    Returns: the loss of each row, the mean over its negatives, float32.
+    Raises: ValueError if the shapes do not fit or there is no such similarity.
+
+    >>> query, positive, negatives = jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 1.0]]), jnp.array([[[1.0, 0.0]]])
+    >>> margin_mse(query, positive, negatives, jnp.array([[2.5]])).tolist()  # (5 - 1 - 2.5)^2
+    [2.25]
+    """
+    if similarity not in get_args(Similarity):
+        raise ValueError(f"similarity: {similarity!r} is neither 'dot' nor 'cosine'")
+    check_pairs(query, positive)
+    rows, width = query.shape
+    if negatives.shape != (rows, teacher_margin.shape[-1], width) or teacher_margin.shape != negatives.shape[:2]:
+        raise ValueError(
+            f"{rows} queries of width {width} need negatives of shape ({rows}, K, {width}) and margins of ({rows}, K), "
+            f"not {negatives.shape} and {teacher_margin.shape}"
+        )
+    negatives = jnp.asarray(negatives, jnp.float32)
+    if similarity == "cosine":
+        query, positive = normalize(query), normalize(positive)
+        negatives = normalize(negatives.reshape(-1, width)).reshape(negatives.shape)
+    column = jnp.asarray(query, jnp.float32)[:, :, None]
+    others = jnp.matmul(negatives, column, precision="highest")[:, :, 0]
+    margin = jax.lax.stop_gradient(jnp.asarray(teacher_margin, jnp.float32))
+    error = paired_dot(query, positive)[:, None] - others - margin
+    return jnp.mean(error * error, axis=-1)
+
+
+def distill_kl(
+    student_scores: Float[Array, "B K"],
+    teacher_scores: Float[Array, "B K"],
+    *,
+    temperature: float | Float[Array, ""] = 1.0,
+    teacher_temperature: float | Float[Array, ""] | None = None,
+) -> Float[Array, "B"]:
+    """Kullback-Leibler divergence of the student's softmax over candidates from the teacher's.
+
+        p_i = softmax_k(teacher_ik / T'), q_i = softmax_k(student_ik / T)
+        loss_i = T^2 * sum_k p_ik (log p_ik - log q_ik)
+
+    Source: Hinton et al. 2015 (arXiv 1503.02531), section 2, for the factor T^2, that keeps the gradient's size; Lin
+    et al. 2020 (arXiv 2010.11386) over candidates. Its mean equals sentence-transformers'
+    `DistillKLDivLoss(temperature=T, teacher_temperature=T')` on the same student scores, there dot products.
+
+    Args:
+      student_scores: a score a candidate: similarities of a query with K documents, two at least, or logits.
+      teacher_scores: the teacher's scores of the same candidates; -inf leaves one out of the teacher's distribution.
+      temperature: T, what the scores are divided by, in their units.
+      teacher_temperature: T', for a teacher on another scale; T when None.
+
+    Returns: the loss of each row in nats, times T^2, float32.
+    Raises: ValueError if the shapes differ or there are fewer than two candidates.
+
+    >>> loss = distill_kl(jnp.array([[0.0, 0.0]]), jnp.array([[0.0, jnp.log(3.0)]]))  # log 2 - the entropy of 1/4, 3/4
+    >>> round(float(loss[0]), 6)
+    0.130812
+    """
+    check_pairs(student_scores, teacher_scores)
+    if student_scores.shape[-1] < 2:
+        raise ValueError("one candidate has probability 1 for student and teacher: pass the scores of two or more")
+    sharpness = temperature if teacher_temperature is None else teacher_temperature
+    student = jax.nn.log_softmax(jnp.asarray(student_scores, jnp.float32) / temperature, axis=-1)
+    teacher = jax.nn.log_softmax(jax.lax.stop_gradient(jnp.asarray(teacher_scores, jnp.float32)) / sharpness, axis=-1)
+    share = jnp.exp(teacher)
+    divergence = jnp.sum(jnp.where(share > 0, share * (teacher - student), 0.0), axis=-1)
+    return temperature**2 * divergence
