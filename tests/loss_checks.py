@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 
-from jaxemb.losses.in_batch import InBatch, whole_batch
+from jaxemb.losses.in_batch import InBatch, batch_loss, row_values
 
 
 def embeddings(seed: int, *shape: int) -> np.ndarray:
@@ -55,7 +55,7 @@ def multiplied_at_highest_precision(loss: Callable, *arrays: np.ndarray) -> None
 
 def rows_are_slices_of_the_whole(loss: InBatch, *batch: np.ndarray, **hyper: float) -> None:
     columns = tuple(jnp.array(x) for x in batch)
-    whole, count = whole_batch(loss, *columns, **hyper), len(batch[0])
+    whole, count = row_values(loss, tuple(columns), **hyper), len(batch[0])
     assert len(set(np.asarray(whole).tolist())) > 1
     for start, stop in ((0, count // 2), (count // 2, count), (count - 1, count)):
         rows = tuple(x[start:stop] for x in columns)
@@ -70,7 +70,7 @@ def padding_changes_nothing(loss: InBatch, batch: list[np.ndarray], padding: lis
     padded = [jnp.array(np.concatenate([p[:before], x, p[before:]])) for x, p in zip(batch, padding, strict=True)]
 
     def plain(first):
-        return loss.reduce(whole_batch(loss, first, *map(jnp.array, batch[1:]), **hyper), jnp.ones(real))
+        return batch_loss(loss, (first, *map(jnp.array, batch[1:])), **hyper)
 
     def with_padding(first):
         arrays = (first, *padded[1:])

@@ -10,13 +10,17 @@ from jaxemb.losses.classification import classifier_width, pair_features, softma
 from jaxemb.losses.distillation import embedding_distillation, embedding_mse, multilingual_distillation
 from jaxemb.losses.duplicates import duplicate_mask
 from jaxemb.losses.multiple_negatives import gist, multiple_negatives_ranking
+from jaxemb.losses.nested import adaptive_layers, matryoshka
 from jaxemb.losses.noise_contrastive import info_nce
 from jaxemb.losses.pairs import contrastive, cosine_similarity_mse, online_contrastive
 from jaxemb.losses.ranking import angle, cosent
+from jaxemb.losses.scale import learned_scale
 from jaxemb.losses.score_distillation import distill_kl, margin_mse
+from jaxemb.losses.sigmoid import siglip
 from jaxemb.losses.similarity import cosine_similarity, normalize
 
 __all__ = [
+    "adaptive_layers",
     "additive_margin_softmax",
     "angle",
     "classifier_width",
@@ -30,11 +34,14 @@ __all__ = [
     "embedding_mse",
     "gist",
     "info_nce",
+    "learned_scale",
     "margin_mse",
+    "matryoshka",
     "multilingual_distillation",
     "multiple_negatives_ranking",
     "normalize",
     "online_contrastive",
     "pair_features",
+    "siglip",
     "softmax_classification",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -36,8 +36,6 @@ class InBatch:
     alone: Callable[..., Any] | None = None
     """`(rows, **hyper) -> values` that a row has whatever the columns, where there is `combine`: they are combined with
     the columns' values, or stand beside them."""
-    embeddings: int = 0
-    """How many of the arrays, the first ones, are embeddings of one width (Matryoshka cuts them)."""
 
 
 def combine_values(combine: Mapping[str, Combine], some: Mapping[str, Array], more: Mapping[str, Array]) -> Any:
@@ -47,14 +45,42 @@ def combine_values(combine: Mapping[str, Combine], some: Mapping[str, Array], mo
     return {**some, **more, **joined}
 
 
-def whole_batch(loss: InBatch, *batch: Any, allowed: Bool[Array, "B B"] | None = None, **hyper: Any) -> Any:
-    """The values of all rows against all rows, or those allowed, on one device."""
+class Across(Protocol):
+    """Where the rows of a batch lie, and how they reach each other: `jaxemb.parallel.Across`."""
+
+    def values(self, loss: InBatch, batch: tuple[Any, ...], hyper: Mapping[str, Any]) -> Any:
+        """What each row gets out of the rows that it may look at."""
+
+    def weights_of(self, count: int) -> Float[Array, "B"]:
+        """The weight of each of so many rows."""
+
+
+def row_values(
+    loss: InBatch,
+    batch: tuple[Any, ...],
+    *,
+    across: Across | None = None,
+    allowed: Bool[Array, "B B"] | None = None,
+    **hyper: Any,
+) -> Any:
+    """The values of all rows against all rows, or those allowed; on one device, unless it is said `across` what."""
+    if across is not None:
+        if allowed is not None:
+            raise ValueError("excluded: a [B, B] mask has no place across devices; give `ids` to `Across`")
+        return across.values(loss, batch, hyper)
     count = len(jax.tree.leaves(batch)[0])
     allowed = jnp.ones((count, count), bool) if allowed is None else allowed
     values = loss.rows(batch, batch, jnp.arange(count), allowed, **hyper)
     if loss.alone is None or loss.combine is None:
         return values
     return combine_values(loss.combine, loss.alone(batch, **hyper), values)
+
+
+def batch_loss(loss: InBatch, batch: tuple[Any, ...], *, across: Across | None = None, **hyper: Any) -> Any:
+    """The loss of all rows."""
+    count = len(jax.tree.leaves(batch)[0])
+    weights = jnp.ones(count, jnp.float32) if across is None else across.weights_of(count)
+    return loss.reduce(row_values(loss, batch, across=across, **hyper), weights)
 
 
 def weighted_mean(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:

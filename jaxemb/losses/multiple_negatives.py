@@ -4,7 +4,7 @@ from typing import Literal
 
 from jaxtyping import Array, Bool, Float
 
-from jaxemb.losses.in_batch import whole_batch
+from jaxemb.losses.in_batch import Across, row_values
 from jaxemb.losses.ranking_softmax import Direction, RankingBatch, RankingForm, Scalar, ranking, row_losses
 
 
@@ -25,6 +25,7 @@ def multiple_negatives_ranking(
     queue: Float[Array, "Q D"] | None = None,
     decoupled: bool = False,
     excluded: Bool[Array, "B B"] | None = None,
+    across: Across | None = None,
 ) -> Float[Array, "B"]:
     """Cross-entropy of each query's document among the documents, queries and hard negatives of the batch.
 
@@ -59,6 +60,7 @@ def multiple_negatives_ranking(
       queue: past embeddings of documents, more negatives of each query; without gradient.
       decoupled: leave the positive out of the sum (n = 0); the loss may then be negative.
       excluded: True where row i must not look at row j (a duplicate, see `duplicate_mask`); own hard negatives count.
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: the loss of each row in nats, float32. A row without negatives has loss and gradient 0.
     Raises: ValueError for an unknown choice, or choices that do not go together.
@@ -70,9 +72,10 @@ def multiple_negatives_ranking(
     """
     form = RankingForm(tuple(directions), partition, combine_directions, hardness_mode, decoupled=decoupled)
     batch = RankingBatch(queries, documents, hard_negatives, has_hard_negative=has_hard_negative)
-    values = whole_batch(
+    values = row_values(
         ranking(form),
-        *batch,
+        batch,
+        across=across,
         allowed=None if excluded is None else ~excluded,
         scale=scale,
         margin=margin,
@@ -98,6 +101,7 @@ def gist(
     contrast_documents: bool = True,
     has_hard_negative: Bool[Array, "B K"] | None = None,
     excluded: Bool[Array, "B B"] | None = None,
+    across: Across | None = None,
 ) -> Float[Array, "B"]:
     """Ranking without the negatives that a guide finds as close as the positive: probably false ones.
 
@@ -126,6 +130,7 @@ def gist(
       contrast_documents: hold documents against each other.
       has_hard_negative: False where a row has fewer than K hard negatives.
       excluded: True where row i must not look at row j.
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: the loss of each row in nats, float32.
     Raises: ValueError for an unknown strategy, or hard negatives without the guide's.
@@ -153,9 +158,10 @@ def gist(
         guide_hard_negatives,
         has_hard_negative,
     )
-    values = whole_batch(
+    values = row_values(
         ranking(form),
-        *batch,
+        batch,
+        across=across,
         allowed=None if excluded is None else ~excluded,
         scale=scale,
         guide_margin=guide_margin,

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from jaxemb.losses.in_batch import InBatch, whole_batch
+from jaxemb.losses.in_batch import Across, InBatch, batch_loss
 from jaxemb.losses.paired import Distance, check_pairs, paired_cosine, paired_distance
 
 Labels = Num[Array, "B"] | Bool[Array, "B"]
@@ -112,6 +112,7 @@ def online_contrastive(
     *,
     margin: float | Float[Array, ""] = 0.5,
     distance: Distance = "cosine",
+    across: Across | None = None,
 ) -> Float[Array, ""]:
     """The contrastive loss of the batch's hard pairs alone. A batch scalar: the sum over pairs.
 
@@ -129,6 +130,7 @@ def online_contrastive(
       labels: y, 1 (alike) or 0 (unlike); a pair with another label is left out.
       margin: m, the distance from which on an unlike pair costs nothing, in units of the distance.
       distance: "cosine" (1 - cos), "euclidean" or "manhattan"; see `paired_distance`.
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: one number for the batch, float32; 0 if no pair is hard.
     Raises: ValueError if the shapes differ or there is no such distance.
@@ -141,5 +143,4 @@ def online_contrastive(
     """
     check_pairs(a, b, labels=labels)
     batch = (paired_distance(a, b, distance), jnp.asarray(labels, jnp.float32))
-    values = whole_batch(ONLINE_CONTRASTIVE, *batch, margin=margin)
-    return ONLINE_CONTRASTIVE.reduce(values, jnp.ones(len(a)))
+    return batch_loss(ONLINE_CONTRASTIVE, batch, across=across, margin=margin)

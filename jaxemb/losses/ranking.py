@@ -4,12 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from jaxemb.losses.in_batch import InBatch, whole_batch
+from jaxemb.losses.in_batch import NOTHING, Across, InBatch, batch_loss, masked_logsumexp
 from jaxemb.losses.paired import absolute, check_pairs, paired_cosine
 from jaxemb.losses.similarity import normalize
-
-NOTHING = -1e30
-"""The logarithm of no terms at all: finite, so that its gradient is 0 rather than NaN, and its exponential is 0."""
 
 
 def _ranking_rows(
@@ -24,7 +21,7 @@ def _ranking_rows(
     (similarity, score), (similarities, scores) = rows, columns
     higher = allowed & (scores[None, :] > score[:, None])
     logits = scale * (similarity[:, None] - similarities[None, :])
-    return jax.nn.logsumexp(jnp.where(higher, logits, NOTHING), axis=1)
+    return masked_logsumexp(logits, higher)
 
 
 def _log_one_plus_sum(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
@@ -38,17 +35,13 @@ RANKING = InBatch(rows=_ranking_rows, reduce=_log_one_plus_sum)
 """`cosent` and `angle`; a row is (similarity of the pair, gold score), both float32."""
 
 
-def _rank(similarity: Float[Array, "B"], scores: Num[Array, "B"], scale: float | Float[Array, ""]) -> Float[Array, ""]:
-    values = whole_batch(RANKING, similarity, jnp.asarray(scores, jnp.float32), scale=scale)
-    return RANKING.reduce(values, jnp.ones(len(similarity)))
-
-
 def cosent(
     a: Float[Array, "B D"],
     b: Float[Array, "B D"],
     scores: Num[Array, "B"],
     *,
     scale: float | Float[Array, ""] = 20.0,
+    across: Across | None = None,
 ) -> Float[Array, ""]:
     """Ranks the cosines of the batch's pairs as their gold scores are ranked. A batch scalar.
 
@@ -62,6 +55,7 @@ def cosent(
       b: the other text of each pair.
       scores: y, the gold similarities, in any unit: only their order counts. Equal scores are not compared.
       scale: s, the inverse temperature (1/T).
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: one number for the batch, in nats, float32; 0 if all scores are equal.
     Raises: ValueError if the shapes differ.
@@ -73,7 +67,8 @@ def cosent(
     6.002476
     """
     check_pairs(a, b, scores=scores)
-    return _rank(paired_cosine(a, b), scores, scale)
+    batch = (paired_cosine(a, b), jnp.asarray(scores, jnp.float32))
+    return batch_loss(RANKING, batch, across=across, scale=scale)
 
 
 def paired_angle_similarity(a: Float[Array, "B D"], b: Float[Array, "B D"]) -> Float[Array, "B"]:
@@ -104,6 +99,7 @@ def angle(
     scores: Num[Array, "B"],
     *,
     scale: float | Float[Array, ""] = 20.0,
+    across: Across | None = None,
 ) -> Float[Array, ""]:
     """Ranks the batch's pairs by AnglE's similarity in the complex plane, as their scores are ranked. A batch scalar.
 
@@ -118,6 +114,7 @@ def angle(
       b: the other text of each pair.
       scores: y, the gold similarities, in any unit: only their order counts. Equal scores are not compared.
       scale: s, the inverse temperature (1/T).
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: one number for the batch, in nats, float32; 0 if all scores are equal.
     Raises: ValueError if the shapes differ.
@@ -129,4 +126,5 @@ def angle(
     2.486836
     """
     check_pairs(a, b, scores=scores)
-    return _rank(paired_angle_similarity(a, b), scores, scale)
+    batch = (paired_angle_similarity(a, b), jnp.asarray(scores, jnp.float32))
+    return batch_loss(RANKING, batch, across=across, scale=scale)

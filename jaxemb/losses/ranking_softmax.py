@@ -232,5 +232,4 @@ def ranking(form: RankingForm) -> InBatch:
         reduce=lambda values, weights: weighted_mean(row_losses(values, form), weights),
         combine=COMBINE,
         alone=partial(_alone, form=form),
-        embeddings=3,
     )

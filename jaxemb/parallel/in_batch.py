@@ -6,8 +6,10 @@ taken inside a `shard_map` is not.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
+from types import NoneType
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -33,68 +35,76 @@ class Rows(NamedTuple):
     ids: tuple[UInt32[Array, "b 2"], ...]
 
 
-def in_batch_values(
-    loss: InBatch,
-    batch: tuple[Any, ...],
-    *,
-    mesh: Mesh,
-    negatives: Negatives = "gather",
-    ids: Sequence[UInt32[Array, "B 2"]] = (),
-    weights: Float[Array, "B"] | None = None,
-    chunk: int = 1024,
-    **hyper: Any,
-) -> dict[str, Any]:
-    """What each row of the global batch gets out of `loss.rows`, the rows being spread over the mesh.
+@dataclass(frozen=True, eq=False)
+class Across:
+    """Makes an in-batch loss look across the devices of a mesh: `loss(..., across=Across(mesh))`.
 
-    Args:
-      loss: an in-batch loss.
-      batch: its arrays, [B, ...] each, sharded or not; None for those that are missing.
-      mesh: from `make_mesh`; its number of devices must divide B.
-      negatives: "gather": rows look at all rows of the global batch, gathered on every device; "local": at those on the
-        same device; "ring": at all rows, which travel from device to device.
-      ids: hashes in two words; rows that share one are hidden from each other, wherever in the global batch they lie.
-      weights: of the rows; one of weight 0 (padding) is seen by no other. All 1 when None.
-      chunk: "ring": rows that are scored against the B / devices rows of another device at a time.
-      hyper: keyword arguments of the loss; numbers and arrays may be traced and have gradients.
+    Raises: ValueError for an unknown choice.
 
-    Returns: `values`, those of the loss, and `hidden`, the number of live rows hidden from each row as duplicates.
-    Raises: ValueError when B does not divide by the number of devices, a choice is unknown, or "ring" is asked of a
-      loss that must see all columns at once.
-    """
-    devices = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
-    count = len(jax.tree.leaves(batch)[0])
-    if count % devices:
-        raise ValueError(f"{count} rows do not divide by {devices} devices: pad them with rows of weight 0")
-    if negatives not in NEGATIVES:
-        raise ValueError(f"negatives: {negatives!r} is none of {', '.join(NEGATIVES)}")
-    if negatives == "ring" and loss.combine is None:
-        raise ValueError("negatives: 'ring' is for losses that sum over columns; this one must see all: take 'gather'")
-    weights = jnp.ones(count, jnp.float32) if weights is None else jnp.asarray(weights, jnp.float32)
-    choices = {name: value for name, value in hyper.items() if isinstance(value, (str, bool, tuple)) or value is None}
-    numbers = {name: jnp.asarray(value, jnp.float32) for name, value in hyper.items() if name not in choices}
-    over_mesh = _over_mesh(loss, mesh, negatives, chunk, tuple(sorted(choices.items())))
-    return over_mesh(Rows(tuple(batch), weights, tuple(ids)), numbers)
-
-
-def in_batch_loss(loss: InBatch, batch: tuple[Any, ...], **options: Any) -> Float[Array, ""]:
-    """The loss of the global batch: `loss.reduce` of `in_batch_values`, which has the arguments.
-
-    >>> from jaxemb.losses.ranking_softmax import RankingForm, ranking
+    >>> from jaxemb import losses
     >>> from jaxemb.parallel import make_mesh
     >>> x = jnp.eye(2)
-    >>> mesh = make_mesh(devices=jax.devices()[:1])
-    >>> round(float(in_batch_loss(ranking(RankingForm()), (x, x), mesh=mesh, scale=2.0)), 6)  # log(1 + exp(-2))
-    0.126928
+    >>> across = Across(make_mesh(devices=jax.devices()[:1]), "ring")
+    >>> losses.multiple_negatives_ranking(x, x, scale=2.0, across=across).round(6).tolist()  # log(1 + exp(-2))
+    [0.12692800164222717, 0.12692800164222717]
     """
-    values = in_batch_values(loss, batch, **options)["values"]
-    weights = options.get("weights")
-    return loss.reduce(values, jnp.ones(len(batch[0]), jnp.float32) if weights is None else weights)
+
+    mesh: Mesh
+    """From `make_mesh`; its number of devices must divide that of rows."""
+    negatives: Negatives = "gather"
+    """"gather": rows look at all rows of the global batch, gathered on every device; "local": at those on the same
+    device; "ring": at all rows, which travel from device to device."""
+    ids: Sequence[UInt32[Array, "B 2"]] = ()
+    """Hashes in two words; rows that share one are hidden from each other, wherever in the global batch they lie."""
+    weights: Float[Array, "B"] | None = None
+    """All 1 when None; a row of weight 0 (padding) is seen by no other and adds nothing to a batch's loss."""
+    chunk: int = 1024
+    """"ring": rows that are scored at a time against the rows of one device."""
+
+    def __post_init__(self) -> None:
+        if self.negatives not in NEGATIVES:
+            raise ValueError(f"negatives: {self.negatives!r} is none of {', '.join(NEGATIVES)}")
+
+    def weights_of(self, count: int) -> Float[Array, "B"]:
+        """The weight of each of so many rows."""
+        return jnp.ones(count, jnp.float32) if self.weights is None else jnp.asarray(self.weights, jnp.float32)
+
+    def values(self, loss: InBatch, batch: tuple[Any, ...], hyper: Mapping[str, Any]) -> Any:
+        """What each row of the global batch gets out of `loss.rows`: the same tree, [B] sharded over the mesh.
+
+        Args:
+          loss: an in-batch loss.
+          batch: its arrays, [B, ...] each, sharded or not; None for those that are missing.
+          hyper: keyword arguments of the loss; numbers and arrays may be traced and have gradients.
+
+        Raises:
+          ValueError: when the devices do not divide the rows, or a ring is asked of a loss that must see all columns.
+        """
+        return self.values_and_hidden(loss, batch, hyper)[0]
+
+    def values_and_hidden(
+        self, loss: InBatch, batch: tuple[Any, ...], hyper: Mapping[str, Any]
+    ) -> tuple[Any, Float[Array, "B"]]:
+        """`values`, and the number of rows that are hidden from each row as duplicates."""
+        devices = math.prod(self.mesh.shape[axis] for axis in BATCH_AXES)
+        count = len(jax.tree.leaves(batch)[0])
+        if count % devices:
+            raise ValueError(f"{count} rows do not divide by {devices} devices: pad them with rows of weight 0")
+        if self.negatives == "ring" and loss.combine is None:
+            raise ValueError(
+                "negatives: 'ring' is for losses that are sums over columns (the softmax family, SigLIP, uniformity); "
+                "this one must see all at once: take 'gather'"
+            )
+        choices = {name: value for name, value in hyper.items() if isinstance(value, (str, bool, tuple, NoneType))}
+        numbers = {name: jnp.asarray(value, jnp.float32) for name, value in hyper.items() if name not in choices}
+        over_mesh = _over_mesh(loss, self.mesh, self.negatives, self.chunk, tuple(sorted(choices.items())))
+        return over_mesh(Rows(tuple(batch), self.weights_of(count), tuple(self.ids)), numbers)
 
 
 @cache
 def _over_mesh(
     loss: InBatch, mesh: Mesh, negatives: Negatives, chunk: int, choices: tuple[tuple[str, Any], ...]
-) -> Callable[..., dict[str, Any]]:
+) -> Callable[..., tuple[Any, Array]]:
     """The function of the sharded rows; cached and jitted, so that a call outside jit compiles once."""
     over_mesh = jax.shard_map(
         partial(_on_shard, loss=loss, negatives=negatives, chunk=chunk, choices=dict(choices)),
@@ -108,7 +118,7 @@ def _over_mesh(
 
 def _on_shard(
     rows: Rows, hyper: dict[str, Array], *, loss: InBatch, negatives: Negatives, chunk: int, choices: dict[str, Any]
-) -> dict[str, Any]:
+) -> tuple[Any, Array]:
     """What one device does: its own rows, against each other or those of all devices."""
 
     def block(rows: Rows, columns: Rows, own: Int[Array, "b"], hyper: dict[str, Array]) -> tuple[Any, Array]:
@@ -130,7 +140,7 @@ def _on_shard(
         values, hidden = block(rows, columns, own, hyper)
     if loss.alone is not None and loss.combine is not None:
         values = combine_values(loss.combine, loss.alone(rows.batch, **hyper, **choices), values)
-    return {"values": values, "hidden": hidden}
+    return values, hidden
 
 
 def _masks(rows: Rows, columns: Rows, own: Int[Array, "b"]) -> tuple[Bool[Array, "b M"], Float[Array, "b"]]:

@@ -42,7 +42,7 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
 
     def whole(floats: list[Array], others: list[Array]) -> Any:
         of_kind = {True: iter(floats), False: iter(others)}
-        return treedef.unflatten([next(of_kind[kind]) for kind in is_float])
+        return jax.tree.unflatten(treedef, [next(of_kind[kind]) for kind in is_float])
 
     def in_chunks(tree: Any) -> Any:
         """[b, ...] to [n, chunk, ...], filled up with zeros."""

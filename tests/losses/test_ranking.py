@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from loss_checks import embeddings
 
 from jaxemb import losses
-from jaxemb.losses.ranking import NOTHING, RANKING, paired_angle_similarity
+from jaxemb.losses.in_batch import NOTHING
+from jaxemb.losses.ranking import RANKING, paired_angle_similarity
 
 BOTH = {"cosent": "CoSENTLoss", "angle": "AnglELoss"}
 SCORES = np.array([0.1, 0.9, 0.5, 0.5, 0.0, 0.9, 0.3, 1.0], np.float32)

@@ -1,0 +1,132 @@
+"""Wrappers that train the first dimensions of an embedding, and the lower layers of an encoder, to do alone."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxemb.losses.similarity import normalize
+
+Loss = Callable[..., Array]
+
+
+def truncated(x: Float[Array, "... D"], dim: int) -> Float[Array, "... d"]:
+    """The first dimensions of each vector, at length 1, float32."""
+    return normalize(x[..., :dim].reshape(-1, dim)).reshape(*x.shape[:-1], dim)
+
+
+def matryoshka(loss: Loss, *, dims: Sequence[int], weights: Sequence[float] | None = None) -> Loss:
+    """Makes any loss one of embeddings cut to several widths.
+
+        total = sum_k w_k loss(x[:, :d_k] / |x[:, :d_k]|, ...)
+
+    Source: Matryoshka Representation Learning (arXiv 2205.13147), eq. 1. Equals sentence-transformers'
+    `MatryoshkaLoss(loss, matryoshka_dims=dims, matryoshka_weights=weights)`.
+
+    Args:
+      loss: of embeddings, given by position. A per-row loss gives a sum of rows, a batch scalar a scalar.
+      dims: widths to cut to, the full one usually among them.
+      weights: w, one for each; all 1 when None.
+
+    Returns: a function of the same arguments. It cuts the positional arrays that are as wide as the first one (labels
+      and scores are not); keyword arguments stay: a guide's embeddings, `across`.
+    Raises: ValueError if there are no widths, or not as many weights; when called, if a width is more than there is.
+
+    >>> from jaxemb.losses import info_nce
+    >>> x = jnp.eye(4)
+    >>> loss = matryoshka(info_nce, dims=(4, 2), weights=(1.0, 0.5))(x, x, scale=1.0)
+    >>> [round(float(x), 4) for x in loss]  # the two last rows are zero once cut: log(e + 3) - 1 + log(4) / 2
+    [1.1155, 1.1155, 1.4368, 1.4368]
+    """
+    scales = tuple(weights) if weights is not None else (1.0,) * len(dims)
+    if not dims or len(scales) != len(dims) or min(dims) < 1:
+        raise ValueError(f"dims: {tuple(dims)} need to be positive, and have as many weights, not {scales}")
+
+    @functools.wraps(loss)
+    def wrapped(first: Array, *others: Any, **options: Any) -> Array:
+        width = first.shape[-1]
+        if max(dims) > width:
+            raise ValueError(f"dims: {max(dims)} is more than the embeddings' {width}")
+
+        def cut(x: Any, dim: int) -> Any:
+            is_embedding = getattr(x, "ndim", 0) >= 2 and x.shape[-1] == width and jnp.issubdtype(x.dtype, jnp.floating)
+            return truncated(x, dim) if is_embedding else x
+
+        parts = [
+            weight * loss(*(cut(x, dim) for x in (first, *others)), **options)
+            for dim, weight in zip(dims, scales, strict=True)
+        ]
+        return functools.reduce(jnp.add, parts)
+
+    return wrapped
+
+
+def adaptive_layers(
+    loss: Loss,
+    *,
+    last_layer_weight: float = 1.0,
+    prior_layers_weight: float = 1.0,
+    kl_weight: float = 1.0,
+    kl_temperature: float = 0.3,
+    layer_weighting: Literal["uniform", "log", "linear"] = "uniform",
+) -> Loss:
+    """Makes a loss one of embeddings taken from several layers; around `matryoshka`, the two-dimensional Matryoshka.
+
+        total = w_last loss(x^L) + 1/n sum_{l in layers} w_prior w_l loss(x^l)
+                + sum_l w_kl T KL(softmax(x^L / T) || softmax(x^l / T)), the mean over all embedded texts
+        w_l   = 1 ("uniform"), 1 / (1 + ln(1 + l)) ("log"), 1 / (1 + l) ("linear")
+
+    The last layer is the teacher of the others in the KL term and has no gradient from it. Source: 2DMSE
+    (arXiv 2402.14776), section 3; equals sentence-transformers' `AdaptiveLayerLoss`, and with `matryoshka` its
+    `Matryoshka2dLoss`, for the layers that a step draws.
+
+    Args:
+      loss: a batch scalar, or a per-row loss whose mean is then taken.
+      last_layer_weight: w_last.
+      prior_layers_weight: w_prior.
+      kl_weight: w_kl; 0 for no KL term.
+      kl_temperature: T.
+      layer_weighting: how w_l falls with the layer.
+
+    Returns: a function `(last, prior, *others, **options)` to a scalar: `last` the tuple of embeddings of the last
+      layer, given to `loss` by position before `others`; `prior` the same of other layers by number, 0 being the
+      embedding layer.
+    Raises: ValueError for an unknown weighting.
+
+    >>> from jaxemb.losses import info_nce
+    >>> x = jnp.eye(2)
+    >>> total = adaptive_layers(info_nce, kl_weight=0.0)
+    >>> round(float(total((x, x), {3: (x, x)}, scale=2.0)), 6)  # log(1 + exp(-2)) twice
+    0.253856
+    """
+    weightings: dict[str, Callable[[int], float]] = {
+        "uniform": lambda layer: 1.0,
+        "log": lambda layer: 1.0 / (1.0 + float(jnp.log1p(jnp.float32(layer)))),
+        "linear": lambda layer: 1.0 / (1.0 + layer),
+    }
+    if layer_weighting not in weightings:
+        raise ValueError(f"layer_weighting: {layer_weighting!r} is none of {', '.join(weightings)}")
+
+    @functools.wraps(loss)
+    def wrapped(last: tuple[Array, ...], prior: dict[int, tuple[Array, ...]], *others: Any, **options: Any) -> Array:
+        def of(arrays: tuple[Array, ...]) -> Array:
+            return jnp.mean(loss(*arrays, *others, **options))
+
+        def flat(arrays: tuple[Array, ...]) -> Array:
+            return jnp.concatenate([jnp.asarray(x, jnp.float32).reshape(-1, x.shape[-1]) for x in arrays])
+
+        total = last_layer_weight * of(last)
+        teacher = jax.nn.log_softmax(jax.lax.stop_gradient(flat(last)) / kl_temperature, axis=-1)
+        for layer, arrays in prior.items():
+            weight = prior_layers_weight * weightings[layer_weighting](layer) / len(prior)
+            total += weight * of(arrays)
+            if kl_weight:
+                student = jax.nn.log_softmax(flat(arrays) / kl_temperature, axis=-1)
+                divergence = jnp.sum(jnp.exp(teacher) * (teacher - student), axis=-1)
+                total += kl_weight * kl_temperature * jnp.mean(divergence)
+        return total
+
+    return wrapped

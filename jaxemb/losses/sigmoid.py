@@ -1,0 +1,80 @@
+"""SigLIP: every pair of a query and a document is a binary classification of its own."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.losses.in_batch import Across, InBatch, row_values, weighted_mean
+from jaxemb.losses.similarity import dot_similarity, normalize
+
+Scalar = float | Float[Array, ""]
+
+
+def _rows(
+    rows: tuple[Float[Array, "b D"], Float[Array, "b D"]],
+    columns: tuple[Float[Array, "M D"], Float[Array, "M D"]],
+    own: Int[Array, "b"],
+    allowed: Bool[Array, "b M"],
+    *,
+    scale: Scalar,
+    bias: Scalar,
+) -> dict[str, Float[Array, "b"]]:
+    """What the other rows' documents add to the loss of each query."""
+    others = allowed & (jnp.arange(allowed.shape[1])[None, :] != own[:, None])
+    logits = scale * dot_similarity(normalize(rows[0]), normalize(columns[1])) + bias
+    return {"loss": jnp.sum(jnp.where(others, jax.nn.softplus(logits), 0.0), axis=1)}
+
+
+def _alone(rows: tuple[Any, ...], *, scale: Scalar, bias: Scalar) -> dict[str, Float[Array, "b"]]:
+    """What its own document adds."""
+    logits = scale * jnp.sum(normalize(rows[0]) * normalize(rows[1]), axis=1) + bias
+    return {"loss": jax.nn.softplus(-logits)}
+
+
+SIGLIP = InBatch(
+    rows=_rows,
+    reduce=lambda values, weights: weighted_mean(values["loss"], weights),
+    combine={"loss": "add"},
+    alone=_alone,
+)
+"""`siglip`; a row is (query, document)."""
+
+
+def siglip(
+    queries: Float[Array, "B D"],
+    documents: Float[Array, "B D"],
+    *,
+    scale: Scalar = 10.0,
+    bias: Scalar = -10.0,
+    excluded: Bool[Array, "B B"] | None = None,
+    across: Across | None = None,
+) -> Float[Array, "B"]:
+    """Binary cross-entropy of every pair of a query and a document: is this its document?
+
+        loss_i = softplus(-(s cos(q_i, d_i) + b)) + sum_{j != i} softplus(s cos(q_i, d_j) + b)
+
+    No softmax: the term of one pair does not depend on the others. Source: SigLIP (arXiv 2303.15343), eq. 1 (its mean
+    over rows), whose scale (as exp of a parameter) and bias are learnt, starting from 10 and -10.
+    sentence-transformers has no class for it.
+
+    Args:
+      queries: one embedding a row, any norm.
+      documents: the positive of each query.
+      scale: s, the inverse temperature (1/T); may be learnt, see `learned_scale`.
+      bias: b, added to every logit; may be learnt. Negative, since nearly all pairs are negatives.
+      excluded: True where document j is no negative of query i; its own always counts.
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
+
+    Returns: the loss of each row in nats, float32.
+    Raises: ValueError if the shapes differ.
+
+    >>> loss = siglip(jnp.eye(2), jnp.eye(2), scale=2.0, bias=-1.0)  # log(1 + e^-1) + log(1 + e^-1)
+    >>> loss.round(6).tolist()
+    [0.6265230178833008, 0.6265230178833008]
+    """
+    if queries.shape != documents.shape:
+        raise ValueError(f"queries of shape {queries.shape} need as many documents, not {documents.shape}")
+    allowed = None if excluded is None else ~excluded
+    return row_values(SIGLIP, (queries, documents), allowed=allowed, across=across, scale=scale, bias=bias)["loss"]
