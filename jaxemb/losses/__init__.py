@@ -8,5 +8,14 @@ from jaxemb.losses.additive_margin import additive_margin_softmax
 from jaxemb.losses.contrastive import info_nce
 from jaxemb.losses.duplicates import duplicate_mask
 from jaxemb.losses.similarity import cosine_similarity, normalize
+from jaxemb.losses.triplet import mega_batch_margin, triplet
 
-__all__ = ["additive_margin_softmax", "cosine_similarity", "duplicate_mask", "info_nce", "normalize"]
+__all__ = [
+    "additive_margin_softmax",
+    "cosine_similarity",
+    "duplicate_mask",
+    "info_nce",
+    "mega_batch_margin",
+    "normalize",
+    "triplet",
+]
