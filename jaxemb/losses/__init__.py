@@ -5,6 +5,12 @@ loss that is a sum over rows returns one value a row for the caller to reduce.
 """
 
 from jaxemb.losses.additive_margin import additive_margin_softmax
+from jaxemb.losses.batch_triplet import (
+    batch_all_triplet,
+    batch_hard_soft_margin_triplet,
+    batch_hard_triplet,
+    batch_semi_hard_triplet,
+)
 from jaxemb.losses.contrastive import info_nce
 from jaxemb.losses.duplicates import duplicate_mask
 from jaxemb.losses.similarity import cosine_similarity, normalize
@@ -12,6 +18,10 @@ from jaxemb.losses.triplet import mega_batch_margin, triplet
 
 __all__ = [
     "additive_margin_softmax",
+    "batch_all_triplet",
+    "batch_hard_soft_margin_triplet",
+    "batch_hard_triplet",
+    "batch_semi_hard_triplet",
     "cosine_similarity",
     "duplicate_mask",
     "info_nce",
