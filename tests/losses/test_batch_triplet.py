@@ -109,6 +109,15 @@ def test_the_nearest_negative_beyond_the_positive_is_taken_and_else_the_farthest
     np.testing.assert_allclose(loss, ((30 - 7 + 10) + (30 - 31 + 10)) / 2, rtol=1e-6)
 
 
+def test_a_negative_as_far_as_the_positive_is_not_beyond_it():
+    torch = pytest.importorskip("torch")
+    oracle = sentence_transformers_losses().BatchSemiHardTripletLoss(model=None, margin=10.0)
+    x, labels = np.array([[0.0], [3.0], [-3.0], [-5.0]], np.float32), [1, 1, 2, 3]
+    loss = losses.batch_semi_hard_triplet(jnp.array(x), jnp.array(labels), margin=10.0)
+    np.testing.assert_allclose(loss, ((3 - 5 + 10) + (3 - 6 + 10)) / 2)
+    np.testing.assert_allclose(loss, oracle.compute_loss_from_embeddings([torch.tensor(x)], torch.tensor(labels)))
+
+
 def test_a_row_without_negatives():
     x = jnp.array([[0.0], [3.0], [7.0]])
     labels = jnp.array([1, 1, 1])
