@@ -14,6 +14,7 @@ from jaxemb.losses.batch_triplet import (
 from jaxemb.losses.contrastive import info_nce
 from jaxemb.losses.contrastive_tension import contrastive_tension, contrastive_tension_in_batch
 from jaxemb.losses.duplicates import duplicate_mask
+from jaxemb.losses.masked_lm import gather_positions, masked_lm
 from jaxemb.losses.regularizers import alignment, global_orthogonal, uniformity
 from jaxemb.losses.similarity import cosine_similarity, normalize
 from jaxemb.losses.triplet import mega_batch_margin, triplet
@@ -29,8 +30,10 @@ __all__ = [
     "contrastive_tension_in_batch",
     "cosine_similarity",
     "duplicate_mask",
+    "gather_positions",
     "global_orthogonal",
     "info_nce",
+    "masked_lm",
     "mega_batch_margin",
     "normalize",
     "triplet",
