@@ -1,46 +1,21 @@
 """Triplets made within a batch out of class labels: the hardest, the semi-hard, or all of them."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.distances import PairwiseDistance, pairwise_distance
+from jaxemb.losses.distances import PairwiseDistance
 from jaxemb.losses.in_batch import InBatch, weighted_mean, whole_batch
-
-Rows = tuple[Float[Array, "b D"], Int[Array, "b"]]
-Columns = tuple[Float[Array, "M D"], Int[Array, "M"]]
-
-
-class Terms(NamedTuple):
-    """What each row adds to a mean over terms of which rows have different numbers."""
-
-    total: Float[Array, "B"]
-    terms: Float[Array, "B"]
-
-
-def mean_of_terms(values: Terms, weights: Float[Array, "B"]) -> Float[Array, ""]:
-    """sum_i w_i total_i / sum_i w_i terms_i; 0 where there are no terms."""
-    terms = jnp.sum(weights * values.terms)
-    return jnp.where(terms > 0, jnp.sum(weights * values.total) / jnp.where(terms > 0, terms, 1.0), 0.0)
-
-
-def _compare(
-    rows: Rows, columns: Columns, own: Int[Array, "b"], allowed: Bool[Array, "b M"], distance: PairwiseDistance
-) -> tuple[Float[Array, "b M"], Bool[Array, "b M"], Bool[Array, "b M"]]:
-    """Distances, and which columns are positives (same label, another row) and negatives (another label)."""
-    same = rows[1][:, None] == columns[1][None, :]
-    others = allowed & (jnp.arange(allowed.shape[1])[None, :] != own[:, None])
-    return pairwise_distance(rows[0], columns[0], distance), same & others, ~same & others
+from jaxemb.losses.labelled import Columns, Rows, Terms, check_labels, compare_labels, mean_of_terms
 
 
 def _hardest_gap(
     rows: Rows, columns: Columns, own: Int[Array, "b"], allowed: Bool[Array, "b M"], distance: PairwiseDistance
 ) -> Float[Array, "b"]:
     """The farthest positive's distance minus the nearest negative's."""
-    distances, positive, negative = _compare(rows, columns, own, allowed, distance)
+    distances, positive, negative = compare_labels(rows, columns, own, allowed, distance)
     farthest = jnp.max(jnp.where(positive, distances, 0.0), axis=1)
     nearest = jnp.min(jnp.where(negative, distances, jnp.inf), axis=1)
     return jnp.where(jnp.any(negative, axis=1), farthest - nearest, 0.0)
@@ -73,7 +48,7 @@ def _batch_semi_hard_rows(
     margin: float | Float[Array, ""],
     distance: PairwiseDistance,
 ) -> Terms:
-    distances, positive, negative = _compare(rows, columns, own, allowed, distance)
+    distances, positive, negative = compare_labels(rows, columns, own, allowed, distance)
     # Searching the sorted negatives takes [b, M] arrays; comparing all triplets would take [b, M, M].
     ascending = jnp.sort(jnp.where(negative, distances, jnp.inf), axis=1)
     search = jax.vmap(functools.partial(jnp.searchsorted, side="right", method="sort"))
@@ -95,10 +70,15 @@ def _batch_all_rows(
     margin: float | Float[Array, ""],
     distance: PairwiseDistance,
 ) -> Terms:
-    distances, positive, negative = _compare(rows, columns, own, allowed, distance)
-    terms = jax.nn.relu(distances[:, :, None] - distances[:, None, :] + margin)
-    terms = jnp.where(positive[:, :, None] & negative[:, None, :], terms, 0.0)
-    return Terms(jnp.sum(terms, axis=(1, 2)), jnp.sum(jnp.asarray(terms > 1e-16, jnp.float32), axis=(1, 2)))
+    # One row's [M, M] triplets at a time, made again on the way back.
+    @jax.checkpoint
+    def of_row(row: tuple[Array, Array, Array]) -> Terms:
+        distances, positive, negative = row
+        terms = jax.nn.relu(distances[:, None] - distances[None, :] + margin)
+        terms = jnp.where(positive[:, None] & negative[None, :], terms, 0.0)
+        return Terms(jnp.sum(terms), jnp.sum(jnp.asarray(terms > 1e-16, jnp.float32)))
+
+    return jax.lax.map(of_row, compare_labels(rows, columns, own, allowed, distance))
 
 
 BATCH_HARD = InBatch(rows=_batch_hard_rows, reduce=weighted_mean)
@@ -140,7 +120,7 @@ def batch_hard_triplet(
     >>> batch_hard_triplet(embeddings, labels, margin=1.5).tolist()  # 3 - 4 + 1.5; 3 - 1 + 1.5; 0 - 1 + 1.5
     [0.5, 3.5, 0.5]
     """
-    _check(embeddings, labels)
+    check_labels(embeddings, labels)
     return whole_batch(BATCH_HARD, embeddings, labels, margin=margin, distance=distance)
 
 
@@ -162,7 +142,7 @@ def batch_hard_soft_margin_triplet(
     >>> [round(float(x), 5) for x in loss]
     [0.31326, 2.12693, 0.31326]
     """
-    _check(embeddings, labels)
+    check_labels(embeddings, labels)
     return whole_batch(BATCH_HARD_SOFT_MARGIN, embeddings, labels, distance=distance)
 
 
@@ -188,7 +168,7 @@ def batch_semi_hard_triplet(
     >>> float(batch_semi_hard_triplet(embeddings, labels, margin=1.5))  # ((3 - 4 + 1.5) + (3 - 1 + 1.5)) / 2
     2.0
     """
-    _check(embeddings, labels)
+    check_labels(embeddings, labels)
     values = whole_batch(BATCH_SEMI_HARD, embeddings, labels, margin=margin, distance=distance)
     return BATCH_SEMI_HARD.reduce(values, jnp.ones(len(labels)))
 
@@ -205,8 +185,8 @@ def batch_all_triplet(
         loss = sum_{i,p,n} t_ipn / |{t_ipn > 0}|,  t_ipn = max(0, d_ip - d_in + m),  y_p = y_i != y_n, p != i
 
     Source: Hermans et al. 2017 (arXiv 1703.07737), eq. 6, with the mean over the non-zero terms only that its section 3
-    compares. Equals sentence-transformers' `BatchAllTripletLoss(distance_metric=..., margin=m)`. In-batch: `BATCH_ALL`;
-    its rows take a [b, M, M] array. Arguments and errors are those of `batch_hard_triplet`.
+    compares. Equals sentence-transformers' `BatchAllTripletLoss(distance_metric=..., margin=m)`. In-batch: `BATCH_ALL`,
+    one row after the other: there is no [b, M, M] array. Arguments and errors are those of `batch_hard_triplet`.
 
     Returns: one number, float32; 0 where every triplet is satisfied or there is none.
 
@@ -214,11 +194,6 @@ def batch_all_triplet(
     >>> float(batch_all_triplet(embeddings, labels, margin=0.5))  # 3 - 4 + 0.5 < 0; 3 - 1 + 0.5
     2.5
     """
-    _check(embeddings, labels)
+    check_labels(embeddings, labels)
     values = whole_batch(BATCH_ALL, embeddings, labels, margin=margin, distance=distance)
     return BATCH_ALL.reduce(values, jnp.ones(len(labels)))
-
-
-def _check(embeddings: Array, labels: Array) -> None:
-    if labels.shape != embeddings.shape[:1]:
-        raise ValueError(f"{len(embeddings)} embeddings need one label each, not labels of shape {labels.shape}")

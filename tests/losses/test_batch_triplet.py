@@ -1,3 +1,6 @@
+import math
+import re
+
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -116,6 +119,17 @@ def test_a_negative_as_far_as_the_positive_is_not_beyond_it():
     loss = losses.batch_semi_hard_triplet(jnp.array(x), jnp.array(labels), margin=10.0)
     np.testing.assert_allclose(loss, ((3 - 5 + 10) + (3 - 6 + 10)) / 2)
     np.testing.assert_allclose(loss, oracle.compute_loss_from_embeddings([torch.tensor(x)], torch.tensor(labels)))
+
+
+@pytest.mark.parametrize("name", ["batch_semi_hard_triplet", "batch_all_triplet"])
+def test_no_array_has_all_triplets(name):
+    rows = 40
+    labels = jnp.arange(rows) % 7
+    loss = jax.jit(jax.value_and_grad(lambda x: getattr(losses, name)(x, labels, margin=1.0)))
+    text = loss.lower(jnp.zeros((rows, 8))).compile().as_text()
+    sizes = [math.prod(map(int, dims.split(","))) for dims in re.findall(r"\b(?:f32|pred|s32)\[([\d,]+)\]", text)]
+    assert rows**2 in sizes
+    assert max(sizes) <= 4 * rows**2 < rows**3
 
 
 def test_a_row_without_negatives():
