@@ -84,8 +84,8 @@ def assert_blocks_and_padding(loss: InBatch, *batch: np.ndarray, **hyper) -> Non
         return loss.reduce(loss.rows(rows, rows, jnp.arange(len(real)), allowed, **hyper), real.astype(jnp.float32))
 
     arrays = [columns[k] for k in floats]
-    expected = jax.value_and_grad(dense, tuple(range(len(arrays))))(*arrays)
-    actual = jax.value_and_grad(with_padding, tuple(range(len(arrays))))(*arrays)
+    expected = jax.jit(jax.value_and_grad(dense, tuple(range(len(arrays)))))(*arrays)
+    actual = jax.jit(jax.value_and_grad(with_padding, tuple(range(len(arrays)))))(*arrays)
     assert max(np.abs(g).max() for g in expected[1]) > 1e-3
     assert_close(actual, expected)
     assert all(g.shape == x.shape for g, x in zip(actual[1], arrays, strict=True))
@@ -98,7 +98,7 @@ def assert_nothing_allowed_is_finite(loss: InBatch, *batch: np.ndarray, **hyper)
         values = loss.rows(rows, rows, jnp.arange(count), jnp.zeros((count, count), bool), **hyper)
         return values, loss.reduce(values, jnp.ones(count)), loss.reduce(values, jnp.zeros(count))
 
-    for leaf in jax.tree.leaves(reduced(jnp.array(batch[0]))):
+    for leaf in jax.tree.leaves(jax.jit(reduced)(jnp.array(batch[0]))):
         assert np.isfinite(leaf).all()
     for k in (1, 2):
-        assert np.isfinite(jax.grad(lambda x, k=k: reduced(x)[k])(jnp.array(batch[0]))).all()
+        assert np.isfinite(jax.jit(jax.grad(lambda x, k=k: reduced(x)[k]))(jnp.array(batch[0]))).all()

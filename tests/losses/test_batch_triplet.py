@@ -176,7 +176,7 @@ def test_norms_do_not_matter_for_cosine_and_rotations_for_neither(name):
 
 @every_loss
 @every_distance
-@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("kind", ["one alone", "one class"])
 def test_zero_and_equal_rows_are_finite(name, distance, kind):
     x = normal(0, 9)
     x[:4] = 0.0
