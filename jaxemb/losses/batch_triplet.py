@@ -131,7 +131,7 @@ def batch_hard_soft_margin_triplet(
 
         loss_i = log(1 + exp(max_{y_p = y_i, p != i} d_ip - min_{y_n != y_i} d_in))
 
-    Source: Hermans et al. 2017 (arXiv 1703.07737), section 2, "soft-margin". Its mean equals sentence-transformers'
+    Source: Hermans et al. 2017 (arXiv 1703.07737), its soft margin. Its mean equals sentence-transformers'
     `BatchHardSoftMarginTripletLoss(distance_metric=...)`; a row without a negative has loss log 2, gradient 0.
     In-batch: `BATCH_HARD_SOFT_MARGIN`. Arguments and errors are those of `batch_hard_triplet`.
 
@@ -184,8 +184,8 @@ def batch_all_triplet(
 
         loss = sum_{i,p,n} t_ipn / |{t_ipn > 0}|,  t_ipn = max(0, d_ip - d_in + m),  y_p = y_i != y_n, p != i
 
-    Source: Hermans et al. 2017 (arXiv 1703.07737), eq. 6, with the mean over the non-zero terms only that its section 3
-    compares. Equals sentence-transformers' `BatchAllTripletLoss(distance_metric=..., margin=m)`. In-batch: `BATCH_ALL`,
+    Source: Hermans et al. 2017 (arXiv 1703.07737), eq. 6, with the mean over the non-zero terms only that it also
+    tries. Equals sentence-transformers' `BatchAllTripletLoss(distance_metric=..., margin=m)`. In-batch: `BATCH_ALL`,
     one row after the other: there is no [b, M, M] array. Arguments and errors are those of `batch_hard_triplet`.
 
     Returns: one number, float32; 0 where every triplet is satisfied or there is none.

@@ -19,7 +19,7 @@ def contrastive_tension(
 
         loss_i = log(1 + exp(a_i . b_i)) - y_i * (a_i . b_i)
 
-    Source: Carlsson et al. 2021 (ICLR, openreview Ov_sMNau-PF), section 3. Its *sum* over rows equals
+    Source: Carlsson et al. 2021 (ICLR, openreview Ov_sMNau-PF). Its *sum* over rows equals
     sentence-transformers' `ContrastiveTensionLoss`, which works out the labels by comparing token ids. The paper's
     batches have one pair of the same text to seven of two texts.
 

@@ -143,7 +143,7 @@ def global_orthogonal(
 
         loss = w1 * (mean_{i != j} cos_ij)^2 + w2 * max(0, mean_{i != j} cos_ij^2 - 1/D)
 
-    Source: GOR, Zhang et al. 2017 (arXiv 1708.06320), section 3. Equals the sum of the two terms of
+    Source: GOR, Zhang et al. 2017 (arXiv 1708.06320). Equals the sum of the two terms of
     sentence-transformers' `GlobalOrthogonalRegularizationLoss(mean_weight=w1, second_moment_weight=w2)` on one input
     column; add up (or average) columns yourself, as its `aggregation` does. EmbeddingGemma (arXiv 2509.20354) has
     `mean_weight=0` and the sum over columns. In-batch: `GLOBAL_ORTHOGONAL`.

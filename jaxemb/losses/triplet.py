@@ -77,7 +77,7 @@ def mega_batch_margin(
 
     Its mean equals sentence-transformers' `MegaBatchMarginLoss(positive_margin=m+, negative_margin=m-)`, mini-batched
     or not: negatives are the positives of all other rows in both. The mining is that of ParaNMT (Wieting and Gimpel
-    2018, ACL P18-1042), section 5; the two margins are the class's own. In-batch: `MEGA_BATCH_MARGIN`.
+    2018, arXiv 1711.05732); the two margins are the class's own. In-batch: `MEGA_BATCH_MARGIN`.
 
     Args:
       anchors: one embedding a row, any norm.
