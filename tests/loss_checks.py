@@ -7,20 +7,26 @@ import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
+import pytest
 
 from jaxemb.losses.in_batch import InBatch, batch_loss, row_values
 
 
-def embeddings(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+def embeddings(seed: int, rows: int, width: int = 8, *more: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, width, *more)).astype(np.float32)
+
+
+def sentence_transformers_losses():
+    """The oracle's module."""
+    pytest.importorskip("torch")
+    return pytest.importorskip("sentence_transformers.losses")
 
 
 def equal_to_torch(loss: Callable, oracle: Callable, arrays: list[np.ndarray], gradient_at_least=0.01) -> None:
     """Value, and gradient with respect to every array, of two functions to a scalar."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
-    expected = oracle(tensors)
+    expected = oracle(*tensors)
     expected.backward()
     value, gradients = jax.value_and_grad(lambda xs: loss(*xs))([jnp.array(x) for x in arrays])
     assert value.shape == ()
@@ -53,37 +59,60 @@ def multiplied_at_highest_precision(loss: Callable, *arrays: np.ndarray) -> None
     assert set(products) == {(jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)}
 
 
-def rows_are_slices_of_the_whole(loss: InBatch, *batch: np.ndarray, **hyper: float) -> None:
-    columns = tuple(jnp.array(x) for x in batch)
-    whole, count = row_values(loss, tuple(columns), **hyper), len(batch[0])
-    assert len(set(np.asarray(whole).tolist())) > 1
-    for start, stop in ((0, count // 2), (count // 2, count), (count - 1, count)):
-        rows = tuple(x[start:stop] for x in columns)
-        part = loss.rows(rows, columns, jnp.arange(start, stop), jnp.ones((stop - start, count), bool), **hyper)
-        np.testing.assert_allclose(part, whole[start:stop], rtol=1e-6)
+def close(actual, expected, atol: float = 2e-6) -> None:
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=atol), actual, expected)
 
 
-def padding_changes_nothing(loss: InBatch, batch: list[np.ndarray], padding: list[np.ndarray], **hyper) -> None:
-    """Value and gradient with respect to the first array, with rows of padding before and after the real ones."""
-    real, before = len(batch[0]), len(padding[0]) // 2
-    weights = jnp.zeros(real + len(padding[0])).at[before : before + real].set(1.0)
-    padded = [jnp.array(np.concatenate([p[:before], x, p[before:]])) for x, p in zip(batch, padding, strict=True)]
+def rows_are_blocks_and_padding_changes_nothing(loss: InBatch, *batch: np.ndarray, **hyper) -> None:
+    """Rows of a block are a slice of the whole; padded rows and columns, hidden, leave the loss of the real rows."""
+    whole = row_values(loss, tuple(map(jnp.array, batch)), **hyper)
+    count = len(batch[0])
+    assert count > 4
+    columns = tuple(map(jnp.array, batch))
+    some = slice(2, 5)
+    own, allowed = jnp.arange(count)[some], jnp.ones((3, count), bool)
+    block = loss.rows(tuple(x[some] for x in columns), columns, own, allowed, **hyper)
+    close(block, jax.tree.map(lambda x: x[some], whole))
 
-    def plain(first):
-        return batch_loss(loss, (first, *map(jnp.array, batch[1:])), **hyper)
+    # Two padded rows in front, so that a row is not in the column of its number, and three behind.
+    real = jnp.array([False] * 2 + [True] * count + [False] * 3)
+    floats = [k for k, x in enumerate(batch) if np.issubdtype(x.dtype, np.floating)]
 
-    def with_padding(first):
-        arrays = (first, *padded[1:])
-        allowed = jnp.broadcast_to((weights > 0)[None, :], (len(weights), len(weights)))
-        return loss.reduce(loss.rows(arrays, arrays, jnp.arange(len(weights)), allowed, **hyper), weights)
+    def padded(x):
+        junk = 3.0 * embeddings(99, 5, x.shape[1]) if x.ndim == 2 else x[jnp.array([0, 1, 0, 1, 2])]
+        junk = jnp.asarray(junk, x.dtype)
+        return jnp.concatenate([junk[:2], x, junk[2:]])
 
-    expected, expected_gradient = jax.value_and_grad(plain)(jnp.array(batch[0]))
-    value, gradient = jax.value_and_grad(with_padding)(padded[0])
-    assert np.abs(expected_gradient).max() > 0.01
-    np.testing.assert_allclose(value, expected, rtol=1e-6)
-    np.testing.assert_allclose(gradient[before : before + real], expected_gradient, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(gradient[:before], 0.0)
-    np.testing.assert_array_equal(gradient[before + real :], 0.0)
+    def merged(arrays):
+        return tuple(arrays[floats.index(k)] if k in floats else columns[k] for k in range(len(batch)))
+
+    def dense(*arrays):
+        return batch_loss(loss, merged(arrays), **hyper)
+
+    def with_padding(*arrays):
+        rows = tuple(padded(x) for x in merged(arrays))
+        allowed = jnp.broadcast_to(real[None, :], (len(real), len(real)))
+        return loss.reduce(loss.rows(rows, rows, jnp.arange(len(real)), allowed, **hyper), real.astype(jnp.float32))
+
+    arrays = [columns[k] for k in floats]
+    expected = jax.jit(jax.value_and_grad(dense, tuple(range(len(arrays)))))(*arrays)
+    actual = jax.jit(jax.value_and_grad(with_padding, tuple(range(len(arrays)))))(*arrays)
+    assert max(np.abs(g).max() for g in expected[1]) > 1e-3
+    close(actual, expected)
+    assert all(g.shape == x.shape for g, x in zip(actual[1], arrays, strict=True))
+
+
+def finite_where_nothing_is_allowed(loss: InBatch, *batch: np.ndarray, **hyper) -> None:
+    def reduced(x):
+        rows = (x, *map(jnp.array, batch[1:]))
+        count = len(x)
+        values = loss.rows(rows, rows, jnp.arange(count), jnp.zeros((count, count), bool), **hyper)
+        return values, loss.reduce(values, jnp.ones(count)), loss.reduce(values, jnp.zeros(count))
+
+    for leaf in jax.tree.leaves(jax.jit(reduced)(jnp.array(batch[0]))):
+        assert np.isfinite(leaf).all()
+    for k in (1, 2):
+        assert np.isfinite(jax.jit(jax.grad(lambda x, k=k: reduced(x)[k]))(jnp.array(batch[0]))).all()
 
 
 @contextmanager

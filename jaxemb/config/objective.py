@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from jaxemb.config.base import Settings
 
@@ -17,8 +17,14 @@ class LabseObjective(Settings):
     """Margin m taken off the positive's cosine before scaling, in training only."""
     directions: Literal["mean", "sum"] = "mean"
     """Mean or sum (LaBSE) of anchor->positive and positive->anchor."""
-    negatives: Literal["gather", "local"] = "gather"
-    """In-batch negatives from all devices, or from each device's own part of the batch."""
+    negatives: Literal["gather", "ring", "local"] = "gather"
+    """In-batch negatives from all devices, gathered on each or passed round a ring (less memory, for large batches), or
+    from each device's own part of the batch."""
+    ring_chunk: PositiveInt = 1024
+    """With `negatives: ring`, rows that are scored at a time against those of one device."""
+    chunk: PositiveInt | None = None
+    """Rows of tokens that a device embeds at a time (GradCache): any batch in the memory of one chunk, for a third more
+    work. All at once when null."""
     mask_duplicates: bool = True
     """Pairs that share an anchor or positive text anywhere in the batch are no negatives of each other."""
 
@@ -31,8 +37,14 @@ class InfoNceObjective(Settings):
     """Inverse temperature s: logits are s * cosine."""
     directions: Literal["mean", "sum"] = "mean"
     """Mean or sum of anchor->positive and positive->anchor."""
-    negatives: Literal["gather", "local"] = "gather"
-    """In-batch negatives from all devices, or from each device's own part of the batch."""
+    negatives: Literal["gather", "ring", "local"] = "gather"
+    """In-batch negatives from all devices, gathered on each or passed round a ring (less memory, for large batches), or
+    from each device's own part of the batch."""
+    ring_chunk: PositiveInt = 1024
+    """With `negatives: ring`, rows that are scored at a time against those of one device."""
+    chunk: PositiveInt | None = None
+    """Rows of tokens that a device embeds at a time (GradCache): any batch in the memory of one chunk, for a third more
+    work. All at once when null."""
     mask_duplicates: bool = True
     """Pairs that share an anchor or positive text anywhere in the batch are no negatives of each other."""
 

@@ -5,6 +5,8 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxemb.losses.in_batch import Across, row_values
+from jaxemb.losses.ranking_softmax import both_ways, ranking, row_losses
 from jaxemb.losses.similarity import cosine_similarity
 from jaxemb.losses.softmax import margin_softmax
 
@@ -29,6 +31,7 @@ def additive_margin_softmax(
     margin: float | Float[Array, ""] = 0.3,
     excluded: Bool[Array, "B B"] | None = None,
     directions: Directions = "mean",
+    across: Across | None = None,
 ) -> Float[Array, "B"]:
     """Cross-entropy of each pair against the other rows of the batch, in both directions.
 
@@ -49,6 +52,7 @@ def additive_margin_softmax(
       excluded: True at [i, j] where positive j is no negative of anchor i; read transposed for the way back, so that
         anchor i is then no negative of positive j. See `duplicate_mask`. The true pair always counts.
       directions: "mean" or "sum" of the two directions.
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: the loss of each row in nats, float32.
     Raises: ValueError if the shapes differ.
@@ -60,6 +64,11 @@ def additive_margin_softmax(
     """
     if anchors.shape != positives.shape:
         raise ValueError(f"anchors of shape {anchors.shape} need as many positives, not {positives.shape}")
+    if across is not None:
+        form = both_ways(directions)
+        batch = (anchors, positives)
+        values = row_values(ranking(form), batch, across=across, allowed=excluded, scale=scale, margin=margin)
+        return row_losses(values, form)
     cosines = cosine_similarity(anchors, positives)
     diagonal = jnp.arange(len(anchors))
     forward = margin_softmax(cosines, diagonal, scale=scale, margin=margin, excluded=excluded)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxemb.losses.paired import absolute, check_pairs
+from jaxemb.losses.checks import check_pairs
+from jaxemb.losses.paired import absolute
 
 Feature = Literal["u", "v", "|u-v|", "u*v"]
 

@@ -1,12 +1,13 @@
 """Distillation of embeddings: a student learns a teacher's. No gradient goes into the teacher."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxemb.losses.paired import check_pairs, paired_cosine, paired_euclidean
+from jaxemb.losses.checks import check_choice, check_pairs
+from jaxemb.losses.paired import paired_cosine, paired_euclidean
 
 Over = Literal["mean", "sum"]
 EmbeddingDistance = Literal["l2", "mse", "cosine"]
@@ -38,8 +39,7 @@ def embedding_mse(
     >>> float(embedding_mse(student, teacher)[0]), float(embedding_mse(student, teacher, over="sum")[0])
     (2.5, 5.0)
     """
-    if over not in get_args(Over):
-        raise ValueError(f"over: {over!r} is neither 'mean' nor 'sum'")
+    check_choice("over", over, Over)
     check_pairs(student, teacher)
     error = jnp.asarray(student, jnp.float32) - _fixed(teacher)
     return jnp.mean(error * error, axis=-1) if over == "mean" else jnp.sum(error * error, axis=-1)
@@ -114,8 +114,7 @@ def embedding_distillation(
     >>> [round(float(loss[0]), 6) for loss in losses]
     [5.0, 12.5, 1.0]
     """
-    if distance not in get_args(EmbeddingDistance):
-        raise ValueError(f"distance: {distance!r} is none of {', '.join(map(repr, get_args(EmbeddingDistance)))}")
+    check_choice("distance", distance, EmbeddingDistance)
     if kernel is None and bias is not None:
         raise ValueError("a bias needs a kernel")
     mapped = student if kernel is None else _project(student, kernel, bias)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from jaxtyping import Array, Bool, Float
 
+from jaxemb.losses.checks import check_pairs
 from jaxemb.losses.in_batch import Across, row_values
 from jaxemb.losses.ranking_softmax import Direction, RankingBatch, RankingForm, Scalar, ranking, row_losses
 
@@ -70,6 +71,7 @@ def multiple_negatives_ranking(
     >>> [round(float(x), 4) for x in loss]  # log(e^2 + e^0 + e^0 + e^0) - 2, and log(e^2 + e^0 + e^2 + e^-2) - 2
     [0.3408, 0.7672]
     """
+    check_pairs(queries, documents)
     form = RankingForm(tuple(directions), partition, combine_directions, hardness_mode, decoupled=decoupled)
     batch = RankingBatch(queries, documents, hard_negatives, has_hard_negative=has_hard_negative)
     values = row_values(
@@ -141,6 +143,7 @@ def gist(
     >>> loss.tolist()
     [0.0, 0.0]
     """
+    check_pairs(queries, documents)
     if (hard_negatives is None) != (guide_hard_negatives is None):
         raise ValueError("guide_hard_negatives: needed with hard_negatives, and only then")
     directions: list[Direction] = ["query_to_doc"]

@@ -1,22 +1,14 @@
 """Similarity and distance of each row with the same row of another array, float32, finite in value and gradient."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 
+from jaxemb.losses.checks import check_choice, check_pairs
 from jaxemb.losses.similarity import SQUARED_NORM_FLOOR, normalize
 
 Distance = Literal["cosine", "euclidean", "manhattan"]
-
-
-def check_pairs(a: Shaped[Array, "B ..."], b: Shaped[Array, "C ..."], **columns: Shaped[Array, "..."]) -> None:
-    """Raises ValueError unless `a` and `b` have the same shape and the columns, by their names, one value a row."""
-    if a.shape != b.shape:
-        raise ValueError(f"pairs need both sides of the same shape, not {a.shape} and {b.shape}")
-    for name, column in columns.items():
-        if column.shape != a.shape[:1]:
-            raise ValueError(f"{a.shape[0]} pairs need `{name}` of shape {a.shape[:1]}, not {column.shape}")
 
 
 def absolute(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -66,14 +58,14 @@ def paired_distance(a: Float[Array, "B D"], b: Float[Array, "B D"], distance: Di
       distance: "cosine", "euclidean" or "manhattan".
 
     Returns: the distance of each row, float32.
-    Raises: ValueError for another distance.
+    Raises: ValueError for another distance or unequal shapes.
 
     >>> a, b = jnp.array([[3.0, 4.0]]), jnp.array([[0.0, 8.0]])
     >>> [round(float(paired_distance(a, b, kind)[0]), 6) for kind in ("cosine", "euclidean", "manhattan")]
     [0.2, 5.0, 7.0]
     """
-    if distance not in get_args(Distance):
-        raise ValueError(f"distance: {distance!r} is none of {', '.join(map(repr, get_args(Distance)))}")
+    check_choice("distance", distance, Distance)
+    check_pairs(a, b)
     if distance == "cosine":
         return 1.0 - paired_cosine(a, b)
     if distance == "euclidean":

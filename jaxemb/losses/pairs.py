@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from jaxemb.losses.checks import check_pairs
 from jaxemb.losses.in_batch import Across, InBatch, batch_loss
-from jaxemb.losses.paired import Distance, check_pairs, paired_cosine, paired_distance
+from jaxemb.losses.paired import Distance, paired_cosine, paired_distance
 
 Labels = Num[Array, "B"] | Bool[Array, "B"]
 

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from jaxemb.losses.checks import check_pairs
 from jaxemb.losses.in_batch import NOTHING, Across, InBatch, batch_loss, masked_logsumexp
-from jaxemb.losses.paired import absolute, check_pairs, paired_cosine
+from jaxemb.losses.paired import absolute, paired_cosine
 from jaxemb.losses.similarity import normalize
 
 

@@ -72,6 +72,11 @@ class RankingForm(NamedTuple):
             )
 
 
+def both_ways(directions: Literal["mean", "sum"]) -> RankingForm:
+    """The form of `additive_margin_softmax`: query to document and back, a softmax for each."""
+    return RankingForm(("query_to_doc", "doc_to_query"), "per_direction", directions)
+
+
 class _Block(NamedTuple):
     """Cosines of the rows with some columns, which of them are negatives, and what is added to their logits."""
 

@@ -1,12 +1,13 @@
 """Distillation of scores: a student learns a teacher's margins or ranking. No gradient goes into the teacher."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxemb.losses.paired import check_pairs, paired_dot
+from jaxemb.losses.checks import check_choice, check_pairs
+from jaxemb.losses.paired import paired_dot
 from jaxemb.losses.similarity import normalize
 
 Similarity = Literal["dot", "cosine"]
@@ -42,8 +43,7 @@ def margin_mse(
     >>> margin_mse(query, positive, negatives, jnp.array([[2.5]])).tolist()  # (5 - 1 - 2.5)^2
     [2.25]
     """
-    if similarity not in get_args(Similarity):
-        raise ValueError(f"similarity: {similarity!r} is neither 'dot' nor 'cosine'")
+    check_choice("similarity", similarity, Similarity)
     check_pairs(query, positive)
     rows, width = query.shape
     if negatives.shape != (rows, teacher_margin.shape[-1], width) or teacher_margin.shape != negatives.shape[:2]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxemb.losses.checks import check_pairs
 from jaxemb.losses.in_batch import Across, InBatch, row_values, weighted_mean
 from jaxemb.losses.similarity import dot_similarity, normalize
 
@@ -74,7 +75,6 @@ def siglip(
     >>> loss.round(6).tolist()
     [0.6265230178833008, 0.6265230178833008]
     """
-    if queries.shape != documents.shape:
-        raise ValueError(f"queries of shape {queries.shape} need as many documents, not {documents.shape}")
+    check_pairs(queries, documents)
     allowed = None if excluded is None else ~excluded
     return row_values(SIGLIP, (queries, documents), allowed=allowed, across=across, scale=scale, bias=bias)["loss"]

@@ -43,13 +43,20 @@ def take_slots(by_slot: Float[Array, "R K H"], slots: Int[Array, "G N"]) -> Floa
     return jnp.take_along_axis(grouped, slots[:, :, None], axis=1, mode="clip").reshape(slots.size, -1)
 
 
-def spread_to_tokens(
-    per_text: Shaped[Array, " B"], slots: Int[Array, "G N"], segment_ids: Int[Array, "R S"]
-) -> Shaped[Array, "R S"]:
-    """The value of its text at each token, 0 at padding: the other way round."""
-    rows, length = segment_ids.shape
+def put_in_slots(
+    per_text: Shaped[Array, " B"], slots: Int[Array, "G N"], rows: int, length: int
+) -> Shaped[Array, "R K"]:
+    """The value of its text in each slot of so many rows of this length, 0 in empty ones: `take_slots` undone."""
     most = texts_per_row(length)
     empty = jnp.zeros(rows // len(slots) * most, per_text.dtype)
     by_slot = jax.vmap(lambda places, values: empty.at[places].set(values))(slots, per_text.reshape(slots.shape))
-    found = jnp.take_along_axis(by_slot.reshape(rows, most), jnp.maximum(segment_ids - 1, 0), axis=1, mode="clip")
+    return by_slot.reshape(rows, most)
+
+
+def spread_to_tokens(
+    per_text: Shaped[Array, " B"], slots: Int[Array, "G N"], segment_ids: Int[Array, "R S"]
+) -> Shaped[Array, "R S"]:
+    """The value of its text at each token, 0 at padding."""
+    by_slot = put_in_slots(per_text, slots, *segment_ids.shape)
+    found = jnp.take_along_axis(by_slot, jnp.maximum(segment_ids - 1, 0), axis=1, mode="clip")
     return jnp.where(segment_ids > 0, found, 0)

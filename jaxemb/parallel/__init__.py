@@ -1,12 +1,17 @@
 """Devices: the mesh, sharding rules, and negatives that reach across devices. Only here are shard_maps built."""
 
+from jaxemb.parallel.grad_cache import chunked_embed
+from jaxemb.parallel.in_batch import Across, Negatives
 from jaxemb.parallel.mesh import BATCH_AXES, batch_sharding, make_mesh, param_shardings, replicated
 from jaxemb.parallel.negatives import bidirectional_in_batch_loss
 
 __all__ = [
     "BATCH_AXES",
+    "Across",
+    "Negatives",
     "batch_sharding",
     "bidirectional_in_batch_loss",
+    "chunked_embed",
     "make_mesh",
     "param_shardings",
     "replicated",

@@ -46,7 +46,7 @@ def test_equals_sentence_transformers(features, probabilities):
     arrays = batch(0, features)
     labels = np.random.default_rng(9).dirichlet(np.ones(3), 7).astype(np.float32) if probabilities else LABELS
 
-    def oracle(tensors):
+    def oracle(*tensors):
         u, v, kernel, bias = tensors
         loss = st_losses.SoftmaxLoss(
             Embedded(),

@@ -69,13 +69,13 @@ def test_embedding_mse_equals_sentence_transformers():
     fixed = torch.tensor(teacher)
     checks.equal_to_torch(
         lambda s: losses.embedding_mse(s, jnp.array(teacher)).mean(),
-        lambda t: theirs.compute_loss_from_embeddings(t, [fixed]),
+        lambda *t: theirs.compute_loss_from_embeddings(t, [fixed]),
         [source],
     )
     # Theirs is the mean of the columns, the paper's (and ours) their sum.
     checks.equal_to_torch(
         lambda s, t: losses.multilingual_distillation(s, t, jnp.array(teacher)).mean(),
-        lambda t: 2 * theirs.compute_loss_from_embeddings(t, [fixed, fixed]),
+        lambda *t: 2 * theirs.compute_loss_from_embeddings(t, [fixed, fixed]),
         [source, target],
     )
 
@@ -88,7 +88,7 @@ def test_embedding_distillation_equals_sentence_transformers(distance, mapped):
     arrays = [embeddings(1, 5, 4), embeddings(2, 4, 6), embeddings(3, 6)] if mapped else [embeddings(1, 5, 6)]
     theirs = st_loss("EmbedDistillLoss", distance_metric=distance)
 
-    def oracle(tensors):
+    def oracle(*tensors):
         student, *projection = tensors
         if projection:
             theirs.projection = lambda x: torch.nn.functional.linear(x, projection[0].T, projection[1])
@@ -114,7 +114,7 @@ def test_margin_mse_equals_sentence_transformers(similarity, negatives, as_score
     labels = torch.tensor(scores if as_scores else margins)
     checks.equal_to_torch(
         lambda *x: losses.margin_mse(*x, jnp.array(margins), similarity=similarity).mean(),
-        lambda t: theirs.compute_loss_from_embeddings([t[0], t[1], *t[2].unbind(1)], labels),
+        lambda *t: theirs.compute_loss_from_embeddings([t[0], t[1], *t[2].unbind(1)], labels),
         arrays,
     )
 
@@ -134,7 +134,7 @@ def test_distill_kl_equals_sentence_transformers(temperatures):
 
     checks.equal_to_torch(
         ours,
-        lambda t: theirs.compute_loss_from_embeddings([t[0], *t[1].unbind(1)], torch.tensor(teacher)),
+        lambda *t: theirs.compute_loss_from_embeddings([t[0], *t[1].unbind(1)], torch.tensor(teacher)),
         [query, documents],
     )
 
@@ -220,7 +220,7 @@ def test_products_are_at_highest_precision_forward_and_backward():
 
 def test_the_temperature_may_be_learnt():
     student, teacher = jnp.array(embeddings(0, 4, 5)), jnp.array(embeddings(1, 4, 5))
-    slope = jax.grad(lambda t: losses.distill_kl(student, teacher, temperature=t).mean())(2.0)
+    slope = jax.grad(lambda *t: losses.distill_kl(student, teacher, temperature=t).mean())(2.0)
     step = 0.02
     up, down = (losses.distill_kl(student, teacher, temperature=2.0 + d).mean() for d in (step, -step))
     np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=1e-2)
@@ -230,7 +230,7 @@ def test_what_does_not_fit_is_refused():
     four, five, kernel = jnp.ones((2, 4)), jnp.ones((2, 5)), jnp.ones((4, 5))
     negatives, margins = jnp.ones((2, 3, 4)), jnp.ones((2, 3))
     with checks.unchecked_shapes():
-        with pytest.raises(ValueError, match="over: 'max' is neither 'mean' nor 'sum'"):
+        with pytest.raises(ValueError, match="over: 'max' is none of 'mean', 'sum'"):
             losses.embedding_mse(four, four, over="max")
         for call in (
             lambda: losses.embedding_mse(four, five),
@@ -249,7 +249,7 @@ def test_what_does_not_fit_is_refused():
         for wrong in ((kernel.T, None), (kernel, jnp.ones(4))):
             with pytest.raises(ValueError, match="no fit"):
                 losses.embedding_distillation(four, five, *wrong)
-        with pytest.raises(ValueError, match="'l2' is neither 'dot' nor 'cosine'"):
+        with pytest.raises(ValueError, match="'l2' is none of 'dot', 'cosine'"):
             losses.margin_mse(four, four, negatives, margins, similarity="l2")
         for wrong in ((negatives, margins[:, :1]), (negatives[:, :, :3], margins), (negatives, margins[0])):
             with pytest.raises(ValueError, match=r"negatives of shape \(2, K, 4\) and margins of \(2, K\)"):

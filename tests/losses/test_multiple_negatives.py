@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_checks import unchecked_shapes
 
 from jaxemb import losses
 from jaxemb.losses.multiple_negatives import gist, multiple_negatives_ranking
@@ -239,8 +240,8 @@ def test_bfloat16_inputs_are_computed_in_float32():
         ({"hardness_mode": "hard"}, "none of in_batch_negatives"),
     ],
 )
-def test_choices_that_do_not_go_are_refused(options, words, unchecked_types):
-    with pytest.raises(ValueError, match=words):
+def test_choices_that_do_not_go_are_refused(options, words):
+    with unchecked_shapes(), pytest.raises(ValueError, match=words):
         multiple_negatives_ranking(*map(jnp.array, embeddings(16)), **options)
 
 

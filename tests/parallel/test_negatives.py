@@ -131,7 +131,7 @@ def test_local_negatives_equal_the_blocks_of_the_batch_on_every_mesh(shape):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("negatives", ["gather", "local"])
+@pytest.mark.parametrize("negatives", ["gather", "local", "ring"])
 def test_each_setting_by_itself(name, negatives):
     check(on_mesh(name, (2, 4), negatives=negatives), expected(name, 8 if negatives == "local" else 1))
 
@@ -306,7 +306,7 @@ def test_rows_that_do_not_divide_and_unknown_choices_are_refused():
         bidirectional_in_batch_loss(x[1:], x[1:], mesh=make_mesh(8), scale=10.0, margin=0.0)
     jaxtyping.config.update("jaxtyping_disable", True)  # whose own check would come first
     try:
-        with pytest.raises(ValueError, match="neither 'gather' nor 'local'"):
-            bidirectional_in_batch_loss(x, x, mesh=make_mesh(4, 2), scale=10.0, margin=0.0, negatives="ring")
+        with pytest.raises(ValueError, match="'rings' is none of local, gather, ring"):
+            bidirectional_in_batch_loss(x, x, mesh=make_mesh(4, 2), scale=10.0, margin=0.0, negatives="rings")
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

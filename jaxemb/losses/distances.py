@@ -1,0 +1,46 @@
+"""Distances of all rows to all rows in float32, with a gradient of 0 where the distance is 0."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxemb.losses.checks import check_choice
+from jaxemb.losses.similarity import cosine_similarity, dot_similarity
+
+PairwiseDistance = Literal["euclidean", "cosine"]
+
+
+def safe_sqrt(squared: Float[Array, "..."]) -> Float[Array, "..."]:
+    """sqrt(max(x, 0)), with gradient 0, not infinite, where x <= 0."""
+    positive = squared > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+
+
+def pairwise_distance(a: Float[Array, "B D"], b: Float[Array, "M D"], how: PairwiseDistance) -> Float[Array, "B M"]:
+    """The distance of each row of `a` to each row of `b`, out of one matrix product, without a [B, M, D] array.
+
+        euclidean: sqrt(|a_i|^2 - 2 a_i . b_j + |b_j|^2)    cosine: 1 - cos(a_i, b_j)
+
+    Euclidean distances below some 0.001 |a_i| are rounding noise: the three terms cancel. Their gradient stays below
+    about 1 all the same. `paired.paired_distance` has no such limit.
+
+    Args:
+      a: one vector a row.
+      b: likewise, of the same width.
+      how: which distance.
+
+    Returns: distances, float32; 0 with gradient 0 where rounding takes the square below 0.
+    Raises: ValueError for an unknown `how` or unequal widths.
+
+    >>> pairwise_distance(jnp.array([[0.0, 1.0]]), jnp.array([[3.0, 5.0], [0.0, -1.0]]), "euclidean").tolist()
+    [[5.0, 2.0]]
+    """
+    check_choice("distance", how, PairwiseDistance)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"vectors of width {a.shape[1]} and {b.shape[1]} have no distance")
+    if how == "cosine":
+        return 1.0 - cosine_similarity(a, b)
+    a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
+    squared = jnp.sum(a * a, axis=1)[:, None] - 2.0 * dot_similarity(a, b) + jnp.sum(b * b, axis=1)[None, :]
+    return safe_sqrt(squared)

@@ -1,0 +1,39 @@
+"""Batches of embeddings with class labels: who is whose positive or negative, and means over such pairs."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.losses.distances import PairwiseDistance, pairwise_distance
+
+Rows = tuple[Float[Array, "b D"], Int[Array, "b"]]
+Columns = tuple[Float[Array, "M D"], Int[Array, "M"]]
+
+
+class Terms(NamedTuple):
+    """What each row adds to a mean over terms of which rows have different numbers."""
+
+    total: Float[Array, "*B"]
+    terms: Float[Array, "*B"]
+
+
+def mean_of_terms(values: Terms, weights: Float[Array, "B"]) -> Float[Array, ""]:
+    """sum_i w_i total_i / sum_i w_i terms_i; 0 where there are no terms."""
+    terms = jnp.sum(weights * values.terms)
+    return jnp.where(terms > 0, jnp.sum(weights * values.total) / jnp.where(terms > 0, terms, 1.0), 0.0)
+
+
+def compare_labels(
+    rows: Rows, columns: Columns, own: Int[Array, "b"], allowed: Bool[Array, "b M"], distance: PairwiseDistance
+) -> tuple[Float[Array, "b M"], Bool[Array, "b M"], Bool[Array, "b M"]]:
+    """Distances, and which columns are positives (same label, another row) and negatives (another label)."""
+    same = rows[1][:, None] == columns[1][None, :]
+    others = allowed & (jnp.arange(allowed.shape[1])[None, :] != own[:, None])
+    return pairwise_distance(rows[0], columns[0], distance), same & others, ~same & others
+
+
+def check_labels(embeddings: Array, labels: Array) -> None:
+    """Raises ValueError unless there is one label a row."""
+    if labels.shape != embeddings.shape[:1]:
+        raise ValueError(f"{len(embeddings)} embeddings need one label each, not labels of shape {labels.shape}")

@@ -1,0 +1,169 @@
+"""How embeddings lie on the sphere: pairs close together, everything else spread out."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.losses.checks import check_pairs
+from jaxemb.losses.in_batch import NOTHING, Across, InBatch, batch_loss, masked_logsumexp
+from jaxemb.losses.similarity import cosine_similarity, normalize
+
+
+def alignment(
+    a: Float[Array, "B D"], b: Float[Array, "B D"], *, alpha: float | Float[Array, ""] = 2.0
+) -> Float[Array, "B"]:
+    """How far the two sides of each pair are apart on the unit sphere.
+
+        loss_i = |a_i / |a_i| - b_i / |b_i||^alpha
+
+    Source: Wang and Isola 2020 (arXiv 2005.10242), section 4.1, L_align; with `alpha=2`, SimCSE (arXiv 2104.08821),
+    eq. 2. Its mean equals `align_loss` of the paper's code on normalised embeddings.
+
+    Args:
+      a: one embedding a row, any norm.
+      b: the pair of each, row by row, any norm.
+      alpha: the power of the distance, above 0.
+
+    Returns: the loss of each row, float32; the gradient of a pair at distance 0 is 0.
+    Raises: ValueError if the shapes differ.
+
+    >>> alignment(jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 1.0]])).tolist()
+    [2.0]
+    """
+    check_pairs(a, b)
+    squared = jnp.sum((normalize(a) - normalize(b)) ** 2, axis=1)
+    apart = squared > 0
+    return jnp.where(apart, jnp.where(apart, squared, 1.0) ** (alpha / 2), 0.0)
+
+
+def _other_columns(own: Int[Array, "b"], allowed: Bool[Array, "b M"]) -> Bool[Array, "b M"]:
+    return allowed & (jnp.arange(allowed.shape[1])[None, :] != own[:, None])
+
+
+def _count(mask: Bool[Array, "b M"]) -> Float[Array, "b"]:
+    return jnp.sum(jnp.asarray(mask, jnp.float32), axis=1)
+
+
+def _uniformity_rows(
+    rows: tuple[Float[Array, "b D"]],
+    columns: tuple[Float[Array, "M D"]],
+    own: Int[Array, "b"],
+    allowed: Bool[Array, "b M"],
+    *,
+    t: float | Float[Array, ""],
+) -> dict[str, Float[Array, "b"]]:
+    """The logarithm of each row's sum over pairs, and the number of its pairs."""
+    others = _other_columns(own, allowed)
+    potentials = 2.0 * t * (cosine_similarity(rows[0], columns[0]) - 1.0)
+    return {"log_total": masked_logsumexp(potentials, others), "pairs": _count(others)}
+
+
+def _reduce_uniformity(values: dict[str, Float[Array, "B"]], weights: Float[Array, "B"]) -> Float[Array, ""]:
+    pairs = jnp.sum(weights * values["pairs"])
+    log_weights = jnp.where(weights > 0, jnp.log(jnp.where(weights > 0, weights, 1.0)), NOTHING)
+    log_mean = jax.nn.logsumexp(values["log_total"] + log_weights) - jnp.log(jnp.where(pairs > 0, pairs, 1.0))
+    return jnp.where(pairs > 0, log_mean, 0.0)
+
+
+UNIFORMITY = InBatch(
+    rows=_uniformity_rows, reduce=_reduce_uniformity, combine={"log_total": "logsumexp", "pairs": "add"}
+)
+"""`uniformity`; the batch is `(x,)`."""
+
+
+def uniformity(
+    x: Float[Array, "B D"], *, t: float | Float[Array, ""] = 2.0, across: Across | None = None
+) -> Float[Array, ""]:
+    """How evenly embeddings fill the unit sphere: a batch scalar, the lower the more even.
+
+        loss = log mean_{i < j} exp(-t |x_i / |x_i| - x_j / |x_j||^2)
+
+    Source: Wang and Isola 2020 (arXiv 2005.10242), section 4.1, L_uniform; SimCSE (arXiv 2104.08821), eq. 3. As in the
+    paper's code (`uniform_loss`), the mean is over pairs of distinct rows: no row is compared with itself. The paper
+    adds it up over both sides of the pairs: `(uniformity(a) + uniformity(b)) / 2`.
+
+    Args:
+      x: one embedding a row, any norm.
+      t: the sharpness of the Gaussian potential.
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
+
+    Returns: one number between -4 t and 0, float32; 0 for a single row. Equal rows have a finite gradient.
+
+    >>> round(float(uniformity(jnp.array([[1.0, 0.0], [-3.0, 0.0]]))), 5)  # opposite: -2 * 2^2
+    -8.0
+    """
+    return batch_loss(UNIFORMITY, (x,), across=across, t=t)
+
+
+class Moments(NamedTuple):
+    """Each row's sums over its pairs, weighted such that `_reduce_global_orthogonal` need not know the weights."""
+
+    first: Float[Array, "b"]
+    second: Float[Array, "b"]
+    pairs: Float[Array, "b"]
+
+
+def _global_orthogonal_rows(
+    rows: tuple[Float[Array, "b D"]],
+    columns: tuple[Float[Array, "M D"]],
+    own: Int[Array, "b"],
+    allowed: Bool[Array, "b M"],
+    *,
+    mean_weight: float,
+    second_moment_weight: float,
+) -> Moments:
+    others = _other_columns(own, allowed)
+    cosines = jnp.where(others, cosine_similarity(rows[0], columns[0]), 0.0)
+    pairs = _count(others)
+    excess = jnp.sum(cosines * cosines, axis=1) - pairs / rows[0].shape[1]
+    return Moments(mean_weight**0.5 * jnp.sum(cosines, axis=1), second_moment_weight * excess, pairs)
+
+
+def _reduce_global_orthogonal(values: Moments, weights: Float[Array, "B"]) -> Float[Array, ""]:
+    pairs = jnp.sum(weights * values.pairs)
+    pairs = jnp.where(pairs > 0, pairs, 1.0)
+    mean = jnp.sum(weights * values.first) / pairs
+    return mean * mean + jax.nn.relu(jnp.sum(weights * values.second) / pairs)
+
+
+GLOBAL_ORTHOGONAL = InBatch(rows=_global_orthogonal_rows, reduce=_reduce_global_orthogonal)
+"""`global_orthogonal`; the batch is `(x,)`."""
+
+
+def global_orthogonal(
+    x: Float[Array, "B D"],
+    *,
+    mean_weight: float = 1.0,
+    second_moment_weight: float = 1.0,
+    across: Across | None = None,
+) -> Float[Array, ""]:
+    """Cosines of unrelated texts as those of random directions, mean 0 and mean square 1/D: a batch scalar.
+
+        loss = w1 * (mean_{i != j} cos_ij)^2 + w2 * max(0, mean_{i != j} cos_ij^2 - 1/D)
+
+    Source: GOR, Zhang et al. 2017 (arXiv 1708.06320). Equals the sum of the two terms of
+    sentence-transformers' `GlobalOrthogonalRegularizationLoss(mean_weight=w1, second_moment_weight=w2)` on one input
+    column; add up (or average) columns yourself, as its `aggregation` does. EmbeddingGemma (arXiv 2509.20354) has
+    `mean_weight=0` and the sum over columns.
+
+    Args:
+      x: one embedding a row, any norm; texts that have nothing to do with each other.
+      mean_weight: w1, 0 or more.
+      second_moment_weight: w2, 0 or more.
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
+
+    Returns: one number, float32; 0 for a single row.
+    Raises: ValueError if a weight is negative or both are 0.
+
+    >>> x = jnp.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # cosines 1, 0, 0: (1/3)^2 + max(0, 1/3 - 1/2)
+    >>> round(float(global_orthogonal(x)), 6)
+    0.111111
+    """
+    if min(mean_weight, second_moment_weight) < 0 or max(mean_weight, second_moment_weight) == 0:
+        raise ValueError(
+            f"weights {mean_weight} and {second_moment_weight}: give two that are not negative, one above 0"
+        )
+    weights = {"mean_weight": mean_weight, "second_moment_weight": second_moment_weight}
+    return batch_loss(GLOBAL_ORTHOGONAL, (x,), across=across, **weights)

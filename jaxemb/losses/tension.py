@@ -1,0 +1,90 @@
+"""Contrastive Tension: two encoders that drift apart agree on one text and disagree on two."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.losses.additive_margin import combine_directions
+from jaxemb.losses.checks import check_pairs
+from jaxemb.losses.in_batch import Across, InBatch, row_values, weighted_mean
+from jaxemb.losses.similarity import cosine_similarity
+from jaxemb.losses.softmax import margin_softmax
+
+
+def contrastive_tension(
+    a: Float[Array, "B D"],
+    b: Float[Array, "B D"],
+    labels: Float[Array, "B"] | Int[Array, "B"] | Bool[Array, "B"],
+) -> Float[Array, "B"]:
+    """Logistic loss of the dot product of each pair: are both sides the same text?
+
+        loss_i = log(1 + exp(a_i . b_i)) - y_i * (a_i . b_i)
+
+    Source: Carlsson et al. 2021 (ICLR, openreview Ov_sMNau-PF). Its *sum* over rows equals
+    sentence-transformers' `ContrastiveTensionLoss`, which works out the labels by comparing token ids. The paper's
+    batches have one pair of the same text to seven of two texts.
+
+    Args:
+      a: one embedding a row by the first encoder, not normalised.
+      b: one embedding a row by the second encoder, which starts as a copy of the first; not normalised.
+      labels: y, 1 (or True) where both sides are the same text, otherwise 0.
+
+    Returns: the loss of each row in nats, float32; the paper adds them up.
+    Raises: ValueError if the shapes differ.
+
+    >>> a, b = jnp.array([[1.0, 2.0], [1.0, 2.0]]), jnp.array([[1.0, 0.5], [1.0, 0.5]])  # dot products of 2
+    >>> [round(float(x), 6) for x in contrastive_tension(a, b, jnp.array([1, 0]))]
+    [0.126928, 2.126928]
+    """
+    check_pairs(a, b, labels=labels)
+    logits = jnp.sum(jnp.asarray(a, jnp.float32) * jnp.asarray(b, jnp.float32), axis=1)
+    return jax.nn.softplus(logits) - jnp.asarray(labels, jnp.float32) * logits
+
+
+def _contrastive_tension_rows(
+    rows: tuple[Float[Array, "b D"], Float[Array, "b D"]],
+    columns: tuple[Float[Array, "M D"], Float[Array, "M D"]],
+    own: Int[Array, "b"],
+    allowed: Bool[Array, "b M"],
+    *,
+    scale: float | Float[Array, ""],
+) -> Float[Array, "b"]:
+    forward = margin_softmax(cosine_similarity(rows[0], columns[1]), own, scale=scale, excluded=~allowed)
+    backward = margin_softmax(cosine_similarity(rows[1], columns[0]), own, scale=scale, excluded=~allowed)
+    return combine_directions(forward, backward, "mean")
+
+
+CONTRASTIVE_TENSION = InBatch(rows=_contrastive_tension_rows, reduce=weighted_mean)
+"""`contrastive_tension_in_batch`; the batch is `(a, b)`."""
+
+
+def contrastive_tension_in_batch(
+    a: Float[Array, "B D"],
+    b: Float[Array, "B D"],
+    *,
+    scale: float | Float[Array, ""] = 20.0,
+    across: Across | None = None,
+) -> Float[Array, "B"]:
+    """Contrastive Tension with the other rows of the batch as the texts that differ, in both directions.
+
+        loss_i = (logsumexp_j(s * cos(a_i, b_j)) + logsumexp_j(s * cos(b_i, a_j))) / 2 - s * cos(a_i, b_i)
+
+    The loss is that of `additive_margin_softmax` without a margin; what is different is that `a` and `b` embed the
+    same texts, with two encoders. Its mean equals sentence-transformers' `ContrastiveTensionLossInBatchNegatives`,
+    which learns the logarithm of the scale, from log 20: pass `scale=jnp.exp(log_scale)`.
+
+    Args:
+      a: one embedding a row by the first encoder, any norm.
+      b: the same texts by the second encoder, any norm.
+      scale: s, the inverse temperature (1/T).
+      across: the devices that rows are spread over, see `parallel.Across`; None for one.
+
+    Returns: the loss of each row in nats, float32.
+    Raises: ValueError if the shapes differ.
+
+    >>> a = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> [round(float(x), 6) for x in contrastive_tension_in_batch(a, a, scale=2.0)]  # log(1 + e^-2)
+    [0.126928, 0.126928]
+    """
+    check_pairs(a, b)
+    return row_values(CONTRASTIVE_TENSION, (a, b), across=across, scale=scale)

@@ -1,0 +1,156 @@
+"""Masked language modelling over a large vocabulary, one chunk of it at a time."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxemb.losses.similarity import dot_similarity
+
+Residuals = tuple[Array, Array, Array, Array, Array]
+
+
+def masked_lm(
+    vectors: Float[Array, "N H"],
+    labels: Int[Array, "N"],
+    embedding: Float[Array, "V H"],
+    bias: Float[Array, "V"] | None,
+    *,
+    weights: Float[Array, "N"] | None = None,
+    chunk: int = 8192,
+) -> Float[Array, "N"]:
+    """Cross-entropy of each masked position's token among the whole vocabulary, without an [N, V] array.
+
+        loss_i = w_i * (logsumexp_v(h_i . e_v + b_v) - (h_i . e_{y_i} + b_{y_i}))
+
+    Source: BERT (arXiv 1810.04805), section 3.1, task 1; the logsumexp is that of Milakov and Gimelshein 2018 (arXiv
+    1805.02867), algorithm 3, and the way back computes each chunk's logits again. Equals
+    `torch.nn.functional.cross_entropy(vectors @ embedding.T + bias, labels, reduction="none")`. The gradient of the
+    embedding is added up in one float32 [V, H] array. Forward-mode and second derivatives are not there.
+
+    Args:
+      vectors: the outputs of the head's transform at the masked positions; see `gather_positions`.
+      labels: the token that stood there, 0 to V-1; a negative one (-100 by custom) has loss and gradient 0.
+      embedding: the token embeddings, tied to those of the encoder's input or not.
+      bias: one number a token, or None.
+      weights: w, a factor for each position; 1 when None.
+      chunk: how many tokens of the vocabulary are looked at together; [N, chunk] logits are held at a time.
+
+    Returns: the loss of each position in nats, float32; NaN for a label beyond the vocabulary. Divide their sum by the
+      number of positions (or the sum of weights) of the whole batch.
+    Raises: ValueError if the shapes do not fit or `chunk` is below 1.
+
+    >>> vectors, embedding = jnp.array([[1.0, 0.0], [0.0, 0.0]]), jnp.array([[2.0, 0.0], [0.0, 0.0], [0.0, 5.0]])
+    >>> loss = masked_lm(vectors, jnp.array([0, 1]), embedding, None)  # log(e^2 + 2) - 2, log 3
+    >>> [round(float(x), 5) for x in loss]
+    [0.23954, 1.09861]
+    """
+    vocabulary, width = embedding.shape
+    bias = jnp.zeros(vocabulary) if bias is None else bias
+    if vectors.shape != (len(labels), width) or bias.shape != (vocabulary,):
+        raise ValueError(
+            f"vectors of shape {vectors.shape} with {len(labels)} labels, embeddings of shape {embedding.shape} and "
+            f"biases of shape {bias.shape}: give [N, H], [N], [V, H] and [V]"
+        )
+    if chunk < 1:
+        raise ValueError(f"chunk: {chunk} is below 1")
+    arguments = _vary_alike(jnp.asarray(vectors, jnp.float32), labels, embedding, jnp.asarray(bias, jnp.float32))
+    losses = _cross_entropy(min(chunk, vocabulary), *arguments)
+    losses = jnp.where(labels < vocabulary, losses, jnp.nan)
+    return losses if weights is None else jnp.asarray(weights, jnp.float32) * losses
+
+
+def gather_positions(hidden: Float[Array, "B S H"], positions: Int[Array, "B P"]) -> Float[Array, "B*P H"]:
+    """The vectors at some positions of each text, one a row, for `masked_lm`.
+
+    Args:
+      hidden: one vector a token.
+      positions: 0 to S-1; where a text has fewer than P masked tokens, any, with a label of -100.
+
+    Returns: the vectors, text by text, of the type of `hidden`.
+
+    >>> hidden = jnp.array([[[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]]])
+    >>> gather_positions(hidden, jnp.array([[2, 0], [1, 1]]))[:, 0].tolist()
+    [3.0, 1.0, 5.0, 5.0]
+    """
+    return jnp.take_along_axis(hidden, positions[:, :, None], axis=1).reshape(-1, hidden.shape[2])
+
+
+def _vary_alike(*arrays: Array) -> tuple[Array, ...]:
+    """Inside `shard_map`: all arrays vary over the mesh axes over which any does, so that a scan may carry sums of all.
+
+    Replicated ones (the embedding) get the sum of their gradients over these axes here, once, not in the scan.
+    """
+    axes = frozenset().union(*(jax.typeof(x).manual_axis_type.varying for x in arrays))
+    missing = [tuple(sorted(axes - jax.typeof(x).manual_axis_type.varying)) for x in arrays]
+    return tuple(jax.lax.pcast(x, m, to="varying") if m else x for x, m in zip(arrays, missing, strict=True))
+
+
+def _zeros(shape: tuple[int, ...], like: Array) -> Array:
+    return _vary_alike(jnp.zeros(shape), like)[0]
+
+
+def _chunk_of(
+    chunk: int, start: Array, vectors: Array, embedding: Array, bias: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Where a chunk begins, its embeddings, its logits and their columns (-1 for those of the chunk before).
+
+    The last chunk begins early enough to be full: padding the vocabulary instead would copy the embedding.
+    """
+    first = jnp.minimum(start, len(embedding) - chunk)
+    rows = jnp.asarray(jax.lax.dynamic_slice_in_dim(embedding, first, chunk), jnp.float32)
+    logits = dot_similarity(vectors, rows) + jax.lax.dynamic_slice_in_dim(bias, first, chunk)[None, :]
+    columns = first + jnp.arange(chunk)
+    new = columns >= start
+    return first, rows, jnp.where(new[None, :], logits, -jnp.inf), jnp.where(new, columns, -1)
+
+
+def _is_label(labels: Array, columns: Array) -> Array:
+    return (labels[:, None] == columns[None, :]) & (labels >= 0)[:, None]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _cross_entropy(chunk: int, vectors: Array, labels: Array, embedding: Array, bias: Array) -> Array:
+    return _forward(chunk, vectors, labels, embedding, bias)[0]
+
+
+def _forward(chunk: int, vectors: Array, labels: Array, embedding: Array, bias: Array) -> tuple[Array, Residuals]:
+    def step(carry: tuple[Array, Array, Array], start: Array) -> tuple[tuple[Array, Array, Array], None]:
+        largest, total, own = carry
+        _, _, logits, columns = _chunk_of(chunk, start, vectors, embedding, bias)
+        larger = jnp.maximum(largest, jnp.max(logits, axis=1))
+        total = total * jnp.exp(largest - larger) + jnp.sum(jnp.exp(logits - larger[:, None]), axis=1)
+        own = own + jnp.sum(jnp.where(_is_label(labels, columns), logits, 0.0), axis=1)
+        return (larger, total, own), None
+
+    zeros = _zeros(labels.shape, vectors)
+    starts = jnp.arange(0, len(embedding), chunk)
+    (largest, total, own), _ = jax.lax.scan(step, (zeros - jnp.inf, zeros, zeros), starts)
+    log_total = largest + jnp.log(total)
+    return jnp.where(labels >= 0, log_total - own, 0.0), (vectors, labels, embedding, bias, log_total)
+
+
+def _backward(chunk: int, residuals: Residuals, cotangent: Array) -> tuple[Array, None, Array, Array]:
+    vectors, labels, embedding, bias, log_total = residuals
+    cotangent = jnp.where(labels >= 0, cotangent, 0.0)
+
+    def step(carry: tuple[Array, Array, Array], start: Array) -> tuple[tuple[Array, Array, Array], None]:
+        by_vectors, by_embedding, by_bias = carry
+        first, rows, logits, columns = _chunk_of(chunk, start, vectors, embedding, bias)
+        probabilities = jnp.exp(logits - log_total[:, None])
+        by_logits = cotangent[:, None] * (probabilities - jnp.asarray(_is_label(labels, columns), jnp.float32))
+        by_vectors = by_vectors + jnp.matmul(by_logits, rows, precision="highest")
+        by_rows = jnp.matmul(by_logits.T, vectors, precision="highest")
+        by_rows = jax.lax.dynamic_slice_in_dim(by_embedding, first, chunk) + by_rows
+        by_embedding = jax.lax.dynamic_update_slice_in_dim(by_embedding, by_rows, first, axis=0)
+        by_some = jax.lax.dynamic_slice_in_dim(by_bias, first, chunk) + jnp.sum(by_logits, axis=0)
+        return (by_vectors, by_embedding, jax.lax.dynamic_update_slice_in_dim(by_bias, by_some, first, axis=0)), None
+
+    zeros = _zeros(vectors.shape, vectors), _zeros(embedding.shape, vectors), _zeros(bias.shape, vectors)
+    starts = jnp.arange(0, len(embedding), chunk)
+    (by_vectors, by_embedding, by_bias), _ = jax.lax.scan(step, zeros, starts)
+    return by_vectors, None, jnp.asarray(by_embedding, embedding.dtype), by_bias
+
+
+_cross_entropy.defvjp(_forward, _backward)

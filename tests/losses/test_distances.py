@@ -1,0 +1,84 @@
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import numpy as np
+import pytest
+from loss_checks import embeddings, equal_to_torch
+
+from jaxemb.losses.distances import pairwise_distance
+from jaxemb.losses.paired import paired_distance
+
+
+@pytest.mark.parametrize("how", ["euclidean", "cosine"])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_pairwise_is_that_of_torch(how, scale):
+    torch = pytest.importorskip("torch")
+    weights = embeddings(2, 7, 30)
+    unit = scale if how == "euclidean" else 1.0
+
+    def theirs(x, y):
+        x, y = scale * x.double(), scale * y.double()
+        if how == "cosine":
+            distances = 1 - torch.nn.functional.normalize(x) @ torch.nn.functional.normalize(y).T
+        else:
+            distances = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+        return (torch.tensor(weights).double() * distances / unit).sum()
+
+    def ours(x, y):
+        return jnp.sum(weights * pairwise_distance(scale * x, scale * y, how) / unit)
+
+    equal_to_torch(ours, theirs, [embeddings(0, 7, 64), embeddings(1, 30, 64)])
+
+
+@pytest.mark.parametrize("how", ["euclidean", "manhattan", "cosine"])
+def test_rows_are_the_diagonal(how):
+    a, b = embeddings(0, 6), embeddings(1, 6)
+    expected = {
+        "euclidean": np.linalg.norm(a - b, axis=1),
+        "manhattan": np.abs(a - b).sum(axis=1),
+        "cosine": 1 - (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1),
+    }[how]
+    np.testing.assert_allclose(paired_distance(jnp.array(a), jnp.array(b), how), expected, rtol=2e-6, atol=1e-6)
+    if how != "manhattan":
+        pairwise = pairwise_distance(jnp.array(a), jnp.array(b), how)
+        np.testing.assert_allclose(jnp.diagonal(pairwise), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["euclidean", "manhattan", "cosine"])
+@pytest.mark.parametrize("row", [0.0, 1.0])
+def test_equal_rows_have_distance_and_gradient_zero(how, row):
+    x = jnp.full((2, 4), row)
+    distance, gradient = jax.value_and_grad(lambda y: paired_distance(y, x, how).sum())(x)
+    np.testing.assert_allclose(distance, 0.0 if row or how != "cosine" else 2.0, atol=1e-6)  # two zero rows: cosine 0
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-20, 1e-3, 1.0, 1e3])
+def test_duplicates_have_a_small_distance_and_a_bounded_gradient(scale):
+    x = jnp.array(scale * embeddings(0, 5, 300))
+    norm = float(jnp.linalg.norm(x, axis=1).max())
+    distances = pairwise_distance(x, x + 0.0, "euclidean")
+    assert float(jnp.diagonal(distances).max()) <= 2e-3 * norm
+    gradient = jax.grad(lambda y: jnp.trace(pairwise_distance(y, x, "euclidean")))(x)
+    assert float(jnp.linalg.norm(gradient, axis=1).max()) < 1.5
+
+
+def test_no_array_has_rows_columns_and_width():
+    a, b = jnp.ones((5, 7)), jnp.ones((6, 7))
+    both = jax.make_jaxpr(jax.value_and_grad(lambda x, y: pairwise_distance(x, y, "euclidean").sum(), (0, 1)))(a, b)
+    assert all(len(v.aval.shape) <= 2 for e in both.jaxpr.eqns for v in e.outvars)
+
+
+def test_other_names_and_shapes_are_refused():
+    jaxtyping.config.update("jaxtyping_disable", True)  # whose own check would come first
+    try:
+        with pytest.raises(ValueError, match="'chebyshev' is none of 'cosine', 'euclidean', 'manhattan'"):
+            paired_distance(jnp.ones((2, 3)), jnp.ones((2, 3)), "chebyshev")
+        with pytest.raises(ValueError, match="'manhattan' is none of 'euclidean', 'cosine'"):
+            pairwise_distance(jnp.ones((2, 3)), jnp.ones((2, 3)), "manhattan")
+        with pytest.raises(ValueError, match="both sides of the same shape"):
+            paired_distance(jnp.ones((2, 3)), jnp.ones((3, 3)), "cosine")
+        with pytest.raises(ValueError, match="width 3 and 4"):
+            pairwise_distance(jnp.ones((2, 3)), jnp.ones((2, 4)), "cosine")
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,129 @@
+"""Embedding a batch chunk by chunk (GradCache) is embedding it at once, in value and gradient."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from packed import packed
+
+from jaxemb import models, objectives
+from jaxemb.config import EncoderConfig, LabseObjective, ModelConfig
+from jaxemb.parallel import chunked_embed, make_mesh
+from jaxemb.training.step import place
+
+ENCODER = {"vocab_size": 200, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
+MODEL = ModelConfig(encoder=EncoderConfig(**ENCODER, num_hidden_layers=2, max_position_embeddings=16))
+ROWS, LENGTH = 16, 12
+
+
+def batch(pack: bool, devices: int):
+    rng = np.random.default_rng(0)
+
+    def side():
+        lengths = rng.integers(3, LENGTH + 1, (ROWS, 1))
+        tokens = {
+            "input_ids": rng.integers(5, 200, (ROWS, LENGTH)).astype(np.int32),
+            "attention_mask": (np.arange(LENGTH)[None] < lengths).astype(np.int32),
+        }
+        return packed(tokens, devices, length=16) if pack else tokens
+
+    return {
+        "anchor": side(),
+        "positive": side(),
+        "anchor_hash": rng.integers(0, 9, (ROWS, 2)).astype(np.uint32),
+        "positive_hash": rng.integers(0, 2**32, (ROWS, 2)).astype(np.uint32),
+        "id": np.arange(ROWS).astype(np.uint32),
+        "weight": (np.arange(ROWS) < ROWS - 2).astype(np.float32),
+    }
+
+
+PARAMS = jax.tree.map(lambda leaf: 3.0 * leaf, models.init(MODEL, jax.random.key(0)))
+
+
+def value_and_gradient(mesh, pack: bool, **settings):
+    objective = objectives.build(LabseObjective(**settings), MODEL, mesh)
+    step = jax.jit(jax.value_and_grad(lambda *arguments: objective(*arguments)[0]))
+    return step, (PARAMS, place(batch(pack, mesh.size), mesh), jax.random.key(1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "pack", "chunk", "negatives"),
+    [
+        ((1, 1), False, 3, "gather"),
+        ((1, 1), True, 5, "gather"),
+        ((4, 2), False, 1, "gather"),
+        ((4, 2), False, 3, "ring"),
+        ((2, 1), True, 2, "ring"),
+        ((4, 2), True, 1, "local"),
+        ((2, 1), False, 1000, "gather"),
+    ],
+)
+def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives):
+    mesh = make_mesh(*shape, jax.devices()[: shape[0] * shape[1]])
+    options = {"negatives": negatives, "ring_chunk": 1}
+    step, arguments = value_and_gradient(mesh, pack, **options)
+    loss, gradient = step(*arguments)
+    chunked, arguments = value_and_gradient(mesh, pack, chunk=chunk, **options)
+    other_loss, other_gradient = chunked(*arguments)
+    np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient))
+    assert largest > 0.01
+    for one, other in zip(jax.tree.leaves(gradient), jax.tree.leaves(other_gradient), strict=True):
+        assert np.abs(one - other).max() < 1e-6 * largest
+    # With dropout: another key is another loss.
+    assert abs(chunked(*arguments[:2], jax.random.key(2))[0] - loss) > 1e-3
+
+
+def computations(text: str) -> dict[str, str]:
+    return {match[1]: match[2] for match in re.finditer(r"^(?:ENTRY )?%?([\w.\-]+) \(.*?\{\n(.*?)^\}", text, re.M | re.S)}
+
+
+def inside_loops(text: str) -> str:
+    """The text of all computations that a loop runs, directly or not."""
+    bodies, found = computations(text), set()
+    todo = re.findall(r"while\(.*?body=%?([\w.\-]+)", text)
+    assert todo
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += [other for other in re.findall(r"%?([\w.\-]+)", bodies[name]) if other in bodies]
+    return "".join(bodies[name] for name in found)
+
+
+def test_the_gradient_is_summed_over_devices_once_and_not_in_the_loop():
+    step, arguments = value_and_gradient(make_mesh(4, 2), False, chunk=1)
+    text = step.lower(*arguments).compile().as_text()
+    inside = inside_loops(text)
+    assert "dot(" in inside
+    assert re.search(r" all-reduce(-start)?\(", text)
+    assert not re.search(r" all-reduce(-start)?\(", inside)
+
+
+def test_memory_is_that_of_a_chunk():
+    mesh = make_mesh(1, 1, jax.devices()[:1])
+    x, kernel = jax.ShapeDtypeStruct((4096, 256), jnp.float32), jax.ShapeDtypeStruct((256, 256), jnp.float32)
+
+    def embed(kernel, x, key):
+        for _ in range(8):
+            x = jnp.tanh(x @ kernel)
+        return x[:, :8]
+
+    def used(chunk):
+        def loss(kernel, x):
+            out = embed(kernel, x, None) if chunk is None else chunked_embed(embed, kernel, x, None, chunk, mesh=mesh)
+            return jnp.sum(out**2)
+
+        return jax.jit(jax.grad(loss)).lower(kernel, x).compile().memory_analysis().temp_size_in_bytes
+
+    assert used(256) < used(None) / 4
+
+
+def test_chunks_and_rows_that_do_not_go_are_refused():
+    mesh = make_mesh(2, 1, jax.devices()[:2])
+    with pytest.raises(ValueError, match="chunk: 0 rows"):
+        chunked_embed(lambda p, b, k: b, None, jnp.ones((4, 2)), None, 0, mesh=mesh)
+    with pytest.raises(ValueError, match="5 rows do not divide by 2 devices"):
+        chunked_embed(lambda p, b, k: b, None, jnp.ones((5, 2)), None, 1, mesh=mesh)

@@ -1,0 +1,159 @@
+"""One proof for all losses: on any mesh, value and gradient are those of the plain maths of the global batch."""
+
+import functools
+import inspect
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from loss_cases import IN_BATCH, NO_LOSS, ROW_BY_ROW, ROWS, Case
+from loss_checks import unchecked_shapes
+
+from jaxemb import losses
+from jaxemb.losses.in_batch import InBatch, combine_values
+from jaxemb.parallel import Across, batch_sharding, make_mesh
+
+MESHES = ((1, 1), (2, 1), (4, 1), (8, 1), (4, 2), (2, 4))
+CHUNK = 2  # three rows a device on eight: the last chunk is not full
+REAL = np.arange(ROWS) % 8 != 5  # rows of padding on several devices
+IDS = [np.stack([RNG.integers(0, size, ROWS), np.ones(ROWS)], axis=1).astype(np.uint32)
+       for RNG, size in ((np.random.default_rng(1), 20), (np.random.default_rng(2), 30))]  # fmt: skip
+
+
+class Dense:
+    """One device, and masks made in NumPy: what `Across` must equal."""
+
+    def __init__(self, mesh_size: int, negatives: str, padded: bool, hashed: bool) -> None:
+        place = np.arange(ROWS) // (ROWS // mesh_size)
+        allowed = place[:, None] == place[None, :] if negatives == "local" else np.ones((ROWS, ROWS), bool)
+        for ids in IDS if hashed else []:
+            allowed &= (ids[:, None] != ids[None]).any(axis=2)
+        self.real = REAL if padded else np.ones(ROWS, bool)
+        self.allowed = jnp.array((allowed & self.real[None, :]) | np.eye(ROWS, dtype=bool))
+
+    def weights_of(self, count: int) -> jax.Array:
+        return jnp.array(self.real, jnp.float32)
+
+    def values(self, loss: InBatch, batch: tuple[Any, ...], hyper: Any) -> Any:
+        values = loss.rows(batch, batch, jnp.arange(ROWS), self.allowed, **hyper)
+        return combine_values(loss.combine, loss.alone(batch, **hyper), values) if loss.alone else values
+
+
+def total(case: Case, arrays, numbers, weights, **options):
+    """One number: the weighted mean of a loss that has a value a row."""
+    loss = case.call(arrays, numbers, **options)
+    return loss if loss.ndim == 0 else jnp.sum(loss * weights) / jnp.sum(weights)
+
+
+def value_and_gradients(case: Case, weights, **options):
+    floats = [k for k, array in enumerate(case.arrays) if array.dtype == np.float32]
+
+    def of(some, numbers):
+        arrays = list(case.arrays)
+        for k, array in zip(floats, some, strict=True):
+            arrays[k] = array
+        return total(case, arrays, numbers, weights, **options)
+
+    numbers = {name: jnp.float32(value) for name, value in case.numbers.items()}
+    return jax.jit(jax.value_and_grad(of, (0, 1)))([jnp.array(case.arrays[k]) for k in floats], numbers)
+
+
+@functools.cache
+def expected(name: str, size: int, negatives: str, padded: bool, hashed: bool):
+    dense = Dense(size, negatives, padded, hashed)
+    return value_and_gradients(IN_BATCH[name], dense.weights_of(ROWS), across=dense)
+
+
+def check(actual, wanted):
+    assert any(np.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(wanted[1]))
+    for one, other in zip(jax.tree.leaves(actual), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
+
+
+def prove(name: str, shape: tuple[int, int], negatives: str, padded: bool, hashed: bool) -> None:
+    size = shape[0] * shape[1]
+    weights = jnp.array(REAL if padded else np.ones(ROWS), jnp.float32)
+    across = Across(
+        make_mesh(*shape, devices=jax.devices()[:size]),
+        negatives,
+        ids=tuple(map(jnp.array, IDS)) if hashed else (),
+        weights=weights if padded else None,
+        chunk=CHUNK,
+    )
+    actual = value_and_gradients(IN_BATCH[name], weights, across=across)
+    check(actual, expected(name, size if negatives == "local" else 1, negatives, padded, hashed))
+
+
+def strategies(name: str) -> tuple[str, ...]:
+    return ("local", "gather", "ring") if IN_BATCH[name].ring else ("local", "gather")
+
+
+WHOLE = [
+    (name, shape, negatives, padded, hashed)
+    for name in IN_BATCH
+    for negatives in strategies(name)
+    for shape in MESHES
+    for padded in (False, True)
+    for hashed in (False, True)
+]
+
+
+def sample():
+    """Each loss and strategy on two axes with padding and duplicates, and a tenth of the rest."""
+    some = np.random.default_rng(0).random(len(WHOLE)) < 0.1
+    return [
+        case for case, chosen in zip(WHOLE, some, strict=True) if chosen or case[1:2] + case[3:] == ((4, 2), True, True)
+    ]
+
+
+@pytest.mark.parametrize("case", WHOLE if os.environ.get("JAXEMB_TEST_ALL_MESHES") else sample(), ids=str)
+def test_in_batch_losses_on_a_mesh_equal_the_dense_maths(case):
+    prove(*case)
+
+
+@pytest.mark.parametrize("name", IN_BATCH)
+def test_the_dense_maths_with_nothing_masked_is_the_loss_itself(name):
+    check(value_and_gradients(IN_BATCH[name], jnp.ones(ROWS)), expected(name, 1, "gather", False, False))
+
+
+@pytest.mark.parametrize("name", [name for name, case in IN_BATCH.items() if "has_hard_negative" not in case.rows])
+def test_padding_leaves_the_loss_of_the_real_rows(name):
+    case = IN_BATCH[name]
+    numbers = {key: jnp.float32(value) for key, value in case.numbers.items()}
+    real = case.call(case.arrays, numbers, keep=REAL)
+    wanted = real if real.ndim == 0 else real.mean()
+    np.testing.assert_allclose(expected(name, 1, "gather", True, False)[0], wanted, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ROW_BY_ROW)
+def test_losses_without_other_rows_on_a_mesh(name):
+    case, rows = ROW_BY_ROW[name], batch_sharding(make_mesh(4, 2))
+    sharded = Case(case.loss, tuple(jax.device_put(x, rows) for x in case.arrays), case.numbers, others=case.others)
+    check(value_and_gradients(sharded, jnp.ones(ROWS)), value_and_gradients(case, jnp.ones(ROWS)))
+
+
+def test_every_public_loss_has_a_case():
+    cases = {name.partition("/")[0] for name in IN_BATCH | ROW_BY_ROW}
+    assert set(losses.__all__) == cases | NO_LOSS
+    for name in losses.__all__:
+        in_batch = "across" in inspect.signature(getattr(losses, name)).parameters
+        assert in_batch == (name in IN_BATCH) or name in ("matryoshka", "adaptive_layers")
+
+
+@pytest.mark.parametrize("name", [name for name, case in IN_BATCH.items() if not case.ring])
+def test_losses_that_must_see_all_columns_refuse_the_ring(name):
+    with pytest.raises(ValueError, match="'ring' is for losses that are sums over columns"):
+        IN_BATCH[name].call(IN_BATCH[name].arrays, {}, across=Across(make_mesh(2), "ring"))
+
+
+def test_choices_and_rows_that_do_not_go_are_refused():
+    with unchecked_shapes(), pytest.raises(ValueError, match="'rings' is none of local, gather, ring"):
+        Across(make_mesh(2), "rings")
+    x = jnp.ones((5, 3))
+    with pytest.raises(ValueError, match="5 rows do not divide by 2 devices: pad them"):
+        losses.siglip(x, x, across=Across(make_mesh(2)))
+    with pytest.raises(ValueError, match="give `ids`"):
+        losses.siglip(x, x, excluded=jnp.ones((5, 5), bool), across=Across(make_mesh(2)))
