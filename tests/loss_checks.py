@@ -12,8 +12,12 @@ import pytest
 from jaxemb.losses.in_batch import InBatch, batch_loss, row_values
 
 
-def embeddings(seed: int, rows: int, width: int = 8, *more: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(rows, width, *more)).astype(np.float32)
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def embeddings(seed: int, rows: int, width: int = 8) -> np.ndarray:
+    return normal(seed, rows, width)
 
 
 def sentence_transformers_losses():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,7 @@ def combine_values(combine: Mapping[str, Combine], some: Mapping[str, Array], mo
     return {**some, **more, **joined}
 
 
+@runtime_checkable
 class Across(Protocol):
     """Where the rows of a batch lie, and how they reach each other: `jaxemb.parallel.Across`."""
 

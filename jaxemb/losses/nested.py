@@ -1,6 +1,7 @@
 """Wrappers that train the first dimensions of an embedding, and the lower layers of an encoder, to do alone."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.losses.similarity import normalize
 
 Loss = Callable[..., Array]
@@ -84,7 +86,7 @@ def adaptive_layers(
     `Matryoshka2dLoss`, for the layers that a step draws.
 
     Args:
-      loss: a batch scalar, or a per-row loss whose mean is then taken.
+      loss: a batch scalar, or a per-row loss whose mean (weighted, as `across` says) is then taken.
       last_layer_weight: w_last.
       prior_layers_weight: w_prior.
       kl_weight: w_kl; 0 for no KL term.
@@ -112,11 +114,17 @@ def adaptive_layers(
 
     @functools.wraps(loss)
     def wrapped(last: tuple[Array, ...], prior: dict[int, tuple[Array, ...]], *others: Any, **options: Any) -> Array:
+        across = options.get("across")
+        rows = jnp.ones(len(last[0]), jnp.float32) if across is None else across.weights_of(len(last[0]))
+
         def of(arrays: tuple[Array, ...]) -> Array:
-            return jnp.mean(loss(*arrays, *others, **options))
+            found = loss(*arrays, *others, **options)
+            return weighted_mean(found, rows) if found.ndim else found
 
         def flat(arrays: tuple[Array, ...]) -> Array:
             return jnp.concatenate([jnp.asarray(x, jnp.float32).reshape(-1, x.shape[-1]) for x in arrays])
+
+        text_weights = jnp.concatenate([jnp.repeat(rows, math.prod(x.shape[1:-1])) for x in last])
 
         total = last_layer_weight * of(last)
         teacher = jax.nn.log_softmax(jax.lax.stop_gradient(flat(last)) / kl_temperature, axis=-1)
@@ -126,7 +134,7 @@ def adaptive_layers(
             if kl_weight:
                 student = jax.nn.log_softmax(flat(arrays) / kl_temperature, axis=-1)
                 divergence = jnp.sum(jnp.exp(teacher) * (teacher - student), axis=-1)
-                total += kl_weight * kl_temperature * jnp.mean(divergence)
+                total += kl_weight * kl_temperature * weighted_mean(divergence, text_weights)
         return total
 
     return wrapped

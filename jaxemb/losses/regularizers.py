@@ -111,8 +111,8 @@ def _global_orthogonal_rows(
     own: Int[Array, "b"],
     allowed: Bool[Array, "b M"],
     *,
-    mean_weight: float,
-    second_moment_weight: float,
+    mean_weight: float | Float[Array, ""],
+    second_moment_weight: float | Float[Array, ""],
 ) -> Moments:
     others = _other_columns(own, allowed)
     cosines = jnp.where(others, cosine_similarity(rows[0], columns[0]), 0.0)

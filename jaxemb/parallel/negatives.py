@@ -81,7 +81,9 @@ def _metrics(
     return {
         "accuracy": weighted_mean((hits[0] + hits[1]) / 2, live),
         "positive_similarity": weighted_mean(values["positive"], live),
-        "hardest_negative_similarity": weighted_mean((hardest[0] + hardest[1]) / 2, live * (negatives > 0)),
+        "hardest_negative_similarity": weighted_mean(
+            (hardest[0] + hardest[1]) / 2, jnp.where(negatives > 0, live, 0.0)
+        ),
         "duplicate_rate": weighted_mean(jnp.asarray(hidden > 0, jnp.float32), live),
         "negatives_per_query": weighted_mean(negatives, live),
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import embeddings
+from loss_checks import normal
 
 from jaxemb import losses
 
@@ -14,8 +14,8 @@ seeds = st.integers(0, 2**31)
 
 
 def batch(seed: int, features=ORDER[:3], rows: int = 7, width: int = 4, classes: int = 3) -> list[np.ndarray]:
-    kernel = embeddings(seed + 2, losses.classifier_width(width, features), classes)
-    return [embeddings(seed, rows, width), embeddings(seed + 1, rows, width), kernel, embeddings(seed + 3, classes)]
+    kernel = normal(seed + 2, losses.classifier_width(width, features), classes)
+    return [normal(seed, rows, width), normal(seed + 1, rows, width), kernel, normal(seed + 3, classes)]
 
 
 def test_by_hand():
@@ -107,7 +107,7 @@ def test_zero_rows_equal_sides_and_large_outputs_are_finite(seed):
 def test_the_gradient_of_a_difference_of_zero_is_zero():
     _, (du, dv, _) = checks.finite(
         lambda u, v, kernel: losses.softmax_classification(u, v, jnp.array([0]), kernel, features=("|u-v|",)),
-        *(np.ones((1, 4), np.float32), np.ones((1, 4), np.float32), embeddings(0, 4, 3)),
+        *(np.ones((1, 4), np.float32), np.ones((1, 4), np.float32), normal(0, 4, 3)),
     )
     np.testing.assert_array_equal(du, 0.0)
     np.testing.assert_array_equal(dv, 0.0)

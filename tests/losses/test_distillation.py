@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import embeddings
+from loss_checks import normal
 
 from jaxemb import losses
 
@@ -19,8 +19,8 @@ def st_loss(name: str, **options):
 
 
 def candidates(seed: int, rows: int = 5, negatives: int = 3, width: int = 6) -> list[np.ndarray]:
-    columns = [embeddings(seed, rows, width), embeddings(seed + 1, rows, width)]
-    return [*columns, embeddings(seed + 2, rows, negatives, width), embeddings(seed + 3, rows, negatives)]
+    columns = [normal(seed, rows, width), normal(seed + 1, rows, width)]
+    return [*columns, normal(seed + 2, rows, negatives, width), normal(seed + 3, rows, negatives)]
 
 
 def test_embeddings_by_hand():
@@ -64,7 +64,7 @@ def test_divergence_by_hand():
 
 def test_embedding_mse_equals_sentence_transformers():
     torch = pytest.importorskip("torch")
-    source, target, teacher = (embeddings(k, 5, 6) for k in range(3))
+    source, target, teacher = (normal(k, 5, 6) for k in range(3))
     theirs = st_loss("MSELoss")
     fixed = torch.tensor(teacher)
     checks.equal_to_torch(
@@ -84,8 +84,8 @@ def test_embedding_mse_equals_sentence_transformers():
 @pytest.mark.parametrize("mapped", [False, True])
 def test_embedding_distillation_equals_sentence_transformers(distance, mapped):
     torch = pytest.importorskip("torch")
-    teacher = embeddings(0, 5, 6)
-    arrays = [embeddings(1, 5, 4), embeddings(2, 4, 6), embeddings(3, 6)] if mapped else [embeddings(1, 5, 6)]
+    teacher = normal(0, 5, 6)
+    arrays = [normal(1, 5, 4), normal(2, 4, 6), normal(3, 6)] if mapped else [normal(1, 5, 6)]
     theirs = st_loss("EmbedDistillLoss", distance_metric=distance)
 
     def oracle(*tensors):
@@ -109,7 +109,7 @@ def test_margin_mse_equals_sentence_transformers(similarity, negatives, as_score
     function = {"dot": util.pairwise_dot_score, "cosine": util.pairwise_cos_sim}[similarity]
     theirs = st_loss("MarginMSELoss", similarity_fct=function)
     *arrays, margins = candidates(0, negatives=negatives)
-    scores = embeddings(9, 5, 1 + negatives)
+    scores = normal(9, 5, 1 + negatives)
     margins = scores[:, :1] - scores[:, 1:] if as_scores else margins
     labels = torch.tensor(scores if as_scores else margins)
     checks.equal_to_torch(
@@ -125,7 +125,7 @@ def test_distill_kl_equals_sentence_transformers(temperatures):
     temperature, teacher_temperature = temperatures
     theirs = st_loss("DistillKLDivLoss", temperature=temperature, teacher_temperature=teacher_temperature)
     query, positive, negatives, _ = candidates(4)
-    documents, teacher = np.concatenate([positive[:, None], negatives], axis=1), 3 * embeddings(9, 5, 4)
+    documents, teacher = np.concatenate([positive[:, None], negatives], axis=1), 3 * normal(9, 5, 4)
 
     def ours(query, documents):
         scores = jnp.sum(query[:, None, :] * documents, axis=-1)
@@ -141,18 +141,18 @@ def test_distill_kl_equals_sentence_transformers(temperatures):
 
 def every_loss():
     """Each with its arrays, the teacher's last."""
-    student, target, kernel = embeddings(0, 5, 6), embeddings(1, 5, 6), embeddings(2, 6, 8)
+    student, target, kernel = normal(0, 5, 6), normal(1, 5, 6), normal(2, 6, 8)
     for over in ("mean", "sum"):
-        yield lambda s, t, o=over: losses.embedding_mse(s, t, over=o), [student, embeddings(3, 5, 6)]
+        yield lambda s, t, o=over: losses.embedding_mse(s, t, over=o), [student, normal(3, 5, 6)]
         loss = losses.multilingual_distillation
-        yield lambda s, u, t, o=over, f=loss: f(s, u, t, over=o), [student, target, embeddings(3, 5, 6)]
+        yield lambda s, u, t, o=over, f=loss: f(s, u, t, over=o), [student, target, normal(3, 5, 6)]
     for distance in DISTANCES:
         loss = losses.embedding_distillation
-        yield lambda s, t, d=distance, f=loss: f(s, t, distance=d), [student, embeddings(3, 5, 6)]
-        yield lambda s, k, t, d=distance, f=loss: f(s, t, k, k[0], distance=d), [student, kernel, embeddings(3, 5, 8)]
+        yield lambda s, t, d=distance, f=loss: f(s, t, distance=d), [student, normal(3, 5, 6)]
+        yield lambda s, k, t, d=distance, f=loss: f(s, t, k, k[0], distance=d), [student, kernel, normal(3, 5, 8)]
     for similarity in ("dot", "cosine"):
         yield lambda *x, s=similarity: losses.margin_mse(*x, similarity=s), candidates(5)
-    yield lambda s, t: losses.distill_kl(s, t, temperature=2.0), [embeddings(6, 5, 4), embeddings(7, 5, 4)]
+    yield lambda s, t: losses.distill_kl(s, t, temperature=2.0), [normal(6, 5, 4), normal(7, 5, 4)]
 
 
 @pytest.mark.parametrize(("loss", "arrays"), list(every_loss()))
@@ -192,7 +192,7 @@ def test_zero_rows_and_a_student_that_is_the_teacher_are_finite(loss, arrays):
 @given(seed=seeds, shift=st.floats(-50, 50, width=32))
 @settings(max_examples=20, deadline=None)
 def test_divergence_is_not_negative_and_does_not_see_a_shift_of_the_scores(seed, shift):
-    student, teacher = jnp.array(3 * embeddings(seed, 4, 5)), jnp.array(3 * embeddings(seed + 1, 4, 5))
+    student, teacher = jnp.array(3 * normal(seed, 4, 5)), jnp.array(3 * normal(seed + 1, 4, 5))
     plain = losses.distill_kl(student, teacher)
     assert (plain > -1e-6).all()
     np.testing.assert_allclose(losses.distill_kl(student + shift, teacher - shift), plain, rtol=1e-4, atol=1e-4)
@@ -200,7 +200,7 @@ def test_divergence_is_not_negative_and_does_not_see_a_shift_of_the_scores(seed,
 
 
 def test_a_candidate_that_the_teacher_leaves_out_adds_no_divergence():
-    student, teacher = 3 * embeddings(0, 4, 5), 3 * embeddings(1, 4, 5)
+    student, teacher = 3 * normal(0, 4, 5), 3 * normal(1, 4, 5)
     teacher[:, 2] = -np.inf
     teacher[1, :3] = -1e5
     assert (checks.finite(lambda s: losses.distill_kl(s, jnp.array(teacher)), student)[0] > 0).all()
@@ -214,13 +214,13 @@ def test_a_candidate_that_the_teacher_leaves_out_adds_no_divergence():
 def test_products_are_at_highest_precision_forward_and_backward():
     checks.multiplied_at_highest_precision(losses.margin_mse, *candidates(0))
     checks.multiplied_at_highest_precision(
-        lambda s, k: losses.embedding_distillation(s, jnp.ones((5, 8)), k), embeddings(0, 5, 6), embeddings(1, 6, 8)
+        lambda s, k: losses.embedding_distillation(s, jnp.ones((5, 8)), k), normal(0, 5, 6), normal(1, 6, 8)
     )
 
 
 def test_the_temperature_may_be_learnt():
-    student, teacher = jnp.array(embeddings(0, 4, 5)), jnp.array(embeddings(1, 4, 5))
-    slope = jax.grad(lambda *t: losses.distill_kl(student, teacher, temperature=t).mean())(2.0)
+    student, teacher = jnp.array(normal(0, 4, 5)), jnp.array(normal(1, 4, 5))
+    slope = jax.grad(lambda t: losses.distill_kl(student, teacher, temperature=t).mean())(2.0)
     step = 0.02
     up, down = (losses.distill_kl(student, teacher, temperature=2.0 + d).mean() for d in (step, -step))
     np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=1e-2)

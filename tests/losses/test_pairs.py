@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import embeddings
+from loss_checks import normal
 
 from jaxemb import losses
 from jaxemb.losses.paired import paired_distance, paired_euclidean
@@ -18,8 +18,8 @@ seeds = st.integers(0, 2**31)
 
 
 def pairs(seed: int, rows: int = 8, width: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    a = embeddings(seed, rows, width)
-    return a, (a * np.float32(0.5) + embeddings(seed + 1, rows, width)).astype(np.float32)
+    a = normal(seed, rows, width)
+    return a, (a * np.float32(0.5) + normal(seed + 1, rows, width)).astype(np.float32)
 
 
 def oracle(name: str, distance: str, **options):
@@ -159,7 +159,7 @@ def test_zero_rows_and_equal_sides_are_finite(seed, distance, label):
 
 @pytest.mark.parametrize("distance", ["euclidean", "manhattan"])
 def test_the_gradient_of_a_distance_of_zero_is_zero(distance):
-    a = embeddings(0, 3, 4)
+    a = normal(0, 3, 4)
     value, gradients = checks.finite(lambda a, b: paired_distance(a, b, distance), a, a)
     np.testing.assert_array_equal(value, 0.0)
     np.testing.assert_array_equal(gradients, 0.0)
@@ -185,7 +185,7 @@ def test_online_contrastive_of_a_batch_twice_is_twice_as_large(seed):
 
 @pytest.mark.parametrize("labels", [LABELS, LABELS * 0, LABELS * 0 + 1])
 def test_online_contrastive_by_rows_and_with_padding(labels):
-    distance, label = np.abs(embeddings(5, 8)), labels.astype(np.float32)
+    distance, label = np.abs(normal(5, 8)), labels.astype(np.float32)
     checks.rows_are_blocks_and_padding_changes_nothing(ONLINE_CONTRASTIVE, distance, label, margin=3.0)
 
 

@@ -6,7 +6,7 @@ import numpy_reference as reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import embeddings
+from loss_checks import normal
 
 from jaxemb import losses
 from jaxemb.losses.in_batch import NOTHING
@@ -56,14 +56,14 @@ def test_equals_sentence_transformers(name, width, scale):
     checks.equal_to_torch(
         lambda a, b: getattr(losses, name)(a, b, jnp.array(SCORES), scale=scale),
         lambda *t: theirs.compute_loss_from_embeddings(t, torch.tensor(SCORES)),
-        [embeddings(0, 8, width), embeddings(1, 8, width)],
+        [normal(0, 8, width), normal(1, 8, width)],
     )
 
 
 def test_the_default_scale_is_that_of_sentence_transformers():
     torch = pytest.importorskip("torch")
     st_losses = pytest.importorskip("sentence_transformers.losses")
-    a, b = embeddings(0, 8, 6), embeddings(1, 8, 6)
+    a, b = normal(0, 8, 6), normal(1, 8, 6)
     for name, theirs in BOTH.items():
         expected = getattr(st_losses, theirs)(model=None).compute_loss_from_embeddings(
             [torch.tensor(a), torch.tensor(b)], torch.tensor(SCORES)
@@ -76,7 +76,7 @@ def test_the_default_scale_is_that_of_sentence_transformers():
 @given(seed=seeds, name=st.sampled_from(list(BOTH)), scale=st.sampled_from([1.0, 20.0, 100.0]))
 @settings(max_examples=20, deadline=None)
 def test_against_float64(seed, name, scale):
-    a, b = embeddings(seed, 8, 6), embeddings(seed + 1, 8, 6)
+    a, b = normal(seed, 8, 6), normal(seed + 1, 8, 6)
     expected = ranking(similarity(name, a, b), SCORES, scale)
     loss = getattr(losses, name)(jnp.array(a), jnp.array(b), jnp.array(SCORES), scale=scale)
     np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
@@ -94,7 +94,7 @@ def test_a_tiny_loss_keeps_its_gradient():
 @settings(max_examples=20, deadline=None)
 def test_the_order_of_pairs_the_norms_and_the_unit_of_the_scores_do_not_matter(seed, name):
     rng = np.random.default_rng(seed)
-    a, b, order = embeddings(seed, 8, 6), embeddings(seed + 1, 8, 6), rng.permutation(8)
+    a, b, order = normal(seed, 8, 6), normal(seed + 1, 8, 6), rng.permutation(8)
     loss = getattr(losses, name)
     plain = loss(jnp.array(a), jnp.array(b), jnp.array(SCORES))
     moved = loss(jnp.array(a[order]), jnp.array(b[order]), jnp.array(SCORES[order]))
@@ -107,7 +107,7 @@ def test_the_order_of_pairs_the_norms_and_the_unit_of_the_scores_do_not_matter(s
 @given(seed=seeds, name=st.sampled_from(list(BOTH)), equal_scores=st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_zero_rows_equal_sides_and_equal_scores_are_finite(seed, name, equal_scores):
-    a, b = embeddings(seed, 8, 5), embeddings(seed + 1, 8, 5)
+    a, b = normal(seed, 8, 5), normal(seed + 1, 8, 5)
     a[0] = b[0] = a[1] = b[2] = 0.0
     a[4:6] = b[4:6] = a[3]
     scores = jnp.array(SCORES * 0 if equal_scores else SCORES)
@@ -118,7 +118,7 @@ def test_zero_rows_equal_sides_and_equal_scores_are_finite(seed, name, equal_sco
 
 
 def test_a_zero_row_has_no_angle_and_no_gradient():
-    a, b = embeddings(0, 2, 6), embeddings(1, 2, 6)
+    a, b = normal(0, 2, 6), normal(1, 2, 6)
     a[0] = b[1] = 0.0
     value, gradients = checks.finite(paired_angle_similarity, a, b)
     np.testing.assert_array_equal(value, 0.0)
@@ -128,14 +128,14 @@ def test_a_zero_row_has_no_angle_and_no_gradient():
 @pytest.mark.parametrize("name", BOTH)
 def test_a_batch_of_one_has_no_order(name):
     value, gradients = checks.finite(
-        lambda a, b: getattr(losses, name)(a, b, jnp.ones(1)), embeddings(0, 1, 4), embeddings(1, 1, 4)
+        lambda a, b: getattr(losses, name)(a, b, jnp.ones(1)), normal(0, 1, 4), normal(1, 1, 4)
     )
     assert value == 0.0
     np.testing.assert_array_equal(gradients, 0.0)
 
 
 def test_by_rows_and_with_padding():
-    sims = np.tanh(embeddings(2, 8))
+    sims = np.tanh(normal(2, 8))
     checks.rows_are_blocks_and_padding_changes_nothing(RANKING, sims, SCORES, scale=5.0)
 
 
@@ -163,13 +163,13 @@ def test_weights_multiply_the_terms_of_a_row():
 @pytest.mark.parametrize("name", BOTH)
 def test_bfloat16_inputs_are_computed_in_float32(name):
     checks.computed_in_float32(
-        lambda a, b: getattr(losses, name)(a, b, jnp.array(SCORES)), embeddings(0, 8, 6), embeddings(1, 8, 6)
+        lambda a, b: getattr(losses, name)(a, b, jnp.array(SCORES)), normal(0, 8, 6), normal(1, 8, 6)
     )
 
 
 @pytest.mark.parametrize("name", BOTH)
 def test_the_scale_may_be_learnt(name):
-    a, b = embeddings(0, 8, 6), embeddings(1, 8, 6)
+    a, b = normal(0, 8, 6), normal(1, 8, 6)
     slope = jax.grad(lambda s: getattr(losses, name)(jnp.array(a), jnp.array(b), jnp.array(SCORES), scale=s))(3.0)
     sims, step = similarity(name, a, b), 1e-4
     expected = (ranking(sims, SCORES, 3.0 + step) - ranking(sims, SCORES, 3.0 - step)) / (2 * step)

@@ -77,7 +77,9 @@ def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives)
 
 
 def computations(text: str) -> dict[str, str]:
-    return {match[1]: match[2] for match in re.finditer(r"^(?:ENTRY )?%?([\w.\-]+) \(.*?\{\n(.*?)^\}", text, re.M | re.S)}
+    return {
+        match[1]: match[2] for match in re.finditer(r"^(?:ENTRY )?%?([\w.\-]+) \(.*?\{\n(.*?)^\}", text, re.M | re.S)
+    }
 
 
 def inside_loops(text: str) -> str:

@@ -16,6 +16,8 @@ from jaxemb.parallel import BATCH_AXES, batch_sharding, bidirectional_in_batch_l
 
 B, FEATURES, WIDTH = 24, 5, 7
 TOLERANCE = 1e-6
+# A share of the softmax is e to the block's logsumexp less the total's: float32 numbers near 10, which lie 1e-6 apart.
+RING_TOLERANCE = 2e-6
 MESHES = [(1, 1), (2, 1), (1, 2), (4, 1), (2, 2), (1, 4), (8, 1), (4, 2), (2, 4), (1, 8)]
 CASES = ["plain", "margin", "sum", "duplicates", "weights", "padded", "everything"]
 
@@ -105,14 +107,14 @@ def on_mesh(name: str, shape: tuple[int, int], *, negatives="gather", sharded=Fa
     return run(p, columns)
 
 
-def check(got, want) -> None:
+def check(got, want, tolerance=TOLERANCE) -> None:
     (loss, metrics), gradients = got
     want_loss, want_gradients, want_metrics = want
-    assert reference.distance(loss, want_loss) < TOLERANCE
+    assert reference.distance(loss, want_loss) < tolerance
     assert gradients.keys() == want_gradients.keys()
     for key, gradient in gradients.items():
         assert np.abs(want_gradients[key]).max() > 0.01, f"the gradient of {key} is too small to compare"
-        assert reference.distance(gradient, want_gradients[key]) < TOLERANCE, key
+        assert reference.distance(gradient, want_gradients[key]) < tolerance, key
     assert metrics.keys() == want_metrics.keys()
     for key, metric in metrics.items():
         assert metric.dtype == jnp.float32
@@ -133,7 +135,8 @@ def test_local_negatives_equal_the_blocks_of_the_batch_on_every_mesh(shape):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("negatives", ["gather", "local", "ring"])
 def test_each_setting_by_itself(name, negatives):
-    check(on_mesh(name, (2, 4), negatives=negatives), expected(name, 8 if negatives == "local" else 1))
+    tolerance = RING_TOLERANCE if negatives == "ring" else TOLERANCE
+    check(on_mesh(name, (2, 4), negatives=negatives), expected(name, 8 if negatives == "local" else 1), tolerance)
 
 
 def test_the_cases_are_what_they_claim():

@@ -1,0 +1,33 @@
+"""Two processes of four devices each are as good as one of eight."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.slow
+def test_losses_over_two_processes_equal_the_dense_maths():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    paths = os.pathsep.join([str(HERE.parent), *sys.path])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / "one_of_two_processes.py"), str(port), str(number)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        for number in range(2)
+    ]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output
+        assert output.count(": equal") == 7
