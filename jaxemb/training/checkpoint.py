@@ -49,6 +49,7 @@ class Checkpoints:
         )  # Orbax tells every phase of a save, and raises its errors, too
         policies = ocp.training.preservation_policies
         self.directory = directory
+        self._begun: int | None = None  # newest step that this process began to save
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
             preservation_policy=policies.PreserveAll() if keep is None else _NewestAndBest(keep, scores),
@@ -88,15 +89,16 @@ class Checkpoints:
     def save(self, state: TrainState, next_example: int, config: dict[str, Any], *, wait: bool = False) -> None:
         """Starts writing `state`; returns as soon as it may be donated. `wait` blocks until it is written."""
         step = int(state.step)
-        if step in self.steps:
-            return
-        with self._errors():
-            self._checkpointer.save_checkpointables_async(
-                step,
-                {"params": state.params, "opt_state": state.opt_state},
-                force=True,
-                custom_metadata={"step": step, "next_example": next_example, "config": config},
-            )
+        # A signal may come just after a step was saved, while that is still under way.
+        if step != self._begun and step not in self.steps:
+            self._begun = step
+            with self._errors():
+                self._checkpointer.save_checkpointables_async(
+                    step,
+                    {"params": state.params, "opt_state": state.opt_state},
+                    force=True,
+                    custom_metadata={"step": step, "next_example": next_example, "config": config},
+                )
         if wait:
             self.wait()
 
