@@ -68,6 +68,9 @@ def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives)
     chunked, arguments = value_and_gradient(mesh, pack, chunk=chunk, **options)
     other_loss, other_gradient = chunked(*arguments)
     np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
+    if pack:
+        step, padded = value_and_gradient(mesh, False, **options)
+        np.testing.assert_allclose(loss, step(*padded)[0], rtol=1e-5)
     largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient))
     assert largest > 0.01
     for one, other in zip(jax.tree.leaves(gradient), jax.tree.leaves(other_gradient), strict=True):

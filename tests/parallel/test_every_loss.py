@@ -2,7 +2,9 @@
 
 import functools
 import inspect
+import math
 import os
+import re
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ from loss_checks import unchecked_shapes
 
 from jaxemb import losses
 from jaxemb.losses.in_batch import InBatch, combine_values
+from jaxemb.losses.ranking_softmax import DIRECTIONS
 from jaxemb.parallel import Across, batch_sharding, make_mesh
 
 MESHES = ((1, 1), (2, 1), (4, 1), (8, 1), (4, 2), (2, 4))
@@ -157,3 +160,18 @@ def test_choices_and_rows_that_do_not_go_are_refused():
         losses.siglip(x, x, across=Across(make_mesh(2, 1, jax.devices()[:2])))
     with pytest.raises(ValueError, match="give `ids`"):
         losses.siglip(x, x, excluded=jnp.ones((5, 5), bool), across=Across(make_mesh(2, 1, jax.devices()[:2])))
+
+
+def test_a_ring_never_holds_more_than_a_chunk_against_a_block():
+    rows, width, chunk = 512, 8, 4
+    mesh = make_mesh(4, 2)
+    options = {"directions": DIRECTIONS, "across": Across(mesh, "ring", chunk=chunk)}
+    loss = jax.value_and_grad(lambda q, d: losses.multiple_negatives_ranking(q, d, **options).mean(), (0, 1))
+    x = jax.ShapeDtypeStruct((rows, width), jnp.float32, sharding=batch_sharding(mesh))
+    text = jax.jit(loss).lower(x, x).compile().as_text()
+    shapes = {tuple(map(int, dimensions.split(","))) for dimensions in re.findall(r"\w+\[([\d,]+)\]", text)}
+    block = rows // 8
+    assert (chunk, block) in shapes
+    assert max(map(math.prod, shapes)) == block * width  # the embeddings themselves: twice a chunk against a block
+    assert re.search(r" collective-permute(-start)?\(", text)
+    assert not re.search(r" all-gather(-start)?\(", text)
