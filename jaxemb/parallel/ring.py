@@ -55,10 +55,8 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], tree)
 
     def places(turn: Array) -> Array:
-        """The column in which each row would lie in the block that is here after so many turns."""
-        here = lax.axis_index(BATCH_AXES)
-        origin = jnp.remainder(here - turn, lax.axis_size(BATCH_AXES))
-        return in_chunks(jnp.arange(count) + (here - origin) * count)
+        """The column of each row: in its own number before the first turn, in no column of the blocks that follow."""
+        return in_chunks(jnp.where(turn == 0, jnp.arange(count), -1))
 
     def pass_on(tree: Any) -> Any:
         devices = lax.axis_size(BATCH_AXES)

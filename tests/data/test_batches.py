@@ -121,6 +121,13 @@ def test_packed_batches_have_about_as_many_tokens_each(pairs, data_config):
     assert spread[0] < spread[1] / 3
 
 
+def test_later_batches_of_a_window_are_not_the_longer_ones(pairs, data_config):
+    config = data_config.model_copy(update={"length_buckets": None, "window": 8})
+    batches = Batches(pairs, config, 20, seed=0)
+    tokens = [pairs.lengths[ids(batches, [step]).astype(int)].astype(int).sum() for step in range(16)]
+    assert np.sum(np.diff(np.reshape(tokens, (2, 8))) < 0) > 3
+
+
 @pytest.mark.parametrize(("processes", "devices"), [(2, 2), (2, 4), (4, 4)])
 def test_processes_share_the_packed_batch(pairs, data_config, processes, devices):
     config = data_config.model_copy(update={"length_buckets": None})
