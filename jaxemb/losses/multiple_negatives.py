@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, UInt32
 
 from jaxemb.losses.checks import check_pairs
 from jaxemb.losses.in_batch import Across, row_values
@@ -23,6 +23,8 @@ def multiple_negatives_ranking(
     hard_negative_weight: Scalar = 1.0,
     hardness: Scalar = 0.0,
     hardness_mode: Literal["in_batch_negatives", "hard_negatives", "all_negatives"] = "hard_negatives",
+    document_ids: UInt32[Array, "B 2"] | None = None,
+    hard_negative_ids: UInt32[Array, "B K 2"] | None = None,
     queue: Float[Array, "Q D"] | None = None,
     decoupled: bool = False,
     excluded: Bool[Array, "B B"] | None = None,
@@ -58,6 +60,9 @@ def multiple_negatives_ranking(
       hard_negative_weight: alpha > 0, the weight w of a query's own hard negatives in its sum; 1 for those of others.
       hardness: a in w = e^{a cos}, whose cosine has no gradient; 9 in LLaVE, 5 in EmbeddingGemma, 0 for none.
       hardness_mode: the negatives of "query_to_doc" that it is for: other rows', the own hard ones, or all.
+      document_ids: 64 bits of a hash of each document's text, in two words; with `hard_negative_ids` a hard negative,
+        whosever it is, counts for no row of which it is the document.
+      hard_negative_ids: likewise of the hard negatives.
       queue: past embeddings of documents, more negatives of each query; without gradient.
       decoupled: leave the positive out of the sum (n = 0); the loss may then be negative.
       excluded: True where row i must not look at row j (a duplicate, see `duplicate_mask`); own hard negatives count.
@@ -73,7 +78,14 @@ def multiple_negatives_ranking(
     """
     check_pairs(queries, documents)
     form = RankingForm(tuple(directions), partition, combine_directions, hardness_mode, decoupled=decoupled)
-    batch = RankingBatch(queries, documents, hard_negatives, has_hard_negative=has_hard_negative)
+    batch = RankingBatch(
+        queries,
+        documents,
+        hard_negatives,
+        has_hard_negative=has_hard_negative,
+        document_ids=document_ids,
+        hard_negative_ids=hard_negative_ids,
+    )
     values = row_values(
         ranking(form),
         batch,

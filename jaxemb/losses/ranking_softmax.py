@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from jaxemb.losses.duplicates import same_hash
 from jaxemb.losses.in_batch import (
     NOTHING,
     Combine,
@@ -39,6 +40,9 @@ class RankingBatch(NamedTuple):
     guide_hard_negatives: Float[Array, "b K G"] | None = None
     has_hard_negative: Bool[Array, "b K"] | None = None
     """False where a query has fewer than K hard negatives; all True when None."""
+    document_ids: UInt32[Array, "b 2"] | None = None
+    """Hashes in two words: a hard negative that is a query's document is hidden from it."""
+    hard_negative_ids: UInt32[Array, "b K 2"] | None = None
 
 
 class RankingForm(NamedTuple):
@@ -127,6 +131,8 @@ def _blocks(
                 is_own_hard = jnp.repeat(is_own, each, axis=1)
                 if columns.has_hard_negative is not None:
                     mask &= columns.has_hard_negative.reshape(1, -1)
+                if rows.document_ids is not None and columns.hard_negative_ids is not None:
+                    mask &= ~same_hash(rows.document_ids, columns.hard_negative_ids.reshape(-1, 2))
             if guided:
                 mask &= dot_similarity(guide_rows[side], guide_columns[name]) <= threshold
             cosines = dot_similarity(unit_rows[side], unit_columns[name])

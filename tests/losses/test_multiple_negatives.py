@@ -180,6 +180,23 @@ def test_a_row_may_have_fewer_hard_negatives():
     np.testing.assert_allclose(loss, both, rtol=1e-5, atol=1e-6)
 
 
+def test_a_hard_negative_that_is_the_document_of_a_row_is_none_of_it():
+    queries, documents, hard = embeddings(18, hard=1)
+    hard[2, 0] = documents[4]  # mined for row 2, and right for row 4
+    document_ids = np.stack([np.arange(B), np.full(B, 7)], axis=1).astype(np.uint32)
+    hard_ids = document_ids[:, None] + np.array([100, 0], np.uint32)
+    hard_ids[2, 0] = document_ids[4]
+    arrays = [jnp.array(x) for x in (queries, documents, hard)]
+    ids = {"document_ids": jnp.array(document_ids), "hard_negative_ids": jnp.array(hard_ids)}
+    loss = multiple_negatives_ranking(*arrays, **ids)
+    excluded = np.zeros((B, 2 * B), bool)
+    excluded[4, B + 2] = True
+    candidates = jnp.concatenate([arrays[1], arrays[2][:, 0]])
+    expected = losses.info_nce(arrays[0], candidates, excluded=jnp.array(excluded))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
+    assert abs(multiple_negatives_ranking(*arrays)[4] - expected[4]) > 0.1
+
+
 def test_excluded_rows_are_not_looked_at():
     queries, documents, hard = embeddings(13, hard=1)
     real = np.arange(B) < 4
