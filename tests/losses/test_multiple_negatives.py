@@ -262,6 +262,17 @@ def test_choices_that_do_not_go_are_refused(options, words):
         multiple_negatives_ranking(*map(jnp.array, embeddings(16)), **options)
 
 
+def test_self_guided_gist_hides_what_is_closer_than_the_positive():
+    queries, documents = (jnp.array(array) for array in embeddings(19))
+    documents = documents.at[1].set(2.0 * queries[0])  # nearer to query 0 than its own document
+    options = {"contrast_queries": False, "contrast_documents": False, "scale": 5.0}
+    loss = gist(queries, documents, guide_queries=queries, guide_documents=documents, **options)
+    cosines = losses.cosine_similarity(queries, documents)
+    closer = cosines > jnp.diagonal(cosines)[:, None]
+    assert closer[0, 1]
+    np.testing.assert_allclose(loss, losses.info_nce(queries, documents, scale=5.0, excluded=closer), rtol=1e-5)
+
+
 def test_gist_needs_the_guide_of_hard_negatives():
     queries, documents, hard = map(jnp.array, embeddings(17, hard=1))
     with pytest.raises(ValueError, match="guide_hard_negatives"):
