@@ -9,7 +9,8 @@ import jax
 import pytest
 
 import jaxemb
-from jaxemb.config import EncoderConfig, ModelConfig, MosesSource, TsvSource, models
+from jaxemb import models
+from jaxemb.config import EncoderConfig, ModelConfig, MosesSource, TsvSource
 from jaxemb.config import files as config_files
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))

@@ -71,6 +71,7 @@ def multiple_negatives_ranking(
     Returns: the loss of each row in nats, float32. A row without negatives has loss and gradient 0.
     Raises: ValueError for an unknown choice, or choices that do not go together.
 
+    >>> import jax.numpy as jnp
     >>> queries = jnp.array([[1.0, 0.0], [0.0, 1.0]])
     >>> loss = multiple_negatives_ranking(queries, queries, jnp.array([[[0.0, 1.0]], [[0.0, -1.0]]]), scale=2.0)
     >>> [round(float(x), 4) for x in loss]  # log(e^2 + e^0 + e^0 + e^0) - 2, and log(e^2 + e^0 + e^2 + e^-2) - 2
@@ -149,6 +150,7 @@ def gist(
     Returns: the loss of each row in nats, float32.
     Raises: ValueError for an unknown strategy, or hard negatives without the guide's.
 
+    >>> import jax.numpy as jnp
     >>> queries, documents = jnp.eye(2), jnp.eye(2)
     >>> guide = jnp.array([[1.0, 0.0], [1.0, 0.1]])  # to the guide all texts are nearly the same
     >>> loss = gist(queries, documents, guide_queries=guide, guide_documents=guide, guide_margin=0.1)

@@ -55,6 +55,7 @@ def bidirectional_in_batch_loss(
         negatives_per_query: mean number of negatives a row.
     Raises: ValueError when B does not divide by the number of devices, or a choice is unknown.
 
+    >>> import jax
     >>> from jaxemb.parallel import make_mesh
     >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
     >>> mesh = make_mesh(devices=jax.devices()[:1])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import jaxemb
+from jaxemb import losses
 from jaxemb.config import files as config_files
-from jaxemb.config import losses
 from jaxemb.errors import UsageError, UserError
 from jaxemb.training.metrics import MetricsWriter
 from tests.training.runs import TINY, losses_of, run_to_the_end, start, wait_for
