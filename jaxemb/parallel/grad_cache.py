@@ -10,7 +10,6 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxemb.parallel.mesh import BATCH_AXES
-from jaxemb.parallel.ring import varying
 
 Embed = Callable[[Any, Any, Any], Any]
 """`(params, batch, key) -> embeddings`, row by row."""
@@ -46,8 +45,6 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
         raise ValueError(f"{count} rows do not divide by {devices} devices: pad them")
 
     def on_shard(params: Any, batch: Any, key: Any) -> Any:
-        # Made varying out here: otherwise the sum over devices would lie in the loop, once a chunk.
-        params = jax.tree.map(varying, params)
         rows = count // devices
         size = min(chunk, rows)
         again = jax.checkpoint(lambda some: embed(params, some, key))
@@ -57,5 +54,7 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], lax.map(again, chunks))
 
     rows, whole = PartitionSpec(BATCH_AXES), PartitionSpec()
-    over_mesh = jax.shard_map(on_shard, mesh=mesh, in_specs=(whole, rows, whole), out_specs=rows, check_vma=True)
+    # There is no collective inside. Without the replication check the gradient of the replicated parameters is summed
+    # over the devices at the boundary; with it, in the loop, once a chunk. The check also fails on erfc in jax 0.12.
+    over_mesh = jax.shard_map(on_shard, mesh=mesh, in_specs=(whole, rows, whole), out_specs=rows, check_vma=False)
     return over_mesh(params, batch, key)
