@@ -17,13 +17,13 @@ import jax
 import numpy as np
 
 from jaxemb import models, objectives
-from jaxemb.config import EncoderConfig, LabseObjective, ModelConfig, OptimizerConfig
+from jaxemb.config import BertConfig, LabseObjective, ModelConfig, OptimizerConfig
 from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.step import init_state, make_train_step, place
 
 MODEL = ModelConfig(
-    encoder=EncoderConfig(
+    encoder=BertConfig(
         vocab_size=30_522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
     )
 )  # fmt: skip

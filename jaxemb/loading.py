@@ -1,7 +1,6 @@
 """MODEL: a run directory (`RUN`, `RUN@STEP`, `RUN@best`) or a Hugging Face / sentence-transformers directory."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,9 +25,9 @@ def load(model: str | Path) -> Embedder:
 
     >>> import pathlib, tempfile
     >>> from transformers import BertTokenizerFast
-    >>> from jaxemb.config import EncoderConfig, ModelConfig
+    >>> from jaxemb.config import BertConfig, ModelConfig
     >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world"]
-    >>> encoder = EncoderConfig(
+    >>> encoder = BertConfig(
     ...     vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
     ... )
     >>> config = ModelConfig(encoder=encoder, max_seq_length=16)
@@ -59,13 +58,6 @@ def load(model: str | Path) -> Embedder:
     with Checkpoints(run.checkpoints) as checkpoints:
         step = run.best_step() if step == "best" else step
         return Embedder(config, checkpoints.restore_params(like, step), tokenizer)
-
-
-def with_prompt(embedder: Embedder, prompt: str | None) -> Embedder:
-    """The embedder with another text before every input; None keeps its own."""
-    if prompt is None:
-        return embedder
-    return replace(embedder, config=embedder.config.model_copy(update={"prompt": prompt}))
 
 
 def card_of_run(model: str | Path) -> CardInfo | None:

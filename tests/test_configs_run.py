@@ -10,7 +10,7 @@ import pytest
 
 import jaxemb
 from jaxemb import models
-from jaxemb.config import EncoderConfig, ModelConfig, MosesSource, TsvSource
+from jaxemb.config import BertConfig, ModelConfig, MosesSource, TsvSource
 from jaxemb.config import files as config_files
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -51,7 +51,7 @@ def write_model(folder, tokenizer_of):
     config = config_files.validate(jaxemb.config.TrainConfig, tokenizer_of, "test")
     data = prepare(config.data, 0)
     tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
-    encoder = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=512, **TINY)
+    encoder = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=512, **TINY)
     model = ModelConfig(encoder=encoder, dense=None, pooling="mean", max_seq_length=64)
     export(models.Embedder(model, models.init(model, jax.random.key(1)), tokenizer), folder)
 

@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from jaxemb.config import EncoderConfig, ModelConfig
+from jaxemb.config import BertConfig, ModelConfig
 from jaxemb.huggingface.verify import SENTENCES
 from jaxemb.models import Embedder, apply, init
 
@@ -32,7 +32,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 TOKENIZER = tiny_tokenizer()
-ENCODER = EncoderConfig(
+ENCODER = BertConfig(
     vocab_size=len(TOKENIZER) + 3,
     hidden_size=32,
     num_hidden_layers=2,

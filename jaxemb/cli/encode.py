@@ -28,10 +28,13 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     arguments = parser.parse_args(argv)
     from jaxemb.encoding import encode_file
-    from jaxemb.loading import load, with_prompt
+    from jaxemb.loading import load
 
+    embedder = load(arguments.model)
+    if arguments.prompt is not None:
+        embedder = embedder.with_prompt(arguments.prompt)
     rows = encode_file(
-        with_prompt(load(arguments.model), arguments.prompt),
+        embedder,
         arguments.input,
         arguments.output,
         column=arguments.column,

@@ -43,9 +43,11 @@ def run(argv: Sequence[str]) -> int:
     from jaxemb.encoding import encode
     from jaxemb.evaluation import parallel, report_table, tatoeba
     from jaxemb.files import write_atomically
-    from jaxemb.loading import load, with_prompt
+    from jaxemb.loading import load
 
-    embedder = with_prompt(load(arguments.model), arguments.prompt)
+    embedder = load(arguments.model)
+    if arguments.prompt is not None:
+        embedder = embedder.with_prompt(arguments.prompt)
     encode_fn = partial(encode, embedder, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
     if arguments.suite == "tatoeba":
         report = tatoeba(encode_fn, arguments.data[0], arguments.languages)

@@ -17,13 +17,24 @@ from jaxemb.config.data import (
     TokenizerConfig,
     TsvSource,
 )
-from jaxemb.config.model import DenseConfig, EncoderConfig, ModelConfig
+from jaxemb.config.encoder import (
+    BertConfig,
+    DistilBertConfig,
+    EncoderConfig,
+    ModernBertConfig,
+    MPNetConfig,
+    Qwen3Config,
+    RobertaConfig,
+)
+from jaxemb.config.model import DenseConfig, ModelConfig, Prompt
 from jaxemb.config.objective import InfoNceObjective, LabseObjective, Objective
 from jaxemb.config.training import EvaluationConfig, ExportConfig, MeshConfig, OptimizerConfig, TrainingConfig
 
 __all__ = [
+    "BertConfig",
     "DataConfig",
     "DenseConfig",
+    "DistilBertConfig",
     "EncoderConfig",
     "EvaluationConfig",
     "ExportConfig",
@@ -32,11 +43,16 @@ __all__ = [
     "HoldoutConfig",
     "InfoNceObjective",
     "LabseObjective",
+    "MPNetConfig",
     "MeshConfig",
     "ModelConfig",
+    "ModernBertConfig",
     "MosesSource",
     "Objective",
     "OptimizerConfig",
+    "Prompt",
+    "Qwen3Config",
+    "RobertaConfig",
     "Settings",
     "Source",
     "TokenizerConfig",
@@ -72,7 +88,7 @@ class TrainConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
-        positions = self.model.encoder.max_position_embeddings
+        positions = self.model.encoder.max_tokens
         if self.model.init_from is None and self.data.max_length > positions:
             raise ValueError(
                 f"data.max_length: {self.data.max_length} tokens do not fit "

@@ -47,11 +47,16 @@ def _dotted(loc: Sequence[Any], tags: set[str]) -> str:
     return ".".join(str(part) for part in loc if str(part) not in tags)
 
 
+def _tag(model: type[pydantic.BaseModel]) -> str:
+    """What names a class in a union: the default of its `kind` or `model_type`; nothing for others."""
+    field = model.model_fields.get("kind") or model.model_fields.get("model_type")
+    return field.default if field else ""
+
+
 def _keys(annotation: Any) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
-    """The settings classes inside a type such as `A | B` or `tuple[A, ...]`, each with its `kind`."""
+    """The settings classes inside a type such as `A | B` or `tuple[A, ...]`, each with its tag."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        kind = annotation.model_fields.get("kind")
-        yield (kind.default if kind else ""), annotation
+        yield _tag(annotation), annotation
     for inner in getattr(annotation, "__args__", ()) or ():
         yield from _keys(inner)
 
@@ -69,9 +74,7 @@ def _valid_keys(model: type[pydantic.BaseModel], loc: Sequence[Any]) -> list[str
         if inner:
             current = [found for _, found in inner]
         else:  # the tag of a discriminated union
-            current = [
-                c for c in current if "kind" in c.model_fields and c.model_fields["kind"].default == part
-            ] or current
+            current = [candidate for candidate in current if _tag(candidate) == part] or current
     return sorted({name for candidate in current for name in candidate.model_fields})
 
 
@@ -86,7 +89,7 @@ def _explain(model: type[pydantic.BaseModel], error: Any, tags: set[str]) -> str
         kind = str(error["loc"][-2]) if len(error["loc"]) > 1 else ""
         others = [other for other, inner in _all_kinds(model) if kind in tags and name in inner.model_fields]
         if others:
-            return f"{where}: kind `{kind}` has no `{name}`; kind `{others[0]}` has. Valid here: {', '.join(valid)}"
+            return f"{where}: `{kind}` has no `{name}`; `{others[0]}` has. Valid here: {', '.join(valid)}"
         return f"{where}: unknown key; valid here: {', '.join(valid)}"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error":  # ours: begins with the key
@@ -96,7 +99,8 @@ def _explain(model: type[pydantic.BaseModel], error: Any, tags: set[str]) -> str
     if error["type"] == "union_tag_invalid":
         wanted = error["ctx"]["expected_tags"]
         near = difflib.get_close_matches(str(error["ctx"]["tag"]), re.findall(r"'([^']+)'", wanted), n=1)
-        return f"{where}.kind: {error['ctx']['tag']!r} is none of {wanted}" + (
+        key = "kind" if error["ctx"]["discriminator"] == "'kind'" else "model_type"
+        return f"{where}.{key}: {error['ctx']['tag']!r} is none of {wanted}" + (
             f"; did you mean `{near[0]}`?" if near else ""
         )
     if error["type"] == "union_tag_not_found":

@@ -1,72 +1,64 @@
 """Settings of the model."""
 
-from typing import Annotated, Literal
+import re
+from typing import Literal, get_args
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
-from jaxemb.config.base import Fraction, Settings, Size
+from jaxemb.config.base import Settings, Size
+from jaxemb.config.encoder import BertConfig, Encoder
+
+PoolingMode = Literal[
+    "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", "first_last_mean"
+]  # in the order in which sentence-transformers concatenates them; the last is unknown to it
 
 
-class EncoderConfig(Settings):
-    """A BERT encoder, in the words of Hugging Face's `config.json`."""
+class Prompt(Settings):
+    """A text that may be put before inputs."""
 
-    vocab_size: Size | None = None
-    """Rows of the embedding table; the tokenizer's size when null."""
-    hidden_size: Size = 768
-    """Width."""
-    num_hidden_layers: Size = 12
-    """Layers."""
-    num_attention_heads: Size = 12
-    """Attention heads; must divide the width."""
-    intermediate_size: Size = 3072
-    """Width of the feed-forward layer."""
-    max_position_embeddings: Size = 512
-    """Positions: the longest sequence in tokens."""
-    type_vocab_size: Size = 2
-    """Token types; type 0 is added to every token."""
-    hidden_act: Literal["gelu", "gelu_new", "relu"] = "gelu"
-    """Activation of the feed-forward layer; `gelu` is the exact one, `gelu_new` the tanh approximation."""
-    hidden_dropout_prob: Fraction = 0.1
-    """Dropout on embeddings and on the output of each sub-layer."""
-    attention_probs_dropout_prob: Fraction = 0.1
-    """Dropout on attention probabilities."""
-    layer_norm_eps: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-12
-    """Epsilon of the layer norms."""
-    initializer_range: Annotated[float, Field(gt=0.0, lt=10.0)] = 0.02
-    """Standard deviation of the initial weights."""
-    pad_token_id: NonNegativeInt = 0
-    """Id of the padding token."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "EncoderConfig":
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"num_attention_heads: {self.num_attention_heads} must divide hidden_size ({self.hidden_size})"
-            )
-        return self
+    name: str
+    """Name, such as `query` or `document`."""
+    text: str
+    """The text."""
 
 
 class DenseConfig(Settings):
     """A dense layer after pooling."""
 
     out_features: PositiveInt | None = None
-    """Width of the embedding; the encoder's when null."""
-    activation: Literal["tanh", "identity"] = "tanh"
-    """Activation (LaBSE: tanh)."""
+    """Width of the embedding; the pooled vector's when null."""
+    activation: Literal["tanh", "identity", "gelu", "relu", "sigmoid", "silu"] = "tanh"
+    """Activation (LaBSE: tanh); `gelu` is the exact one."""
+    bias: bool = True
+    """Whether a bias is added."""
 
 
 class ModelConfig(Settings):
-    """From tokens to one embedding: encoder, pooling, dense layer, normalisation."""
+    """From tokens to one embedding: encoder, pooling, layer norm, dense layer, L2 normalisation."""
 
     init_from: str | None = None
-    """Start from MODEL (a run directory or a Hugging Face folder): its encoder, head and tokenizer replace what is
-    given here, dropout rates, `prompt` and `max_seq_length` aside."""
+    """Start from MODEL (a run directory, a Hugging Face folder, or with network a name of the Hub): its encoder, head
+    and tokenizer replace what is given here, dropout rates, `prompt` and `max_seq_length` aside."""
+    init_allow: str | None = None
+    """With `init_from`: a regular expression. Tensors whose whole name matches may be missing there (and are drawn as
+    in a new model) or left over; without it every tensor must be used."""
     new_head: bool = False
     """With `init_from`: take the encoder only, and begin the pooling, dense layer and normalisation given here."""
-    encoder: EncoderConfig = EncoderConfig()
-    """The encoder."""
-    pooling: Literal["cls", "mean"] = "cls"
-    """`cls`: the first token's vector (LaBSE). `mean`: the mean over real tokens (Sentence-BERT)."""
+    encoder: Encoder = BertConfig()
+    """The encoder; `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert, qwen3)."""
+    pooling: PoolingMode | tuple[PoolingMode, ...] = "cls"
+    """`cls`: the first token's vector (LaBSE). `mean`: the mean over real tokens (Sentence-BERT). `max`, `lasttoken`
+    (decoders), `mean_sqrt_len_tokens`: the sum over the root of the number of tokens. `weightedmean`: weights 1, 2, 3,
+    ... (SGPT). `first_last_mean`: the mean over tokens and over the first and last layer (SimCSE's baseline). Several
+    are concatenated."""
+    include_prompt: bool = True
+    """Whether the prompt's tokens count in pooling."""
+    prompt_tokens: NonNegativeInt = 0
+    """First tokens of a text that pooling leaves out; set from `prompt` where `include_prompt` is false."""
+    training_mlp: bool = False
+    """A dense layer with tanh after pooling that only training has (SimCSE, unsupervised)."""
+    layer_norm: bool = False
+    """Layer norm after pooling."""
     dense: DenseConfig | None = DenseConfig()
     """Dense layer after pooling; null for none."""
     normalize: bool = True
@@ -75,6 +67,11 @@ class ModelConfig(Settings):
     """Longest input in tokens when encoding; the longest trained on (`data.max_length`) when null."""
     prompt: str = ""
     """Text put before every input (E5: `query: `)."""
+    prompts: tuple[Prompt, ...] = ()
+    """Prompts to choose from by name when encoding; exported, too."""
+    vocab_multiple: Size = 1
+    """Rows of the embedding table are padded to a multiple of this, the devices of a mesh, say; the rows beyond
+    `encoder.vocab_size` are inert, and cut off on export."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of activations; parameters stay float32. bfloat16 on TPU and GPU."""
     remat: Literal["none", "dots", "full"] = "none"
@@ -82,3 +79,33 @@ class ModelConfig(Settings):
     scan_layers: bool | None = None
     """Compile one layer and run it in a loop, or every layer by itself: longer to compile, and 15 to 20 % faster on a
     CPU. null: the loop, save on a CPU."""
+
+    @property
+    def poolings(self) -> tuple[PoolingMode, ...]:
+        """The poolings that are concatenated, one mostly."""
+        return (self.pooling,) if isinstance(self.pooling, str) else self.pooling
+
+    @property
+    def pooled_size(self) -> int:
+        """Width of the pooled vector."""
+        return self.encoder.hidden_size * len(self.poolings)
+
+    @property
+    def table_rows(self) -> int:
+        """Rows of the embedding table, padding included; `encoder.vocab_size` must be set."""
+        return -(-(self.encoder.vocab_size or 0) // self.vocab_multiple) * self.vocab_multiple
+
+    @model_validator(mode="after")
+    def _check(self) -> "ModelConfig":
+        order = [mode for mode in get_args(PoolingMode) if mode in self.poolings]
+        if list(self.poolings) != order or not order:
+            raise ValueError(
+                f"pooling: {list(self.poolings)}: name each once, in the order of sentence-transformers: "
+                f"{', '.join(order or get_args(PoolingMode))}"
+            )
+        if self.init_allow is not None:
+            try:
+                re.compile(self.init_allow)
+            except re.error as error:
+                raise ValueError(f"init_allow: {self.init_allow!r} is no regular expression ({error})") from None
+        return self

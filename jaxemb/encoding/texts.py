@@ -154,7 +154,7 @@ def _tokenize(embedder: Embedder, texts: list[str]) -> list[list[int]]:
 
 
 def _longest(config: ModelConfig) -> int:
-    return config.max_seq_length or config.encoder.max_position_embeddings
+    return config.max_seq_length or config.encoder.max_tokens
 
 
 def _mesh_sharding(params: Params) -> NamedSharding | None:
@@ -171,7 +171,8 @@ class _Batches:
 
     def __init__(self, embedder: Embedder, params: Params, batch_size: int) -> None:
         # Settings that do not change embeddings are set aside: all models of one architecture share their programs.
-        apart = {"init_from": None, "new_head": False, "max_seq_length": None, "prompt": "", "remat": "none"}
+        apart = {"init_from": None, "init_allow": None, "new_head": False, "max_seq_length": None, "prompt": ""}
+        apart |= {"include_prompt": True, "remat": "none"}
         self._config = embedder.config.model_copy(update=apart)
         self._row_lengths = row_lengths(_longest(embedder.config))
         self._sharding = _mesh_sharding(params)

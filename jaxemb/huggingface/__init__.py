@@ -3,6 +3,7 @@
 from jaxemb.huggingface.card import CardInfo, DataSource
 from jaxemb.huggingface.export import export
 from jaxemb.huggingface.load import load_model
+from jaxemb.huggingface.modules import check_exportable
 from jaxemb.huggingface.tokenizer import load_tokenizer, save_tokenizer
 from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_with_torch
 
@@ -10,6 +11,7 @@ __all__ = [
     "CardInfo",
     "DataSource",
     "VerifyReport",
+    "check_exportable",
     "export",
     "load_model",
     "load_tokenizer",

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from jaxemb.config import ModelConfig
+from jaxemb.huggingface.weights import FAMILIES as WEIGHTS_OF
 from jaxemb.models import embedding_size
 
 HUB_NAME = re.compile(r"[\w-]+(\.[\w-]+)*/[\w-]+(\.[\w-]+)*")
@@ -51,7 +52,9 @@ class CardInfo:
     """What the scores are: metric, pool, split."""
 
 
-def model_card(config: ModelConfig, out: Path, card: CardInfo | None, max_seq_length: int, pooler: bool) -> str:
+def model_card(
+    config: ModelConfig, out: Path, card: CardInfo | None, max_seq_length: int, pooler: bool, dtype: str = "float32"
+) -> str:
     """Renders README.md.
 
     Args:
@@ -60,13 +63,14 @@ def model_card(config: ModelConfig, out: Path, card: CardInfo | None, max_seq_le
       card: what else is known.
       max_seq_length: longest input in tokens.
       pooler: whether the encoder's pooler holds the model's dense layer, not an identity.
+      dtype: type of the weights.
     """
     card = card or CardInfo()
-    sections = [_front_matter(card), f"# {card.title or out.name}", _about(config, max_seq_length), _usage(out)]
+    sections = [_front_matter(card), f"# {card.title or out.name}", _about(config, max_seq_length), _usage(config, out)]
     if card.scores:
         sections.append("\n\n".join(filter(None, ["## Scores", card.scores_note, _table(card.scores)])))
     sections += [_training(card)] if card.data or card.command or card.base_model else []
-    sections.append(_files(config, pooler))
+    sections.append(_files(config, pooler, dtype))
     return "\n\n".join(sections) + "\n"
 
 
@@ -87,26 +91,47 @@ def _front_matter(card: CardInfo) -> str:
     return f"---\n{yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)}---"
 
 
+FAMILIES = {
+    "bert": "BERT", "roberta": "RoBERTa", "xlm-roberta": "XLM-R", "distilbert": "DistilBERT", "mpnet": "MPNet",
+    "modernbert": "ModernBERT", "qwen3": "Qwen3",
+}  # fmt: skip
+POOLINGS = {
+    "cls": "the first token's vector",
+    "max": "maximum over tokens",
+    "mean": "mean over tokens",
+    "mean_sqrt_len_tokens": "sum over tokens by the root of their number",
+    "weightedmean": "mean over tokens, weighted by position",
+    "lasttoken": "the last token's vector",
+}
+
+
 def _about(config: ModelConfig, max_seq_length: int) -> str:
     encoder = config.encoder
-    steps = [{"cls": "the first token's vector", "mean": "mean over tokens"}[config.pooling]]
+    steps = [" beside ".join(POOLINGS[mode] for mode in config.poolings)]
+    steps[0] += "" if config.include_prompt else " (the prompt left out)"
+    steps += ["layer norm"] if config.layer_norm else []
     if config.dense is not None:
-        steps.append("dense layer" + (" with tanh" if config.dense.activation == "tanh" else ""))
+        with_activation = f" with {config.dense.activation}" * (config.dense.activation != "identity")
+        steps.append("dense layer" + with_activation)
     steps += ["L2 normalisation"] if config.normalize else []
     prompt = f" Texts are prefixed with `{config.prompt}`." if config.prompt else ""
     return (
-        f"Sentence embeddings of {embedding_size(config)} dimensions, trained with jaxemb. BERT encoder "
-        f"({encoder.num_hidden_layers} layers, width {encoder.hidden_size}, {encoder.vocab_size:,} word pieces), then "
-        f"{', '.join(steps)}. Input is cut at {max_seq_length} tokens.{prompt}"
+        f"Sentence embeddings of {embedding_size(config)} dimensions, trained with jaxemb. "
+        f"{FAMILIES[encoder.model_type]} encoder ({encoder.num_hidden_layers} layers, width {encoder.hidden_size}, "
+        f"{encoder.vocab_size:,} tokens), then {', '.join(steps)}. Input is cut at {max_seq_length} tokens.{prompt}"
     )
 
 
-def _usage(out: Path) -> str:
-    return (
+def _usage(config: ModelConfig, out: Path) -> str:
+    text = (
         "## Usage\n\n```python\nfrom sentence_transformers import SentenceTransformer\n"
         f'model = SentenceTransformer("{out.name}")\n'
         'embeddings = model.encode(["A sentence.", "Une phrase."])\n```'
     )
+    if not config.prompts:
+        return text
+    rows = tuple({"prompt_name": prompt.name, "prompt": f"`{prompt.text}`"} for prompt in config.prompts)
+    return f"{text}\n\nPrompts, chosen by `model.encode(..., prompt_name=...)`:\n\n{_table(rows)}"
 
 
 def _cell(value: Any) -> str:
@@ -137,13 +162,15 @@ def _training(card: CardInfo) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _files(config: ModelConfig, pooler: bool) -> str:
+def _files(config: ModelConfig, pooler: bool, dtype: str) -> str:
     if pooler:
         end = ", before L2 normalisation" if config.normalize else ""
         text = f"`AutoModel`'s `pooler_output` is the embedding{end} (input padded on the right)."
-    else:
+    elif WEIGHTS_OF[config.encoder.model_type].pooler:
         text = (
-            "The encoder's pooler is an identity weight with zero bias, there only because `BertModel` has one: "
+            "The encoder's pooler is an identity weight with zero bias, there only because its class has one: "
             "do not use `AutoModel`'s `pooler_output`."
         )
-    return f"## Without sentence-transformers\n\n{text} Weights are float32."
+    else:
+        text = "`AutoModel` gives the vectors of the tokens (`last_hidden_state`), before pooling."
+    return f"## Without sentence-transformers\n\n{text} Weights are {dtype}."

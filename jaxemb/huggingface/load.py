@@ -7,25 +7,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxemb.config import EncoderConfig, ModelConfig
+from jaxemb.config import ModelConfig, Qwen3Config
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import read_encoder_config
 from jaxemb.huggingface.modules import Modules, read_modules
 from jaxemb.huggingface.tensors import open_tensors
 from jaxemb.huggingface.tokenizer import check_vocabulary, load_tokenizer
 from jaxemb.huggingface.weights import encoder_from_tensors
-from jaxemb.models import Embedder
+from jaxemb.models import Embedder, count_prompt_tokens
 
 
-def load_model(path: str | Path) -> Embedder:
-    """Loads a BERT model from a local folder, strictly: no tensor is missing, left over or guessed.
+def load_model(path: str | Path, *, allow: str | None = None) -> Embedder:
+    """Loads a model from a local folder, strictly: no tensor is missing, left over or guessed.
 
-    A sentence-transformers folder (old or new schema) gives its pooling (cls or mean), dense layer (tanh or
-    identity), normalisation, longest input and default prompt. A plain Hugging Face BERT folder, without
-    modules.json, says nothing of these: it gets mean pooling, no dense layer, L2 normalisation and no prompt.
+    A sentence-transformers folder (old or new schema) gives its pooling, layer norm, dense layer, normalisation,
+    longest input and prompts. A plain Hugging Face folder, without modules.json, says nothing of these: it gets mean
+    pooling (the last token in a decoder), no dense layer, L2 normalisation and no prompt.
 
     Args:
       path: the folder. Nothing is downloaded and no code of the folder runs.
+      allow: a regular expression of the encoder's tensors that may be missing (they are drawn as in a new model) or
+        left over; see `ModelConfig.init_allow`.
 
     Returns: the embedder; parameters are float32 arrays on the default device, dropout rates as in config.json.
     Raises: UserError that names the file and what is wrong with it.
@@ -40,18 +42,27 @@ def load_model(path: str | Path) -> Embedder:
     check_vocabulary(tokenizer, encoder, str(source))
     if modules.lowercase and not _lowercases(tokenizer):
         raise UserError(f"{source}: do_lower_case with a tokenizer that keeps case is not supported")
-    params: dict[str, Any] = {"encoder": encoder_from_tensors(open_tensors(source), encoder, source)}
-    if modules.dense is not None:
-        params["dense"] = _read_dense(modules, encoder)
     length = modules.max_seq_length or tokenizer.model_max_length
+    plain_decoder = isinstance(encoder, Qwen3Config) and not (folder / "modules.json").exists()
     config = ModelConfig(
         encoder=encoder,
-        pooling=modules.pooling,
+        pooling="lasttoken" if plain_decoder else modules.pooling,
+        include_prompt=modules.include_prompt,
+        prompt_tokens=0 if modules.include_prompt else count_prompt_tokens(tokenizer, modules.prompt),
+        layer_norm=modules.layer_norm_folder is not None,
         dense=modules.dense,
         normalize=modules.normalize,
-        max_seq_length=int(min(length, encoder.max_position_embeddings)),
+        max_seq_length=int(min(length, encoder.max_tokens)),
         prompt=modules.prompt,
+        prompts=modules.prompts,
     )
+    params: dict[str, Any] = {"encoder": encoder_from_tensors(open_tensors(source), encoder, source, allow)}
+    if modules.layer_norm_folder is not None:
+        shapes = {"norm.weight": (config.pooled_size,), "norm.bias": (config.pooled_size,)}
+        read = _read_module(modules.layer_norm_folder, shapes)
+        params["layer_norm"] = {"scale": read["norm.weight"], "bias": read["norm.bias"]}
+    if modules.dense is not None:
+        params["dense"] = _read_dense(modules, config)
     return Embedder(config, jax.tree.map(jnp.asarray, params), tokenizer)
 
 
@@ -62,28 +73,32 @@ def _lowercases(tokenizer: Any) -> bool:
     )
 
 
-def _read_dense(modules: Modules, encoder: EncoderConfig) -> dict[str, np.ndarray]:
+def _read_dense(modules: Modules, config: ModelConfig) -> dict[str, np.ndarray]:
     folder, dense = modules.dense_folder, modules.dense
     assert folder is not None
     assert dense is not None
-    if modules.dense_inputs != encoder.hidden_size:
+    if modules.dense_inputs != config.pooled_size:
         raise UserError(
             f"{folder / 'config.json'}: in_features is {modules.dense_inputs}, "
-            f"but the encoder's width is {encoder.hidden_size}"
+            f"but the pooled vector's width is {config.pooled_size}"
         )
+    shapes = {"linear.weight": (dense.out_features, config.pooled_size)}
+    shapes |= {"linear.bias": (dense.out_features,)} if dense.bias else {}
+    read = _read_module(folder, shapes)
+    params = {"kernel": np.ascontiguousarray(read["linear.weight"].T)}
+    return params | ({"bias": read["linear.bias"]} if dense.bias else {})
+
+
+def _read_module(folder: Path, shapes: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The tensors of a module after the encoder, which must be these."""
     readers = open_tensors(folder)
-    wanted = {"linear.weight"} | ({"linear.bias"} if modules.dense_bias else set())
-    if readers.keys() != wanted:
-        missing, unexpected = sorted(wanted - readers.keys()), sorted(readers.keys() - wanted)
+    if readers.keys() != shapes.keys():
+        missing, unexpected = sorted(shapes.keys() - readers.keys()), sorted(readers.keys() - shapes.keys())
         raise UserError(
             f"{folder}: missing tensors: {', '.join(missing) or 'none'}; unexpected: {', '.join(unexpected) or 'none'}"
         )
-    kernel = readers["linear.weight"]().T
-    outputs = dense.out_features
-    bias = readers["linear.bias"]() if modules.dense_bias else np.zeros(kernel.shape[1], np.float32)
-    if kernel.shape != (encoder.hidden_size, outputs) or bias.shape != (outputs,):
-        raise UserError(
-            f"{folder}: weight {list(kernel.T.shape)} and bias {list(bias.shape)} are not the "
-            f"{[outputs, encoder.hidden_size]} and {[outputs]} of its config.json"
-        )
-    return {"kernel": np.ascontiguousarray(kernel), "bias": bias}
+    read = {name: reader() for name, reader in readers.items()}
+    for name, shape in shapes.items():
+        if read[name].shape != shape:
+            raise UserError(f"{folder}: {name} has the shape {list(read[name].shape)}; config.json says {list(shape)}")
+    return read

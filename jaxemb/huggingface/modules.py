@@ -6,15 +6,17 @@ Readers older than sentence-transformers 5.4, and vLLM, know only the old names.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
-from jaxemb.config import DenseConfig, ModelConfig
+from jaxemb.config import DenseConfig, ModelConfig, Prompt
+from jaxemb.config.model import PoolingMode
 from jaxemb.errors import UserError
 from jaxemb.huggingface.tensors import read_json, read_object
 from jaxemb.models import embedding_size
 
-ORDER = ("Transformer", "Pooling", "Dense", "Normalize")  # the last two may be absent
-POOLING_FLAGS = {
+ORDER = ("Transformer", "Pooling", "LayerNorm", "Dense", "Normalize")  # the last three may be absent
+LAYER_NORM_FOLDER = "2_LayerNorm"
+POOLING_FLAGS: dict[PoolingMode, str] = {
     "cls": "pooling_mode_cls_token",
     "mean": "pooling_mode_mean_tokens",
     "max": "pooling_mode_max_tokens",
@@ -22,9 +24,13 @@ POOLING_FLAGS = {
     "weightedmean": "pooling_mode_weightedmean_tokens",
     "lasttoken": "pooling_mode_lasttoken",
 }
-ACTIVATIONS: dict[str, Literal["tanh", "identity"]] = {
+ACTIVATIONS = {
     "torch.nn.modules.activation.Tanh": "tanh",
     "torch.nn.modules.linear.Identity": "identity",
+    "torch.nn.modules.activation.GELU": "gelu",
+    "torch.nn.modules.activation.ReLU": "relu",
+    "torch.nn.modules.activation.Sigmoid": "sigmoid",
+    "torch.nn.modules.activation.SiLU": "silu",
 }
 # Settings of the Transformer module that would change embeddings, and the values that do not.
 PLAIN_TRANSFORMER = {
@@ -41,16 +47,18 @@ class Modules:
 
     transformer: Path
     """Folder of config.json, weights and tokenizer."""
-    pooling: Literal["cls", "mean"]
-    dense: DenseConfig | None
-    dense_folder: Path | None
-    dense_inputs: int | None
-    dense_bias: bool
-    normalize: bool
-    prompt: str
-    max_seq_length: int | None
+    pooling: PoolingMode | tuple[PoolingMode, ...] = "mean"
+    include_prompt: bool = True
+    layer_norm_folder: Path | None = None
+    dense: DenseConfig | None = None
+    dense_folder: Path | None = None
+    dense_inputs: int | None = None
+    normalize: bool = True
+    prompt: str = ""
+    prompts: tuple[Prompt, ...] = ()
+    max_seq_length: int | None = None
     """None where the tokenizer says it."""
-    lowercase: bool
+    lowercase: bool = False
     """Whether texts are lower-cased, whatever the tokenizer does."""
 
 
@@ -60,19 +68,29 @@ def read_modules(folder: Path) -> Modules:
     Raises: UserError if a file is missing or broken, or names a module, an order or a setting that is not supported.
     """
     if not (folder / "modules.json").exists():
-        return Modules(folder, "mean", None, None, None, True, True, "", None, False)
+        return Modules(folder)
     places = _places(folder / "modules.json")
     dense_folder = places.get("Dense")
-    dense, inputs, bias = _read_dense(dense_folder / "config.json") if dense_folder else (None, None, True)
+    dense, inputs = _read_dense(dense_folder / "config.json") if dense_folder else (None, None)
     if "Normalize" in places and (places["Normalize"] / "config.json").exists():
         path = places["Normalize"] / "config.json"
         _check_names(path, read_object(path))
     length, lowercase = _read_transformer(places["Transformer"] / "sentence_bert_config.json")
-    prompt = _read_prompt(folder / "config_sentence_transformers.json")
-    pooling = _read_pooling(places["Pooling"] / "config.json", with_prompt=bool(prompt))
-    normalize = "Normalize" in places
+    prompt, prompts = _read_prompts(folder / "config_sentence_transformers.json")
+    pooling, include_prompt = _read_pooling(places["Pooling"] / "config.json")
     return Modules(
-        places["Transformer"], pooling, dense, dense_folder, inputs, bias, normalize, prompt, length, lowercase
+        transformer=places["Transformer"],
+        pooling=pooling,
+        include_prompt=include_prompt,
+        layer_norm_folder=places.get("LayerNorm"),
+        dense=dense,
+        dense_folder=dense_folder,
+        dense_inputs=inputs,
+        normalize="Normalize" in places,
+        prompt=prompt,
+        prompts=prompts,
+        max_seq_length=length,
+        lowercase=lowercase,
     )
 
 
@@ -94,7 +112,7 @@ def _places(path: Path) -> dict[str, Path]:
     if kinds != wanted or kinds[:2] != ["Transformer", "Pooling"]:
         raise UserError(
             f"{path}: the order {' -> '.join(kinds) or '(none)'} is not supported; "
-            "supported: Transformer -> Pooling, then at most one Dense, then at most one Normalize"
+            "supported: Transformer -> Pooling, then at most one each of LayerNorm, Dense and Normalize"
         )
     return {kind: path.parent / entry["path"] for kind, entry in zip(kinds, entries, strict=True)}
 
@@ -110,18 +128,22 @@ def _read_transformer(path: Path) -> tuple[int | None, bool]:
     return length, bool(config.get("do_lower_case"))
 
 
-def _read_pooling(path: Path, *, with_prompt: bool) -> Literal["cls", "mean"]:
+def _read_pooling(path: Path) -> tuple[PoolingMode | tuple[PoolingMode, ...], bool]:
     config = read_object(path)
     if "pooling_mode" in config:  # the new schema: a name or a list of names
         value = config["pooling_mode"]
-        modes = [value] if isinstance(value, str) else list(value)
+        modes = [value] if isinstance(value, str) else list(value) if isinstance(value, list) else [value]
     else:
         modes = [mode for mode, flag in POOLING_FLAGS.items() if config.get(flag)] or ["mean"]
-    if modes not in (["cls"], ["mean"]):
-        raise UserError(f"{path}: pooling {' + '.join(map(str, modes))} is not supported; supported: cls, mean")
-    if with_prompt and not config.get("include_prompt", True):
-        raise UserError(f"{path}: include_prompt false with a default prompt is not supported")
-    return "cls" if modes == ["cls"] else "mean"
+    if modes != [mode for mode in POOLING_FLAGS if mode in modes]:
+        raise UserError(
+            f"{path}: pooling {' + '.join(map(str, modes))} is not supported; supported, in this order: "
+            f"{', '.join(POOLING_FLAGS)}"
+        )
+    include_prompt = config.get("include_prompt", True)
+    if not isinstance(include_prompt, bool):
+        raise UserError(f"{path}: include_prompt {include_prompt!r} must be true or false")
+    return cast(Any, modes[0] if len(modes) == 1 else tuple(modes)), include_prompt
 
 
 def _check_names(path: Path, config: dict[str, Any]) -> None:
@@ -130,7 +152,7 @@ def _check_names(path: Path, config: dict[str, Any]) -> None:
             raise UserError(f"{path}: {key} {config[key]!r} is not supported; supported: 'sentence_embedding'")
 
 
-def _read_dense(path: Path) -> tuple[DenseConfig, int, bool]:
+def _read_dense(path: Path) -> tuple[DenseConfig, int]:
     config = read_object(path)
     _check_names(path, config)
     if config.get("use_residual"):
@@ -141,43 +163,71 @@ def _read_dense(path: Path) -> tuple[DenseConfig, int, bool]:
     inputs, outputs = config.get("in_features"), config.get("out_features")
     if type(inputs) is not int or type(outputs) is not int or min(inputs, outputs) < 1:
         raise UserError(f"{path}: in_features and out_features must be positive numbers")
-    return DenseConfig(out_features=outputs, activation=ACTIVATIONS[activation]), inputs, bool(config.get("bias", True))
+    kind = cast(Any, ACTIVATIONS[activation])
+    return DenseConfig(out_features=outputs, activation=kind, bias=bool(config.get("bias", True))), inputs
 
 
-def _read_prompt(path: Path) -> str:
+def _read_prompts(path: Path) -> tuple[str, tuple[Prompt, ...]]:
+    """The default prompt, and all that have a name."""
     config = read_object(path) if path.exists() else {}
     if config.get("model_type", "SentenceTransformer") != "SentenceTransformer":
         raise UserError(f"{path}: model_type {config['model_type']!r} is not supported; supported: SentenceTransformer")
     name, prompts = config.get("default_prompt_name"), config.get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise UserError(f"{path}: prompts must be an object of texts")
+    named = tuple(Prompt(name=key, text=text or "") for key, text in prompts.items())
     if name is None:
-        return ""
+        return "", named
     if name not in prompts:
         raise UserError(f"{path}: default_prompt_name {name!r} is not one of its prompts ({', '.join(prompts)})")
-    return prompts[name] or ""
+    return prompts[name] or "", named
+
+
+def check_exportable(config: ModelConfig) -> None:
+    """Refuses what sentence-transformers has no module for.
+
+    Raises: UserError.
+    """
+    for mode in config.poolings:
+        if mode not in POOLING_FLAGS:
+            raise UserError(
+                f"model.pooling: sentence-transformers has no {mode}, so that it cannot be exported; there are "
+                f"{', '.join(POOLING_FLAGS)} (set export.enabled to false to train without)"
+            )
+    if getattr(config.encoder, "causal", True) is False:
+        raise UserError("model.encoder.causal: a bidirectional Qwen3 cannot be exported: transformers has none")
 
 
 def module_files(config: ModelConfig, max_seq_length: int) -> dict[str, Any]:
     """The JSON files of a sentence-transformers folder in the old schema, by their relative paths."""
-    hidden = config.encoder.hidden_size
     kinds = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    # Readers older than these poolings refuse their flags, so they are written only where they are true.
+    written = [mode for mode in POOLING_FLAGS if mode in config.poolings or mode not in ("weightedmean", "lasttoken")]
+    default = next((prompt.name for prompt in config.prompts if prompt.text == config.prompt), "default")
+    prompts = {"default": config.prompt} if config.prompt else {}
+    prompts = {prompt.name: prompt.text for prompt in config.prompts} | (prompts if default == "default" else {})
     files: dict[str, Any] = {
         "1_Pooling/config.json": {
-            "word_embedding_dimension": hidden,
-            **{POOLING_FLAGS[mode]: mode == config.pooling for mode in ("cls", "mean", "max", "mean_sqrt_len_tokens")},
+            "word_embedding_dimension": config.encoder.hidden_size,
+            **{POOLING_FLAGS[mode]: mode in config.poolings for mode in written},
+            **({} if config.include_prompt else {"include_prompt": False}),
         },
         "sentence_bert_config.json": {"max_seq_length": max_seq_length, "do_lower_case": False},
         "config_sentence_transformers.json": {
-            "prompts": {"default": config.prompt} if config.prompt else {},
-            "default_prompt_name": "default" if config.prompt else None,
+            "prompts": prompts,
+            "default_prompt_name": default if config.prompt else None,
             "similarity_fn_name": "cosine",
         },
     }
+    if config.layer_norm:
+        kinds.append(("LayerNorm", LAYER_NORM_FOLDER))
+        files[f"{LAYER_NORM_FOLDER}/config.json"] = {"dimension": config.pooled_size}
     if config.dense is not None:
-        kinds.append(("Dense", "2_Dense"))
-        files["2_Dense/config.json"] = {
-            "in_features": hidden,
+        kinds.append(("Dense", dense_folder(config)))
+        files[f"{dense_folder(config)}/config.json"] = {
+            "in_features": config.pooled_size,
             "out_features": embedding_size(config),
-            "bias": True,
+            "bias": config.dense.bias,
             "activation_function": {name: path for path, name in ACTIVATIONS.items()}[config.dense.activation],
         }
     if config.normalize:
@@ -187,6 +237,11 @@ def module_files(config: ModelConfig, max_seq_length: int) -> dict[str, Any]:
         for index, (kind, path) in enumerate(kinds)
     ]
     return files
+
+
+def dense_folder(config: ModelConfig) -> str:
+    """Folder of the dense layer."""
+    return "3_Dense" if config.layer_norm else "2_Dense"
 
 
 def write_json_files(files: dict[str, Any], folder: Path) -> None:

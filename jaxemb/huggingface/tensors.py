@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -16,6 +17,8 @@ from jaxemb.files import os_errors_of_rust
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+Dtype = Literal["float32", "bfloat16", "float16"]
+TYPES: dict[str, Any] = {"float32": np.float32, "bfloat16": jax.numpy.bfloat16, "float16": np.float16}
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -96,7 +99,13 @@ def _no_weights(folder: Path) -> str:
     )
 
 
-def save_tensors(tensors: Mapping[str, np.ndarray], path: Path) -> None:
-    """Writes float32 tensors; the metadata says `pt`, without which transformers refuses the file."""
+def to_dtype(array: np.ndarray, dtype: Dtype) -> np.ndarray:
+    """The array rounded to a type, as float32."""
+    return np.asarray(array, np.float32).astype(TYPES[dtype]).astype(np.float32)
+
+
+def save_tensors(tensors: Mapping[str, np.ndarray], path: Path, dtype: Dtype = "float32") -> None:
+    """Writes tensors; the metadata says `pt`, without which transformers refuses the file."""
     with os_errors_of_rust():
-        save_file({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, path, metadata={"format": "pt"})
+        arrays = {name: np.ascontiguousarray(array).astype(TYPES[dtype]) for name, array in tensors.items()}
+        save_file(arrays, path, metadata={"format": "pt"})

@@ -80,7 +80,7 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
     """
     with_torch = verify_with_torch(verify)
     config = embedder.config.model_copy(update={"compute_dtype": "float32"})
-    texts = [*SENTENCES, *_too_long(config.max_seq_length or config.encoder.max_position_embeddings)]
+    texts = [*SENTENCES, *_too_long(config.max_seq_length or config.encoder.max_tokens)]
     with jax.default_matmul_precision("highest"):
         wanted = encode(Embedder(config, embedder.params, embedder.tokenizer), texts, batch_size=ROWS)
         found = {"jaxemb": encode(load_model(folder), texts, batch_size=ROWS)}

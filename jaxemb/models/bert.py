@@ -1,182 +1,100 @@
-"""BERT (Devlin et al. 2019) in Flax Linen, numerically equal to `transformers.BertModel`.
+"""BERT (Devlin et al. 2019) and its kin with norms after sub-layers: RoBERTa, XLM-R, DistilBERT, MPNet."""
 
-Layers are stacked along a leading axis and run by `nn.scan`: one layer is compiled, whatever the depth, unless the scan
-is unrolled.
-"""
-
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, UInt32
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.config import EncoderConfig
-from jaxemb.models.dropout import counters, dropout
-from jaxemb.models.packing import positions_in_segments
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": partial(jax.nn.gelu, approximate=False),
-    "gelu_new": jax.nn.gelu,
-    "relu": jax.nn.relu,
-}
-REMAT_POLICIES = {
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-    "full": jax.checkpoint_policies.nothing_saveable,
-}
-PLACES_PER_LAYER = 3  # dropout on attention probabilities, attention output, feed-forward output
-
-
-def _dense(config: EncoderConfig, features: int, dtype: Any, name: str) -> nn.Dense:
-    return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.normal(config.initializer_range), name=name)
-
-
-def _norm(config: EncoderConfig, dtype: Any, name: str) -> nn.LayerNorm:
-    return nn.LayerNorm(epsilon=config.layer_norm_eps, dtype=dtype, use_fast_variance=False, name=name)
-
-
-class Tokens(NamedTuple):
-    """What layers must know of the tokens beside their vectors."""
-
-    mask: Bool[Array, "B #S S"]
-    """True where a token (second axis) may look at another (third)."""
-    positions: Int[Array, "#B S"]
-    """Place of each token in its text."""
-    hashes: UInt32[Array, "B #S"] | None
-    """For dropout: one of each text, or of the text of each token; None for no dropout."""
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention, without the residual connection."""
-
-    config: EncoderConfig
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B S H"], tokens: Tokens, place: Int[Array, ""]) -> Float[Array, "B S H"]:
-        """Attends; `place` numbers the dropout."""
-        config = self.config
-        rows, length, width = x.shape
-        heads = config.num_attention_heads
-
-        # Heads lead, so that XLA sees plain batched products: four times as fast on a CPU as an einsum over "bsnd".
-        def project(name: str) -> Float[Array, "B N S D"]:
-            split = _dense(config, width, self.dtype, name)(x).reshape(rows, length, heads, width // heads)
-            return split.transpose(0, 2, 1, 3)
-
-        query, keys, value = project("query"), project("key"), project("value")
-        scores = query @ keys.swapaxes(2, 3) / jnp.sqrt(width // heads).astype(self.dtype)
-        scores = jnp.where(tokens.mask[:, None], scores.astype(jnp.float32), jnp.finfo(jnp.float32).min)
-        probabilities = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
-        most, positions = config.max_position_embeddings, tokens.positions
-        probabilities = dropout(
-            probabilities,
-            None if tokens.hashes is None else tokens.hashes[:, None, :, None],
-            config.attention_probs_dropout_prob,
-            place=place,
-            counter=counters(
-                (jnp.arange(heads)[None, :, None, None], most * most),
-                (positions[:, None, :, None], most),
-                (positions[:, None, None, :], 1),
-            ),
-        )
-        context = (probabilities @ value).transpose(0, 2, 1, 3).reshape(rows, length, width)
-        return _dense(config, width, self.dtype, "output")(context)
-
-
-def _drop(x: Float[Array, "B S H"], config: EncoderConfig, tokens: Tokens, place: Any) -> Float[Array, "B S H"]:
-    """Dropout on one vector a token."""
-    width = config.hidden_size
-    counter = counters((tokens.positions[:, :, None], width), (jnp.arange(width)[None, None], 1))
-    hashes = None if tokens.hashes is None else tokens.hashes[:, :, None]
-    return dropout(x, hashes, config.hidden_dropout_prob, place=place, counter=counter)
+from jaxemb.config import BertConfig, EncoderConfig, MPNetConfig, RobertaConfig
+from jaxemb.models.layers import (
+    ACTIVATIONS,
+    PLACES_PER_LAYER,
+    SelfAttention,
+    Tokens,
+    dense,
+    drop,
+    embedding,
+    layer_norm,
+)
 
 
 class Layer(nn.Module):
-    """One post-norm transformer layer, in the carry form that `nn.scan` wants."""
+    """One post-norm transformer layer."""
 
     config: EncoderConfig
     dtype: Any
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "B S H"], index: Int[Array, ""], tokens: Tokens
-    ) -> tuple[Float[Array, "B S H"], None]:
+    def __call__(self, x: Float[Array, "B S H"], index: Int[Array, ""], tokens: Tokens) -> Float[Array, "B S H"]:
         """Runs layer number `index`."""
         config = self.config
         place = 1 + index * PLACES_PER_LAYER
         attended = SelfAttention(config, self.dtype, name="attention")(x, tokens, place)
-        x = _norm(config, self.dtype, "attention_norm")(x + _drop(attended, config, tokens, place + 1))
-        hidden = _dense(config, config.intermediate_size, self.dtype, "intermediate")(x)
-        hidden = _dense(config, config.hidden_size, self.dtype, "output")(ACTIVATIONS[config.hidden_act](hidden))
-        return _norm(config, self.dtype, "output_norm")(x + _drop(hidden, config, tokens, place + 2)), None
+        x = layer_norm(config, self.dtype, "attention_norm")(x + drop(attended, config, tokens, place + 1))
+        hidden = dense(config, config.intermediate_size, self.dtype, "intermediate")(x)
+        hidden = dense(config, config.hidden_size, self.dtype, "output")(ACTIVATIONS[config.hidden_act](hidden))
+        return layer_norm(config, self.dtype, "output_norm")(x + drop(hidden, config, tokens, place + 2))
 
 
-class Bert(nn.Module):
-    """Token ids in, one vector per token out."""
-
-    config: EncoderConfig
-    dtype: Any = jnp.float32
-    remat: str = "none"
-    unroll: int = 1
-    """Layers that one turn of the scan runs."""
-
-    @nn.compact
-    def __call__(
-        self,
-        input_ids: Int[Array, "B S"],
-        segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
-        token_type_ids: Int[Array, "B S"] | None = None,
-        hashes: UInt32[Array, "B"] | UInt32[Array, "B S"] | None = None,
-        *,
-        packed: bool = False,
-    ) -> Float[Array, "B S H"]:
-        """Encodes token ids.
-
-        Args:
-          input_ids: token ids.
-          segment_ids: 0 at padding; else the number, from 1, of the text in its row (1 everywhere unless `packed`).
-          token_type_ids: zeros when None.
-          hashes: turn dropout on: `dropout_hashes` of each text, or of the text of each token.
-          packed: rows hold several texts, which do not see each other, and each has positions of its own.
-        """
-        config = self.config
-        length = input_ids.shape[1]
-        if length > config.max_position_embeddings:
-            raise ValueError(f"{length} tokens do not fit max_position_embeddings ({config.max_position_embeddings})")
-
-        def embed(rows: int | None, name: str) -> nn.Embed:
-            init = nn.initializers.normal(config.initializer_range)
-            return nn.Embed(rows, config.hidden_size, dtype=self.dtype, embedding_init=init, name=name)
-
-        mask, positions = (segment_ids != 0)[:, None, :], jnp.arange(length)[None]
-        if packed:
-            mask &= segment_ids[:, :, None] == segment_ids[:, None, :]
-            positions = positions_in_segments(segment_ids)
-        if hashes is not None and hashes.ndim == 1:
-            hashes = hashes[:, None]
-        tokens = Tokens(mask, positions, hashes)
-
-        x = embed(config.vocab_size, "word_embeddings")(input_ids)
-        x = x + embed(config.max_position_embeddings, "position_embeddings")(positions)
+def embed(
+    config: EncoderConfig,
+    dtype: Any,
+    input_ids: Int[Array, "B S"],
+    segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
+    token_type_ids: Int[Array, "B S"] | None,
+    tokens: Tokens,
+) -> tuple[Float[Array, "B S H"], Tokens]:
+    """Words, positions and token types, normed; for MPNet also the bias of attention."""
+    positions = tokens.positions
+    if isinstance(config, RobertaConfig | MPNetConfig):
+        positions = _positions_of_real_tokens(input_ids, segment_ids, config.pad_token_id)
+    x = embedding(config, config.vocab_size, dtype, "word_embeddings")(input_ids)
+    x = x + embedding(config, config.max_position_embeddings, dtype, "position_embeddings")(positions)
+    if isinstance(config, BertConfig | RobertaConfig):
         # BERT adds token type 0 even when nobody passes types.
         types = jnp.zeros((1, 1), jnp.int32) if token_type_ids is None else token_type_ids
-        x = x + embed(config.type_vocab_size, "token_type_embeddings")(types)
-        x = _norm(config, self.dtype, "embeddings_norm")(x)
-        x = _drop(x, config, tokens, place=0)
+        x = x + embedding(config, config.type_vocab_size, dtype, "token_type_embeddings")(types)
+    x = layer_norm(config, dtype, "embeddings_norm")(x)
+    if isinstance(config, MPNetConfig):
+        init = nn.initializers.normal(config.initializer_range)
+        heads, length = config.num_attention_heads, input_ids.shape[1]
+        table = nn.Embed(config.relative_attention_num_buckets, heads, embedding_init=init, name="relative_bias")
+        # Within a text, places in the row differ as positions do.
+        tokens = tokens._replace(bias=table(distance_buckets(length)).transpose(2, 0, 1)[None])
+    return drop(x, config, tokens, place=0), tokens
 
-        layer = Layer
-        if self.remat != "none":
-            layer = nn.remat(Layer, policy=REMAT_POLICIES[self.remat], prevent_cse=False)
-        layers = nn.scan(
-            layer,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            in_axes=(0, nn.broadcast),
-            length=config.num_hidden_layers,
-            unroll=self.unroll,
-        )(config, self.dtype, name="layers")
-        x, _ = layers(x, jnp.arange(config.num_hidden_layers), tokens)
-        return x
+
+def _positions_of_real_tokens(
+    input_ids: Int[Array, "B S"], segment_ids: Int[Array, "B S"] | Bool[Array, "B S"], pad_id: int
+) -> Int[Array, "B S"]:
+    """Fairseq's positions: `pad_id` + 1 for the first token of a text; the token `pad_id`, wherever it is, has `pad_id`.
+
+    A text that spells out the padding token is counted as transformers does.
+    """
+    real = input_ids != pad_id
+    counted = jnp.cumsum(real, axis=1)
+    numbers = segment_ids.astype(jnp.int32)
+    begins = numbers != jnp.pad(numbers, ((0, 0), (1, 0)))[:, :-1]
+    before = jax.lax.cummax(jnp.where(begins, counted - real, 0), axis=1)  # real tokens before the text
+    return jnp.where(real, counted - before + pad_id, pad_id)
+
+
+def distance_buckets(length: int, buckets: int = 32, farthest: int = 128) -> Int[np.ndarray, "S S"]:
+    """T5's and MPNet's classes of the distance from a token (first axis) to another (second).
+
+    Half of the classes are for each direction; in each, half are for one distance each and the others, up to
+    `farthest`, for ranges that grow logarithmically.
+
+    >>> distance_buckets(3).tolist()
+    [[0, 17, 18], [1, 0, 17], [2, 1, 0]]
+    """
+    each, places = buckets // 2, np.arange(length)
+    exact = each // 2
+    distance = np.abs(places[None] - places[:, None])
+    grown = np.log(np.maximum(distance, 1).astype(np.float32) / np.float32(exact))
+    grown = grown / np.float32(np.log(farthest / exact)) * np.float32(each - exact)
+    far = np.minimum(exact + grown.astype(np.int64), each - 1)
+    return np.where(distance < exact, distance, far) + np.where(places[None] > places[:, None], each, 0)

@@ -1,7 +1,9 @@
 """The embedder: encoder, pooling, dense layer and normalisation as pure functions of the parameters."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -10,10 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from jaxemb.config import ModelConfig
+from jaxemb.errors import UsageError
 from jaxemb.losses import normalize
-from jaxemb.models.bert import Bert
 from jaxemb.models.dropout import dropout_hashes
-from jaxemb.models.packing import segment_masks, spread_to_tokens, take_slots
+from jaxemb.models.encoder import Encoder
+from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
 
 if TYPE_CHECKING:
@@ -30,11 +33,23 @@ Packed: `input_ids` and `segment_ids` [R, S], several texts a row, numbered from
 """
 
 
-def _encoder(config: ModelConfig, vocab_size: int) -> Bert:
-    encoder = config.encoder.model_copy(update={"vocab_size": vocab_size})
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "identity": lambda x: x,
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "relu": jax.nn.relu,
+    "sigmoid": jax.nn.sigmoid,
+    "silu": jax.nn.silu,
+}
+LAYER_NORM_EPS = 1e-5  # torch's default, which sentence-transformers leaves
+
+
+def _encoder(config: ModelConfig, table_rows: int) -> Encoder:
+    encoder = config.encoder.model_copy(update={"vocab_size": table_rows})
     scan = jax.default_backend() != "cpu" if config.scan_layers is None else config.scan_layers
     unroll = 1 if scan else encoder.num_hidden_layers
-    return Bert(encoder, dtype=jnp.dtype(config.compute_dtype), remat=config.remat, unroll=unroll)
+    with_first = "first_last_mean" in config.poolings
+    return Encoder(encoder, jnp.dtype(config.compute_dtype), config.remat, unroll, with_first)
 
 
 def in_float32(config: ModelConfig) -> ModelConfig:
@@ -44,7 +59,7 @@ def in_float32(config: ModelConfig) -> ModelConfig:
 
 def embedding_size(config: ModelConfig) -> int:
     """Width of the embeddings."""
-    return (config.dense and config.dense.out_features) or config.encoder.hidden_size
+    return (config.dense and config.dense.out_features) or config.pooled_size
 
 
 def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
@@ -55,15 +70,32 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
     """
     if config.encoder.vocab_size is None:
         raise ValueError("model.encoder.vocab_size must be set before parameters are drawn")
-    encoder_key, dense_key = jax.random.split(key)
+    encoder_key, dense_key, mlp_key = jax.random.split(key, 3)
     one = jnp.ones((1, 1), jnp.int32)
-    encoder = _encoder(config, config.encoder.vocab_size)
-    params: Params = {"encoder": encoder.init(encoder_key, one, one.astype(bool))["params"]}
+    encoder = _encoder(config, config.table_rows).init(encoder_key, one, one.astype(bool))["params"]
+    real = jnp.arange(config.table_rows)[:, None] < config.encoder.vocab_size
+    encoder["word_embeddings"]["embedding"] *= real  # padding rows stay zero: nothing looks at them
+    params: Params = {"encoder": encoder}
+    width = config.pooled_size
+
+    def dense(key: Array, outputs: int, bias: bool) -> Params:
+        kernel = config.encoder.initializer_range * jax.random.normal(key, (width, outputs))
+        return {"kernel": kernel} | ({"bias": jnp.zeros(outputs)} if bias else {})
+
+    if config.training_mlp:
+        params["training_mlp"] = dense(mlp_key, width, True)
+    if config.layer_norm:
+        params["layer_norm"] = {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
     if config.dense is not None:
-        shape = (config.encoder.hidden_size, embedding_size(config))
-        kernel = config.encoder.initializer_range * jax.random.normal(dense_key, shape)
-        params["dense"] = {"kernel": kernel, "bias": jnp.zeros(shape[1])}
+        params["dense"] = dense(dense_key, embedding_size(config), config.dense.bias)
     return params
+
+
+def pad_vocabulary(encoder: Params, rows: int) -> Params:
+    """The encoder's parameters with a table of so many rows, zeros after those that are there."""
+    table = encoder["word_embeddings"]["embedding"]
+    padded = jnp.pad(table, ((0, rows - len(table)), (0, 0)))
+    return {**encoder, "word_embeddings": {"embedding": padded}}
 
 
 def apply(
@@ -75,7 +107,8 @@ def apply(
       config: the architecture; `encoder.vocab_size` may be left out, the table's rows count.
       params: as from `init`.
       tokens: of B texts, see `Tokens`.
-      key: turns dropout on; the mask of a text depends on `key` and the text's id (its index without `ids`) alone.
+      key: as in training: with dropout and `training_mlp`. The mask of a text depends on `key` and the text's id (its
+        index without `ids`) alone.
 
     Returns: one embedding a text, float32; of length 1 if `config.normalize`.
     """
@@ -88,7 +121,7 @@ def apply(
         if packed:
             hashes = spread_to_tokens(hashes, tokens["slots"], segments)
     rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
-    vectors = _encoder(config, rows).apply(
+    vectors, first = _encoder(config, rows).apply(
         {"params": params["encoder"]},
         tokens["input_ids"],
         segments,
@@ -96,15 +129,25 @@ def apply(
         hashes,
         packed=packed,
     )
-    if packed:
-        x = take_slots(pool(vectors, segment_masks(segments), config.pooling), tokens["slots"])
-    else:
-        x = pool(vectors, (segments != 0)[:, None], config.pooling)[:, 0]
+    masks = segment_masks(segments) if packed else (segments != 0)[:, None]
+    positions = positions_in_segments(segments.astype(jnp.int32))
+    masks &= (positions >= config.prompt_tokens)[:, None]
+    pooled = pool(vectors, masks, config.poolings, positions, first)
+    x = take_slots(pooled, tokens["slots"]) if packed else pooled[:, 0]
+    if config.training_mlp and key is not None:
+        x = jnp.tanh(_dense(params["training_mlp"], x))
+    if config.layer_norm:
+        x = x - x.mean(axis=1, keepdims=True)
+        x = x * jax.lax.rsqrt((x * x).mean(axis=1, keepdims=True) + LAYER_NORM_EPS)
+        x = x * params["layer_norm"]["scale"][None] + params["layer_norm"]["bias"][None]
     if config.dense is not None:
-        x = x @ params["dense"]["kernel"] + params["dense"]["bias"][None]
-        if config.dense.activation == "tanh":
-            x = jnp.tanh(x)
+        x = ACTIVATIONS[config.dense.activation](_dense(params["dense"], x))
     return normalize(x) if config.normalize else x
+
+
+def _dense(params: Params, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
+    x = x @ params["kernel"]
+    return x + params["bias"][None] if "bias" in params else x
 
 
 @dataclass(frozen=True)
@@ -121,8 +164,43 @@ class Embedder:
         """Embeds a batch of token ids, as `jaxemb.models.apply`: a pure function of `params`."""
         return apply(self.config, params, tokens, key)
 
-    def encode(self, texts: Sequence[str], *, batch_size: int = 64, show_progress: bool = False) -> np.ndarray:
-        """Embeds texts; see `jaxemb.encoding.encode`."""
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        batch_size: int = 64,
+        show_progress: bool = False,
+    ) -> np.ndarray:
+        """Embeds texts, with the model's prompt before each, or that of `prompt_name`; see `jaxemb.encoding.encode`."""
         from jaxemb.encoding import encode
 
-        return encode(self, texts, batch_size=batch_size, show_progress=show_progress)
+        embedder = self if prompt_name is None else self.with_prompt(self.prompt_named(prompt_name))
+        return encode(embedder, texts, batch_size=batch_size, show_progress=show_progress)
+
+    def prompt_named(self, name: str) -> str:
+        """The text of a prompt of `config.prompts`.
+
+        Raises: UsageError if there is none of that name.
+        """
+        prompts = {prompt.name: prompt.text for prompt in self.config.prompts}
+        if name not in prompts:
+            raise UsageError(f"prompt_name {name!r}: the model has {', '.join(map(repr, prompts)) or 'no prompts'}")
+        return prompts[name]
+
+    def with_prompt(self, prompt: str) -> "Embedder":
+        """The same with another text before every input."""
+        tokens = 0 if self.config.include_prompt else count_prompt_tokens(self.tokenizer, prompt)
+        config = self.config.model_copy(update={"prompt": prompt, "prompt_tokens": tokens})
+        return dataclasses.replace(self, config=config)
+
+
+def count_prompt_tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> int:
+    """First tokens of a text that are the prompt's, those that stand before it (`[CLS]`) included.
+
+    They are counted as sentence-transformers does: the prompt's own tokens without a special one at the end.
+    """
+    if not prompt:
+        return 0
+    ids = tokenizer(prompt)["input_ids"]
+    return len(ids) - (ids[-1] in tokenizer.all_special_ids)

@@ -1,31 +1,68 @@
 """From one vector per token to one vector per text."""
 
-from typing import Literal
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.config.model import PoolingMode
 
 
 def pool(
-    tokens: Float[Array, "B S H"], masks: Bool[Array, "B K S"], how: Literal["cls", "mean"]
-) -> Float[Array, "B K H"]:
-    """Pools the token vectors of each text, in float32.
+    tokens: Float[Array, "B S H"],
+    masks: Bool[Array, "B K S"],
+    modes: Sequence[PoolingMode],
+    positions: Int[Array, "B S"],
+    first: Float[Array, "B S H"] | None = None,
+) -> Float[Array, "B K modes*H"]:
+    """Pools the token vectors of each text, in float32; a text without tokens gives zero.
 
     Args:
       tokens: the encoder's output.
       masks: for each of the K texts of a row (one, unless rows are packed) where its tokens are.
-      how: `cls` takes a text's first token; `mean` averages over its tokens (zero for a text that has none).
+      modes: which poolings, see `ModelConfig.pooling`; they are concatenated.
+      positions: place of each token in its text, from 0; for `weightedmean`.
+      first: the output of the first layer; for `first_last_mean`.
 
     >>> tokens = jnp.array([[[1.0], [3.0], [9.0]]])
-    >>> pool(tokens, jnp.array([[[True, True, False], [False, False, True]]]), "mean").tolist()
-    [[[2.0], [9.0]]]
+    >>> masks = jnp.array([[[True, True, False], [False, False, True]]])
+    >>> pool(tokens, masks, ["max", "mean"], jnp.array([[0, 1, 0]])).tolist()
+    [[[3.0, 2.0], [9.0, 9.0]]]
     """
-    if how == "cls":
-        first = jnp.argmax(masks, axis=2)  # 0 unless the padding is on the left, or another text before
-        weights = jax.nn.one_hot(first, masks.shape[2])
-    else:
+    tokens = tokens.astype(jnp.float32)
+    pooled = []
+    for mode in modes:
+        if mode == "max":
+            pooled.append(_max(tokens, masks))
+            continue
         weights = masks.astype(jnp.float32)
-    # As a product: XLA would spell out [B, K, S, H] for a masked sum.
-    sums = jnp.matmul(weights, tokens.astype(jnp.float32), precision="highest")
-    return sums / jnp.maximum(weights.sum(2, keepdims=True), 1.0)
+        if mode in ("cls", "lasttoken"):
+            place = jnp.argmax(masks, axis=2) if mode == "cls" else _last(masks)
+            weights = weights * jax.nn.one_hot(place, masks.shape[2])
+        elif mode == "weightedmean":
+            weights = weights * (1 + positions)[:, None].astype(jnp.float32)
+        vectors = tokens
+        if mode == "first_last_mean":
+            assert first is not None
+            vectors = (first.astype(jnp.float32) + tokens) / 2
+        # As a product: XLA would spell out [B, K, S, H] for a masked sum.
+        sums = jnp.matmul(weights, vectors, precision="highest")
+        total = jnp.maximum(weights.sum(2, keepdims=True), 1.0)
+        pooled.append(sums / (jnp.sqrt(total) if mode == "mean_sqrt_len_tokens" else total))
+    return jnp.concatenate(pooled, axis=-1)
+
+
+def _last(masks: Bool[Array, "B K S"]) -> Int[Array, "B K"]:
+    return masks.shape[2] - 1 - jnp.argmax(masks[:, :, ::-1], axis=2)
+
+
+def _max(tokens: Float[Array, "B S H"], masks: Bool[Array, "B K S"]) -> Float[Array, "B K H"]:
+    """One text of each row at a time, so that [B, K, S, H] is never there."""
+
+    @jax.checkpoint
+    def highest(mask: Bool[Array, "B S"]) -> Float[Array, "B H"]:
+        found = jnp.where(mask[:, :, None], tokens, -jnp.inf).max(axis=1)
+        return jnp.where(mask.any(axis=1)[:, None], found, 0.0)
+
+    return jax.lax.map(highest, masks.transpose(1, 0, 2)).transpose(1, 0, 2)

@@ -7,13 +7,16 @@ from typing import Any
 
 import jax
 
-from jaxemb.config import EncoderConfig, ModelConfig, TrainConfig
+from jaxemb.config import ModelConfig, MPNetConfig, TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
-from jaxemb.huggingface import verify_with_torch
+from jaxemb.huggingface import check_exportable, verify_with_torch
+from jaxemb.models import count_prompt_tokens
 
 DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 """Settings of training, not of the weights that `model.init_from` brings."""
+HEAD = {"pooling", "include_prompt", "training_mlp", "layer_norm", "dense", "normalize"}
+"""What follows the encoder."""
 
 
 def read_config(config: TrainConfig | Mapping[str, Any] | str | Path) -> TrainConfig:
@@ -41,6 +44,7 @@ def preflight(config: TrainConfig) -> None:
         )
     if config.export.enabled:
         verify_with_torch(config.export.verify)
+        check_exportable(config.model)
     if config.evaluation.baselines and importlib.util.find_spec("sklearn") is None:
         raise UsageError(
             "evaluation.baselines needs scikit-learn: pip install 'jaxemb[quickstart]', or set it to false"
@@ -69,43 +73,64 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     """
     model = config.model
     if base is not None:
-        own = {"init_from", "new_head", "compute_dtype", "remat", "scan_layers", "max_seq_length"}
-        own |= {"prompt"} if model.prompt else set()
-        own |= {"pooling", "dense", "normalize"} if model.new_head else set()
-        dropout = {name: getattr(model.encoder, name) for name in DROPOUT}
+        own = {"init_from", "init_allow", "new_head", "compute_dtype", "remat", "scan_layers", "max_seq_length"}
+        own |= {"vocab_multiple", "prompt_tokens"}
+        own |= {name for name in ("prompt", "prompts") if getattr(model, name)}
+        own |= HEAD if model.new_head else set()
         _check_contradictions(model, base, own)
+        dropout = _dropout(model, base)
         model = base.model_copy(update={name: getattr(model, name) for name in own})
         model = model.model_copy(update={"encoder": model.encoder.model_copy(update=dropout)})
-    positions = model.encoder.max_position_embeddings
     for name, length in (("data.max_length", config.data.max_length), ("model.max_seq_length", model.max_seq_length)):
-        if length is not None and length > positions:
-            raise UsageError(f"{name}: {length} tokens do not fit the model's {positions} positions")
+        if length is not None and length > model.encoder.max_tokens:
+            raise UsageError(f"{name}: {length} tokens do not fit the model, which takes {model.encoder.max_tokens}")
     rows = model.encoder.vocab_size
     if rows is not None and rows < len(tokenizer):
         raise UsageError(f"model.encoder.vocab_size: {rows} rows do not hold the tokenizer's {len(tokenizer)} tokens")
+    if isinstance(model.encoder, MPNetConfig) and tokenizer.pad_token_id != model.encoder.pad_token_id:
+        raise UsageError(
+            f"model.encoder.model_type: MPNet wants its padding token to have the id {model.encoder.pad_token_id}; the "
+            f"tokenizer's has {tokenizer.pad_token_id}: start from a checkpoint (model.init_from), or take another family"
+        )
     encoder = model.encoder.model_copy(
         update={"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     )
     length = model.max_seq_length or config.data.max_length
+    prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt)
+    filled_in = {"encoder": encoder, "max_seq_length": length, "prompt_tokens": prompt_tokens}
     # The vocabulary may have come out smaller than asked for.
     vocabulary = min(config.tokenizer.vocab_size, len(tokenizer)) if base is None else config.tokenizer.vocab_size
     return config.model_copy(
         update={
-            "model": model.model_copy(update={"encoder": encoder, "max_seq_length": length}),
+            "model": model.model_copy(update=filled_in),
             "tokenizer": config.tokenizer.model_copy(update={"vocab_size": vocabulary}),
         }
     )
 
 
+def _dropout(model: ModelConfig, base: ModelConfig) -> dict[str, float]:
+    """Rates of the config; where it has the default of its family, the default of the family of `init_from`."""
+    rates = {}
+    for name in DROPOUT:
+        rate, default = getattr(model.encoder, name), type(model.encoder).model_fields[name].default
+        rates[name] = rate if rate != default else type(base.encoder).model_fields[name].default
+    return rates
+
+
 def _check_contradictions(model: ModelConfig, base: ModelConfig, own: set[str]) -> None:
     """A setting that `init_from` overrules must be left out, or be the same."""
-    default = ModelConfig()
-    head = {"pooling", "dense", "normalize"}
-    for name in (ModelConfig.model_fields.keys() | EncoderConfig.model_fields.keys()) - own - {"encoder", *DROPOUT}:
-        part = name in EncoderConfig.model_fields
-        wanted, there, unset = (getattr(m.encoder if part else m, name) for m in (model, base, default))
+
+    def check(name: str, wanted: Any, there: Any, unset: Any) -> None:
         if wanted not in (there, unset):
             raise UsageError(
-                f"model.{'encoder.' * part}{name}: {wanted!r} here, but {there!r} in model.init_from "
-                f"({model.init_from}), which decides; leave it out" + (", or set model.new_head" * (name in head))
+                f"model.{name}: {wanted!r} here, but {there!r} in model.init_from ({model.init_from}), which decides; "
+                "leave it out" + (", or set model.new_head" * (name in HEAD))
             )
+
+    for name in ModelConfig.model_fields.keys() - own - {"encoder"}:
+        check(name, getattr(model, name), getattr(base, name), getattr(ModelConfig(), name))
+    encoder = model.encoder
+    check("encoder.model_type", encoder.model_type, base.encoder.model_type, "bert")
+    for name in sorted(type(encoder).model_fields.keys() - {"model_type", *DROPOUT}):
+        unset = type(encoder).model_fields[name].default
+        check(f"encoder.{name}", getattr(encoder, name), getattr(base.encoder, name, unset), unset)

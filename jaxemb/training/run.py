@@ -17,7 +17,7 @@ from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, report_from_json
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load
-from jaxemb.models import Embedder, Params, in_float32, init
+from jaxemb.models import Embedder, Params, in_float32, init, pad_vocabulary
 from jaxemb.objectives import Objective
 from jaxemb.parallel import make_mesh, param_shardings
 from jaxemb.training import optimizer as optimizers
@@ -243,12 +243,15 @@ class _Run:
 
     def _initial_params(self, start_from: Embedder | None) -> Params:
         """What training starts from; drawn where it will lie, so that no device holds all of a sharded model."""
-        if start_from is not None and not self.config.model.new_head:
-            return start_from.params
+        model = self.config.model
+        if start_from is not None:
+            encoder = pad_vocabulary(start_from.params["encoder"], model.table_rows)
+            if not model.new_head:
+                return {**start_from.params, "encoder": encoder}
         draw, key = partial(init, self.config.model), jax.random.key(self.config.training.seed)
         shardings = param_shardings(self.mesh, jax.eval_shape(draw, key))
         params = jax.jit(draw, out_shardings=shardings)(key)
-        return params if start_from is None else {**params, "encoder": start_from.params["encoder"]}
+        return params if start_from is None else {**params, "encoder": encoder}
 
     def _export(self, embedder: Embedder) -> Path | None:
         if not self.config.export.enabled:

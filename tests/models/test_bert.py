@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from tiny_models import tiny_embedder
 
-from jaxemb.config import EncoderConfig
+from jaxemb.config import BertConfig
 from jaxemb.huggingface.configs import encoder_config_json
 from jaxemb.huggingface.weights import encoder_from_tensors
 from jaxemb.models.bert import Bert, Layer, Tokens, _norm
 from jaxemb.models.dropout import dropout_hashes
 
-CONFIG = EncoderConfig(
+CONFIG = BertConfig(
     vocab_size=60,
     hidden_size=32,
     num_hidden_layers=3,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_models import ENCODER, embed, tiny_embedder
 
-from jaxemb.config import DenseConfig, EncoderConfig, ModelConfig
+from jaxemb.config import BertConfig, DenseConfig, ModelConfig
 from jaxemb.models import embedding_size, init
 
 TOKENS = {
@@ -27,7 +27,7 @@ def test_initial_parameters_have_the_right_spread():
 
 def test_vocabulary_must_be_known():
     with pytest.raises(ValueError, match="vocab_size"):
-        init(ModelConfig(encoder=EncoderConfig()), jax.random.key(0))
+        init(ModelConfig(encoder=BertConfig()), jax.random.key(0))
 
 
 def test_labse_head_by_hand():

@@ -9,12 +9,12 @@ import pytest
 from packed import packed
 
 from jaxemb import models, objectives
-from jaxemb.config import EncoderConfig, LabseObjective, ModelConfig
+from jaxemb.config import BertConfig, LabseObjective, ModelConfig
 from jaxemb.parallel import chunked_embed, make_mesh
 from jaxemb.training.step import place
 
 ENCODER = {"vocab_size": 200, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
-MODEL = ModelConfig(encoder=EncoderConfig(**ENCODER, num_hidden_layers=2, max_position_embeddings=16))
+MODEL = ModelConfig(encoder=BertConfig(**ENCODER, num_hidden_layers=2, max_position_embeddings=16))
 ROWS, LENGTH = 16, 12
 
 

@@ -7,12 +7,12 @@ import pytest
 from packed import packed
 
 from jaxemb import models
-from jaxemb.config import EncoderConfig, ModelConfig
+from jaxemb.config import BertConfig, ModelConfig
 from jaxemb.objectives.embedding import embed_pairs
 from jaxemb.parallel import make_mesh
 
 ENCODER = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
-MODEL = ModelConfig(encoder=EncoderConfig(**ENCODER, num_hidden_layers=1, max_position_embeddings=8))
+MODEL = ModelConfig(encoder=BertConfig(**ENCODER, num_hidden_layers=1, max_position_embeddings=8))
 PARAMS = jax.tree.map(lambda leaf: 3.0 * leaf, models.init(MODEL, jax.random.key(0)))
 TOKENS = {"input_ids": np.tile(np.arange(5, 10, dtype=np.int32), (4, 1)), "attention_mask": np.ones((4, 5), np.int32)}
 

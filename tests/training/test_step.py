@@ -8,13 +8,13 @@ import pytest
 from packed import packed
 
 from jaxemb import models, objectives
-from jaxemb.config import EncoderConfig, InfoNceObjective, LabseObjective, ModelConfig, OptimizerConfig
+from jaxemb.config import BertConfig, InfoNceObjective, LabseObjective, ModelConfig, OptimizerConfig
 from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.step import init_state, make_train_step, place
 
 MODEL = ModelConfig(
-    encoder=EncoderConfig(
+    encoder=BertConfig(
         vocab_size=600, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
         max_position_embeddings=32,
     )

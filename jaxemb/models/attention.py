@@ -1,0 +1,100 @@
+"""Attention behind one function: whole for short texts, in blocks of queries for long ones."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from jaxemb.models.dropout import counters, dropout
+
+BLOCK = 512
+"""Queries that are scored at a time where a row is longer than `WHOLE`."""
+WHOLE = 1024
+"""Longest row in tokens that is scored all at once."""
+
+
+def attend(
+    query: Float[Array, "B N S D"],
+    keys: Float[Array, "B M S D"],
+    value: Float[Array, "B M S D"],
+    *,
+    mask: Bool[Array, "B #S S"],
+    positions: Int[Array, "#B S"],
+    bias: Float[Array, "1 N S S"] | None = None,
+    hashes: UInt32[Array, "B #S"] | None = None,
+    rate: float = 0.0,
+    place: Int[Array, ""] | int = 0,
+    most: int = 1,
+) -> Float[Array, "B S N*D"]:
+    """softmax(query @ keys^T / sqrt(D) + bias) @ value (Vaswani et al. 2017, eq. 1), the softmax in float32.
+
+    Rows of more than `WHOLE` tokens are computed `BLOCK` queries at a time, and again in the backward pass: memory
+    grows with the length of the row, not with its square.
+
+    Args:
+      query: of N heads.
+      keys: of M heads, each for N / M consecutive heads of queries.
+      value: likewise.
+      mask: True where a token (second axis) may look at another (third). A token that may look at none (padding) gets
+        a mean of values that nobody uses.
+      positions: place of each token in its text, which numbers the dropout.
+      bias: added to the scores.
+      hashes: turn dropout on, see `dropout.dropout_hashes`.
+      rate: of dropout on the probabilities.
+      place: number of the place in the network, for dropout.
+      most: positions there can be.
+    """
+    rows, heads, length, size = query.shape
+    if keys.shape[1] != heads:
+        keys, value = (jnp.repeat(x, heads // keys.shape[1], axis=1) for x in (keys, value))
+    block = partial(_attend, keys=keys, value=value, positions=positions, rate=rate, place=place, most=most)
+    mask = mask[:, None]
+    hashes = None if hashes is None else hashes[:, None, :, None]
+    if length <= WHOLE:
+        context = block(query, mask, bias, positions[:, None, :, None], hashes)
+    else:
+        split = partial(_split, length=length)
+        parts = (split(query), split(mask), split(bias), split(positions[:, None, :, None]), split(hashes))
+        blocks = jax.lax.map(lambda one: jax.checkpoint(block)(*one), parts)
+        context = blocks.transpose(1, 2, 0, 3, 4).reshape(rows, heads, -1, size)[:, :, :length]
+    return context.transpose(0, 2, 1, 3).reshape(rows, length, heads * size)
+
+
+def _split(x: Array | None, length: int) -> Array | None:
+    """[B, N, S, ...] -> [blocks, B, N, BLOCK, ...]; what has one query for all is repeated."""
+    if x is None:
+        return None
+    count = -(-length // BLOCK)
+    if x.shape[2] == 1:
+        return jnp.broadcast_to(x, (count, *x.shape))
+    padded = jnp.pad(x, ((0, 0), (0, 0), (0, count * BLOCK - length), (0, 0)))
+    return jnp.moveaxis(padded.reshape(*x.shape[:2], count, BLOCK, x.shape[3]), 2, 0)
+
+
+def _attend(
+    query: Float[Array, "B N Q D"],
+    mask: Bool[Array, "B 1 #Q S"],
+    bias: Float[Array, "1 N Q S"] | None,
+    query_positions: Int[Array, "#B 1 Q 1"],
+    hashes: UInt32[Array, "B 1 #Q 1"] | None,
+    *,
+    keys: Float[Array, "B N S D"],
+    value: Float[Array, "B N S D"],
+    positions: Int[Array, "#B S"],
+    rate: float,
+    place: Int[Array, ""] | int,
+    most: int,
+) -> Float[Array, "B N Q D"]:
+    """All keys for some queries."""
+    scores = query @ keys.swapaxes(2, 3) / jnp.sqrt(query.shape[-1]).astype(query.dtype)
+    scores = scores.astype(jnp.float32)
+    if bias is not None:
+        scores = scores + bias.astype(jnp.float32)
+    probabilities = jax.nn.softmax(jnp.where(mask, scores, jnp.finfo(jnp.float32).min), axis=-1).astype(query.dtype)
+    counter = counters(
+        (jnp.arange(query.shape[1])[None, :, None, None], most * most),
+        (query_positions, most),
+        (positions[:, None, None, :], 1),
+    )
+    return dropout(probabilities, hashes, rate, place=place, counter=counter) @ value

@@ -1,0 +1,119 @@
+"""Token ids in, one vector a token out: what all families share around their layers.
+
+A family is three things: how tokens are embedded, the layer, and what follows the last one. Layers are stacked along a
+leading axis and run by `nn.scan`: one layer is compiled, whatever the depth, unless the scan is unrolled.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from jaxemb.config import EncoderConfig, ModernBertConfig, Qwen3Config
+from jaxemb.models import bert, modernbert, qwen3
+from jaxemb.models.layers import Tokens
+from jaxemb.models.packing import positions_in_segments
+
+REMAT_POLICIES = {
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What sets a family of encoders apart."""
+
+    embed: Callable[..., tuple[Array, Tokens]]
+    layer: type[nn.Module]
+    finish: Callable[[Any, Any, Array], Array] = lambda config, dtype, x: x
+
+
+FAMILIES: dict[type[EncoderConfig], Family] = {
+    ModernBertConfig: Family(modernbert.embed, modernbert.Layer, modernbert.finish),
+    Qwen3Config: Family(qwen3.embed, qwen3.Layer, qwen3.finish),
+}
+POST_NORM = Family(bert.embed, bert.Layer)
+
+
+class Outputs(NamedTuple):
+    """Vectors of the tokens."""
+
+    last: Float[Array, "B S H"]
+    """Of the whole encoder."""
+    first: Float[Array, "B S H"] | None
+    """Of its first layer; None unless asked for."""
+
+
+class Encoder(nn.Module):
+    """An encoder of the family of its config."""
+
+    config: EncoderConfig
+    dtype: Any = jnp.float32
+    remat: str = "none"
+    unroll: int = 1
+    """Layers that one turn of the scan runs."""
+    with_first: bool = False
+    """Whether to give the output of the first layer, too."""
+
+    @nn.compact
+    def __call__(
+        self,
+        input_ids: Int[Array, "B S"],
+        segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
+        token_type_ids: Int[Array, "B S"] | None = None,
+        hashes: UInt32[Array, "B"] | UInt32[Array, "B S"] | None = None,
+        *,
+        packed: bool = False,
+    ) -> Outputs:
+        """Encodes token ids.
+
+        Args:
+          input_ids: token ids.
+          segment_ids: 0 at padding; else the number, from 1, of the text in its row (1 everywhere unless `packed`).
+          token_type_ids: zeros when None, and in families without token types.
+          hashes: turn dropout on: `dropout_hashes` of each text, or of the text of each token.
+          packed: rows hold several texts, which do not see each other, and each has positions of its own.
+        """
+        config = self.config
+        family = FAMILIES.get(type(config), POST_NORM)
+        length = input_ids.shape[1]
+        if length > config.max_tokens:
+            raise ValueError(
+                f"{length} tokens do not fit max_position_embeddings ({config.max_position_embeddings}, which hold "
+                f"{config.max_tokens} tokens)"
+            )
+        mask, positions = (segment_ids != 0)[:, None, :], jnp.arange(length)[None]
+        if packed:
+            mask &= segment_ids[:, :, None] == segment_ids[:, None, :]
+            positions = positions_in_segments(segment_ids)
+        if hashes is not None and hashes.ndim == 1:
+            hashes = hashes[:, None]
+        tokens = Tokens(mask, positions, hashes)
+        x, tokens = family.embed(config, self.dtype, input_ids, segment_ids, token_type_ids, tokens)
+
+        layer = family.layer
+        if self.remat != "none":
+            layer = nn.remat(layer, policy=REMAT_POLICIES[self.remat], prevent_cse=False)
+
+        def run(layer: nn.Module, carry: Any, index: Array, tokens: Tokens) -> tuple[Any, None]:
+            x, first = carry
+            x = layer(x, index, tokens)
+            return (x, first if first is None else jnp.where(index == 0, x, first)), None
+
+        layers = nn.scan(
+            run,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=(0, nn.broadcast),
+            length=config.num_hidden_layers,
+            unroll=self.unroll,
+        )
+        first = jnp.zeros_like(x) if self.with_first else None
+        numbers = jnp.arange(config.num_hidden_layers)
+        (x, first), _ = layers(layer(config, self.dtype, name="layers"), (x, first), numbers, tokens)
+        return Outputs(family.finish(config, self.dtype, x), first)

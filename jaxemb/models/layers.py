@@ -1,0 +1,112 @@
+"""What the layers of all families are made of."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from jaxemb.config import EncoderConfig
+from jaxemb.models.attention import attend
+from jaxemb.models.dropout import counters, dropout
+from jaxemb.models.rotary import Rotation, rotate
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_new": jax.nn.gelu,
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+}
+PLACES_PER_LAYER = 3  # dropout on attention probabilities, attention output, feed-forward output
+
+
+class Tokens(NamedTuple):
+    """What layers must know of the tokens beside their vectors."""
+
+    mask: Bool[Array, "B #S S"]
+    """True where a token (second axis) may look at another (third)."""
+    positions: Int[Array, "#B S"]
+    """Place of each token in its text."""
+    hashes: UInt32[Array, "B #S"] | None = None
+    """For dropout: one of each text, or of the text of each token; None for no dropout."""
+    bias: Float[Array, "1 N S S"] | None = None
+    """Added to the attention scores of each head; None for no bias."""
+
+
+def dense(config: EncoderConfig, features: int, dtype: Any, name: str, *, bias: bool = True) -> nn.Dense:
+    """A dense layer with the initial weights of the config."""
+    init = nn.initializers.normal(config.initializer_range)
+    return nn.Dense(features, use_bias=bias, dtype=dtype, kernel_init=init, name=name)
+
+
+def embedding(config: EncoderConfig, rows: int | None, dtype: Any, name: str) -> nn.Embed:
+    """A table of vectors with the initial weights of the config."""
+    init = nn.initializers.normal(config.initializer_range)
+    return nn.Embed(rows, config.hidden_size, dtype=dtype, embedding_init=init, name=name)
+
+
+def layer_norm(config: EncoderConfig, dtype: Any, name: str, *, bias: bool = True) -> nn.LayerNorm:
+    """LayerNorm with the exact variance."""
+    return nn.LayerNorm(epsilon=config.layer_norm_eps, use_bias=bias, dtype=dtype, use_fast_variance=False, name=name)
+
+
+def rms_norm(config: EncoderConfig, dtype: Any, name: str) -> nn.RMSNorm:
+    """RMSNorm (Zhang & Sennrich 2019): no mean is taken off and no bias added."""
+    return nn.RMSNorm(epsilon=config.layer_norm_eps, dtype=dtype, name=name)
+
+
+def drop(x: Float[Array, "B S H"], config: EncoderConfig, tokens: Tokens, place: Any) -> Float[Array, "B S H"]:
+    """Dropout on one vector a token."""
+    width = config.hidden_size
+    counter = counters((tokens.positions[:, :, None], width), (jnp.arange(width)[None, None], 1))
+    hashes = None if tokens.hashes is None else tokens.hashes[:, :, None]
+    return dropout(x, hashes, config.hidden_dropout_prob, place=place, counter=counter)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention, without the residual connection."""
+
+    config: EncoderConfig
+    dtype: Any
+    kv_heads: int | None = None
+    """Heads of keys and values, each for several of queries; as many as of queries when None."""
+    bias: bool = True
+    """Whether the projections have biases."""
+    normed: bool = False
+    """Whether queries and keys are RMS-normed, head by head."""
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B S H"], tokens: Tokens, place: Int[Array, ""], rotation: Rotation | None = None
+    ) -> Float[Array, "B S H"]:
+        """Attends; `place` numbers the dropout, `rotation` turns queries and keys by their positions."""
+        config = self.config
+        rows, length, width = x.shape
+        heads, kv_heads, size = config.num_attention_heads, self.kv_heads, config.head_size
+
+        # Heads lead, so that XLA sees plain batched products: four times as fast on a CPU as an einsum over "bsnd".
+        def project(name: str, heads: int) -> Float[Array, "B N S D"]:
+            split = dense(config, heads * size, self.dtype, name, bias=self.bias)(x).reshape(rows, length, heads, size)
+            if self.normed and name != "value":
+                split = rms_norm(config, self.dtype, f"{name}_norm")(split)
+            return split.transpose(0, 2, 1, 3)
+
+        query, keys, value = project("query", heads), *(project(name, kv_heads or heads) for name in ("key", "value"))
+        if rotation is not None:
+            query, keys = rotate(query, rotation), rotate(keys, rotation)
+        context = attend(
+            query,
+            keys,
+            value,
+            mask=tokens.mask,
+            bias=tokens.bias,
+            positions=tokens.positions,
+            hashes=tokens.hashes,
+            rate=config.attention_probs_dropout_prob,
+            place=place,
+            most=config.max_position_embeddings,
+        )
+        return dense(config, width, self.dtype, "output", bias=self.bias)(context)

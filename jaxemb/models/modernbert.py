@@ -1,0 +1,72 @@
+"""ModernBERT (Warner et al. 2024, arXiv 2412.13663): norms before sub-layers, rotary positions, local attention, GeGLU."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.config import ModernBertConfig
+from jaxemb.models.layers import (
+    ACTIVATIONS,
+    PLACES_PER_LAYER,
+    SelfAttention,
+    Tokens,
+    dense,
+    drop,
+    embedding,
+    layer_norm,
+)
+from jaxemb.models.rotary import frequencies, rotation
+
+
+class Layer(nn.Module):
+    """One pre-norm layer: every `global_attn_every_n_layers`-th looks at the whole text, the others near by."""
+
+    config: ModernBertConfig
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B S H"], index: Int[Array, ""], tokens: Tokens) -> Float[Array, "B S H"]:
+        """Runs layer number `index`."""
+        config = self.config
+        place = 1 + index * PLACES_PER_LAYER
+        everywhere = index % config.global_attn_every_n_layers == 0
+        places = jnp.arange(x.shape[1])
+        near = jnp.abs(places[:, None] - places[None]) <= config.local_attention // 2
+        thetas = (config.global_rope_theta, config.local_rope_theta)
+        turns = jnp.where(everywhere, *(jnp.asarray(frequencies(config.head_size, theta)) for theta in thetas))
+        tokens = tokens._replace(mask=tokens.mask & (near | everywhere)[None])
+
+        # The first layer has no norm here, as the embeddings are normed: its scale is there but inert.
+        normed = layer_norm(config, self.dtype, "attention_norm", bias=False)(x)
+        attention = SelfAttention(config, self.dtype, bias=False, name="attention")
+        turn = rotation(tokens.positions, turns)
+        attended = attention(jnp.where(index == 0, x, normed), tokens, place, turn)
+        x = x + drop(attended, config, tokens, place + 1)
+        normed = layer_norm(config, self.dtype, "output_norm", bias=False)(x)
+        hidden = ACTIVATIONS[config.hidden_act](
+            dense(config, config.intermediate_size, self.dtype, "intermediate", bias=False)(normed)
+        )
+        hidden = hidden * dense(config, config.intermediate_size, self.dtype, "gate", bias=False)(normed)
+        hidden = dense(config, config.hidden_size, self.dtype, "output", bias=False)(hidden)
+        return x + drop(hidden, config, tokens, place + 2)
+
+
+def embed(
+    config: ModernBertConfig,
+    dtype: Any,
+    input_ids: Int[Array, "B S"],
+    segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
+    token_type_ids: Int[Array, "B S"] | None,
+    tokens: Tokens,
+) -> tuple[Float[Array, "B S H"], Tokens]:
+    """Words, normed."""
+    x = embedding(config, config.vocab_size, dtype, "word_embeddings")(input_ids)
+    x = layer_norm(config, dtype, "embeddings_norm", bias=False)(x)
+    return drop(x, config, tokens, place=0), tokens
+
+
+def finish(config: ModernBertConfig, dtype: Any, x: Float[Array, "B S H"]) -> Float[Array, "B S H"]:
+    """The norm after the last layer."""
+    return layer_norm(config, dtype, "final_norm", bias=False)(x)

@@ -1,0 +1,58 @@
+"""Qwen3 (arXiv 2505.09388), the decoder of Qwen3-Embedding: causal, RMSNorm, grouped queries, SwiGLU."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxemb.config import Qwen3Config
+from jaxemb.models.layers import ACTIVATIONS, PLACES_PER_LAYER, SelfAttention, Tokens, dense, drop, embedding, rms_norm
+from jaxemb.models.rotary import frequencies, rotation
+
+
+class Layer(nn.Module):
+    """One pre-norm layer."""
+
+    config: Qwen3Config
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B S H"], index: Int[Array, ""], tokens: Tokens) -> Float[Array, "B S H"]:
+        """Runs layer number `index`."""
+        config = self.config
+        place = 1 + index * PLACES_PER_LAYER
+        attention = SelfAttention(
+            config, self.dtype, kv_heads=config.num_key_value_heads, bias=False, normed=True, name="attention"
+        )
+        turn = rotation(tokens.positions, jnp.asarray(frequencies(config.head_size, config.rope_theta)))
+        attended = attention(rms_norm(config, self.dtype, "attention_norm")(x), tokens, place, turn)
+        x = x + drop(attended, config, tokens, place + 1)
+        normed = rms_norm(config, self.dtype, "output_norm")(x)
+        gate = dense(config, config.intermediate_size, self.dtype, "gate", bias=False)(normed)
+        hidden = dense(config, config.intermediate_size, self.dtype, "intermediate", bias=False)(normed)
+        hidden = dense(config, config.hidden_size, self.dtype, "output", bias=False)(
+            ACTIVATIONS[config.hidden_act](gate) * hidden
+        )
+        return x + drop(hidden, config, tokens, place + 2)
+
+
+def embed(
+    config: Qwen3Config,
+    dtype: Any,
+    input_ids: Int[Array, "B S"],
+    segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
+    token_type_ids: Int[Array, "B S"] | None,
+    tokens: Tokens,
+) -> tuple[Float[Array, "B S H"], Tokens]:
+    """Words; tokens see those before them only, unless `causal` is off."""
+    if config.causal:
+        places = jnp.arange(input_ids.shape[1])
+        tokens = tokens._replace(mask=tokens.mask & (places[None] <= places[:, None])[None])
+    x = embedding(config, config.vocab_size, dtype, "word_embeddings")(input_ids)
+    return drop(x, config, tokens, place=0), tokens
+
+
+def finish(config: Qwen3Config, dtype: Any, x: Float[Array, "B S H"]) -> Float[Array, "B S H"]:
+    """The norm after the last layer."""
+    return rms_norm(config, dtype, "final_norm")(x)
