@@ -45,7 +45,8 @@ class ModelConfig(Settings):
     new_head: bool = False
     """With `init_from`: take the encoder only, and begin the pooling, dense layer and normalisation given here."""
     encoder: Encoder = BertConfig()
-    """The encoder; `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert, qwen3)."""
+    """The encoder; its `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert,
+    qwen3), in YAML."""
     pooling: PoolingMode | tuple[PoolingMode, ...] = "cls"
     """`cls`: the first token's vector (LaBSE). `mean`: the mean over real tokens (Sentence-BERT). `max`, `lasttoken`
     (decoders), `mean_sqrt_len_tokens`: the sum over the root of the number of tokens. `weightedmean`: weights 1, 2, 3,

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from jaxemb.config import (
     BertConfig,
     DistilBertConfig,
-    EncoderConfig,
     ModernBertConfig,
     MPNetConfig,
     Qwen3Config,
     RobertaConfig,
 )
+from jaxemb.config.encoder import Family
 from jaxemb.errors import UserError
 from jaxemb.huggingface.tensors import read_object
 
@@ -25,7 +25,7 @@ SAME_ACTIVATION = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "sw
 class Schema:
     """How a family's `config.json` differs from our settings."""
 
-    config: type[EncoderConfig]
+    config: type[Family]
     architecture: str
     """The class of transformers that reads it."""
     names: dict[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
-def read_encoder_config(path: Path) -> EncoderConfig:
+def read_encoder_config(path: Path) -> Family:
     """Reads the architecture from `config.json`.
 
     Raises: UserError if the file is missing or broken, or the model is not an encoder that we compute exactly.
@@ -134,7 +134,7 @@ def _rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     scaling = raw.get("rope_scaling")
     parameters = raw.get("rope_parameters")
     by_layer = isinstance(parameters, dict) and any(isinstance(value, dict) for value in parameters.values())
-    groups = parameters if by_layer else {"": parameters or {}}
+    groups: dict[str, Any] = parameters if by_layer else {"": parameters or {}}  # type: ignore[assignment]
     found = {}
     for layer, group in [*groups.items(), *([("", scaling)] if scaling else [])]:
         if not isinstance(group, dict) or group.get("rope_type", group.get("type", "default")) != "default":
@@ -145,7 +145,7 @@ def _rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     return found
 
 
-def _check_layer_types(raw: dict[str, Any], config: EncoderConfig, path: Path) -> None:
+def _check_layer_types(raw: dict[str, Any], config: Family, path: Path) -> None:
     types = raw.get("layer_types")
     if types is None:
         return
@@ -158,11 +158,13 @@ def _check_layer_types(raw: dict[str, Any], config: EncoderConfig, path: Path) -
         raise UserError(f"{path}: layer_types {types} are not supported: full attention must recur every n layers")
 
 
-def encoder_config_json(config: EncoderConfig, dtype: str = "float32") -> dict[str, Any]:
+def encoder_config_json(config: Family, dtype: str = "float32") -> dict[str, Any]:
     """The content of `config.json`, with every size in it."""
     schema = SCHEMAS[config.model_type]
     values = {schema.names.get(name, name): value for name, value in config.model_dump().items()}
     values = {name: value for name, value in values.items() if name not in schema.fixed}
     if isinstance(config, ModernBertConfig):
         values["embedding_dropout"] = config.hidden_dropout_prob
+        # Left out, they would be those of ModernBERT's own vocabulary.
+        values |= dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
     return {"architectures": [schema.architecture], **values, **schema.required, "dtype": dtype}
