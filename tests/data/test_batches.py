@@ -85,6 +85,14 @@ def test_the_order_within_a_window_depends_on_seed_and_window(pairs, data_config
             assert (sums[0] != sums[1]).any()
 
 
+@pytest.mark.parametrize("buckets", [None, (8, 16, 32)], ids=["packed", "padded"])
+def test_any_number_of_devices_gets_the_same_global_batches(pairs, data_config, buckets):
+    config = data_config.model_copy(update={"length_buckets": buckets})
+    one, two, eight = (ids(Batches(pairs, config, 24, seed=0, devices=n), range(12)) for n in (1, 2, 8))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, eight)
+
+
 def test_languages_and_pairs_are_drawn_by_the_seed(pairs, data_config):
     config = data_config.model_copy(update={"language_exponent": 0.5})
     one, other = (Batches(pairs, config, 24, seed) for seed in (3, 4))
