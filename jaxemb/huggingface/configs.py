@@ -106,7 +106,7 @@ def read_encoder_config(path: Path) -> Family:
     for key, value in schema.required.items():
         if raw.get(key, value) != value:
             raise UserError(f"{path}: {key} {raw[key]!r} is not supported; supported: {value!r}")
-    raw = raw | _rope(raw, path)
+    raw = raw | _rope(raw, path) | _every(raw)
     values: dict[str, Any] = dict(schema.defaults)
     for name in schema.config.model_fields.keys() - schema.fixed.keys():
         if (value := raw.get(schema.names.get(name, name))) is not None:
@@ -116,7 +116,7 @@ def read_encoder_config(path: Path) -> Family:
     if kind == "qwen3" and raw.get("num_key_value_heads", 0) is None:
         values["num_key_value_heads"] = values["num_attention_heads"]
     for name, known in schema.config.model_fields.items():  # JSON writes 0.0 as 0, say
-        if known.annotation is float and type(values.get(name)) is int:
+        if known.annotation is float and type(values.get(name)) is int and abs(values[name]) < 2**53:
             values[name] = float(values[name])
     try:
         config = schema.config.model_validate(values | schema.fixed)
@@ -145,16 +145,22 @@ def _rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     return found
 
 
+def _every(raw: dict[str, Any]) -> dict[str, Any]:
+    """Every how many layers attention is global, from the list of layers that transformers 5 writes."""
+    types = raw.get("layer_types")
+    if not isinstance(types, list) or raw.get("global_attn_every_n_layers") is not None:
+        return {}
+    after = [layer for layer, kind in enumerate(types) if kind == "full_attention" and layer > 0]
+    return {"global_attn_every_n_layers": after[0] if after else max(len(types), 1)}
+
+
 def _check_layer_types(raw: dict[str, Any], config: Family, path: Path) -> None:
     types = raw.get("layer_types")
     if types is None:
         return
     every = config.global_attn_every_n_layers if isinstance(config, ModernBertConfig) else 1
     wanted = ["sliding_attention" if layer % every else "full_attention" for layer in range(config.num_hidden_layers)]
-    if types != wanted and isinstance(config, ModernBertConfig):
-        every = next((n for n in range(1, len(types)) if types[n] == "full_attention"), len(types))
-        wanted = ["sliding_attention" if layer % every else "full_attention" for layer in range(len(types))]
-    if types != wanted or len(types) != config.num_hidden_layers:
+    if types != wanted:
         raise UserError(f"{path}: layer_types {types} are not supported: full attention must recur every n layers")
 
 
