@@ -19,7 +19,7 @@ def run(argv: Sequence[str]) -> int:
     """Parses the command line, evaluates, prints a table."""
     parser = argparse.ArgumentParser(
         prog="jaxemb evaluate",
-        description="Score a model. Retrieval: for each sentence, is its translation the nearest one? "
+        description="Score a model. Retrieval: for each sentence, is its translation the nearest one?\n"
         "STS: how does the cosine of two sentences correlate with how alike people find them?",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -3,6 +3,7 @@
 from jaxemb.evaluation.baselines import score_pools_tfidf, tfidf_encode
 from jaxemb.evaluation.heldout import build_pools, evaluate_heldout, heldout_report
 from jaxemb.evaluation.masking import brand_names, mask_pair, mask_placeholders
+from jaxemb.evaluation.mteb import MtebModel
 from jaxemb.evaluation.parallel import parallel
 from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
 from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
@@ -15,6 +16,7 @@ from jaxemb.evaluation.tatoeba import tatoeba
 __all__ = [
     "Average",
     "EncodeFn",
+    "MtebModel",
     "PairAccuracy",
     "Pool",
     "RetrievalReport",

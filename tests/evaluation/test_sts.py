@@ -184,6 +184,6 @@ def test_minilm_on_the_sts_benchmark(real_data):
     assert round(report.spearman, 2) == 82.03
 
 
-def test_real_files_are_read_whole(real_data):
-    report = sts(_lengths, [real_data / "stsb" / "zh.test.csv.gz", real_data / "sick" / "SICK_trial.txt"])
-    assert [(score.name, score.n) for score in report.scores] == [("zh.test", 1379), ("SICK_trial", 500)]
+def test_sick_is_read_whole(real_data):
+    (score,) = sts(_lengths, [real_data / "sick"], split="dev").scores
+    assert (score.name, score.n) == ("SICK_trial", 500)
