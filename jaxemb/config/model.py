@@ -37,8 +37,9 @@ class ModelConfig(Settings):
     """From tokens to one embedding: encoder, pooling, layer norm, dense layer, L2 normalisation."""
 
     init_from: str | None = None
-    """Start from MODEL (a run directory, a Hugging Face folder, or with network a name of the Hub): its encoder, head
-    and tokenizer replace what is given here, dropout rates, `prompt` and `max_seq_length` aside."""
+    """Start from MODEL (a run directory, a Hugging Face folder, or `owner/name` or `owner/name@revision` of the Hub,
+    from its cache or, with `HF_HUB_OFFLINE=0`, the network): its encoder, head and tokenizer replace what is given
+    here, dropout rates, `prompt` and `max_seq_length` aside. The run's config.yaml records the commit."""
     init_allow: str | None = None
     """With `init_from`: a regular expression. Tensors whose whole name matches may be missing there (and are drawn as
     in a new model) or left over; without it every tensor must be used."""

@@ -13,7 +13,6 @@ from jaxtyping import Float32
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
-from jaxemb.loading import with_prompt
 from jaxemb.models import Embedder, embedding_size
 
 
@@ -109,7 +108,7 @@ class MtebModel:
             if "text" not in batch:
                 raise UserError(f"{task_metadata.name}: its inputs hold {', '.join(batch)} but no text")
             texts += batch["text"]
-        embedder = with_prompt(self._embedder, self.prompt(task_metadata, prompt_type))
+        embedder = self._embedder.with_prompt(self.prompt(task_metadata, prompt_type))
         return encode(embedder, texts, batch_size=batch_size, show_progress=show_progress_bar)
 
     def prompt(self, task_metadata: Any, prompt_type: Any = None) -> str | None:

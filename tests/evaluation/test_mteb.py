@@ -15,7 +15,6 @@ from jaxemb.encoding import encode
 from jaxemb.errors import UserError
 from jaxemb.evaluation import MtebModel, retrieval_accuracy
 from jaxemb.huggingface import export
-from jaxemb.loading import with_prompt
 
 mteb = pytest.importorskip("mteb")
 datasets = pytest.importorskip("datasets")
@@ -106,7 +105,7 @@ def score(model, task, cache=None):
 
 def embeddings(embedder, *prompts):
     a, b = (
-        encode(with_prompt(embedder, prompt), texts, batch_size=32)
+        encode(embedder.with_prompt(prompt), texts, batch_size=32)
         for prompt, texts in zip(prompts, (A, B), strict=True)
     )
     return [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
@@ -142,7 +141,7 @@ def test_sts_bitext_mining_and_retrieval_are_what_we_compute(embedder):
 @pytest.mark.filterwarnings("ignore:Model prompts specified, these will overwrite:UserWarning:mteb")
 def test_sentence_transformers_of_the_exported_folder_scores_alike(embedder, tmp_path):
     pytest.importorskip("sentence_transformers")
-    plain = with_prompt(embedder, "")
+    plain = embedder.with_prompt("")
     export(plain, tmp_path / "model", verify="jax")
     theirs = mteb.SentenceTransformerEncoderWrapper(str(tmp_path / "model"), device="cpu", model_prompts=PROMPTS)
     ours = MtebModel(plain, prompts=PROMPTS)
@@ -190,7 +189,7 @@ def test_the_embeddings(embedder):
     bare = model.encode(
         batches, task_metadata=task, hf_split="test", hf_subset="default", prompt_type=PromptType.query, batch_size=32
     )
-    np.testing.assert_allclose(bare, with_prompt(embedder, "").encode(A, batch_size=32), atol=1e-6)
+    np.testing.assert_allclose(bare, embedder.with_prompt("").encode(A, batch_size=32), atol=1e-6)
     assert np.abs(bare - rows).max() > 0.01
     np.testing.assert_allclose(np.diag(model.similarity(rows, bare)), model.similarity_pairwise(rows, bare), atol=1e-6)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -206,7 +205,7 @@ def test_what_mteb_is_told(embedder):
     assert (meta.name, meta.revision, meta.framework, meta.modalities) == ("we/tiny", "7", ["JAX"], ["text"])
     assert (meta.embed_dim, meta.max_tokens, meta.use_instructions) == (32, 40, True)
     assert meta.n_parameters == sum(leaf.size for leaf in _leaves(embedder.params))
-    assert not MtebModel(with_prompt(embedder, "")).mteb_model_meta.use_instructions
+    assert not MtebModel(embedder.with_prompt("")).mteb_model_meta.use_instructions
 
 
 def _leaves(tree):
@@ -228,7 +227,7 @@ def test_another_model_does_not_get_cached_scores(embedder, tmp_path):
     assert files() == 1
     others = [
         MtebModel(tiny_embedder(7, pooling="mean", normalize=False, prompt="own: ")),
-        MtebModel(with_prompt(embedder, "other: ")),
+        MtebModel(embedder.with_prompt("other: ")),
         MtebModel(embedder, prompts={"STS": "others: "}),
     ]
     for n, other in enumerate(others, start=2):
