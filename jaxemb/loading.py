@@ -20,7 +20,8 @@ def load(model: str | Path) -> Embedder:
         held-out accuracy (`training.best_metric`); or a Hugging Face BERT or
         sentence-transformers directory (safetensors).
 
-    Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`.
+    Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`; LoRA's adapters
+      are merged into its kernels.
     Raises: UserError if there is no such model or it is damaged.
 
     >>> import pathlib, tempfile
@@ -38,6 +39,11 @@ def load(model: str | Path) -> Embedder:
     >>> embedder.encode(["Hello world", "hello"]).shape
     (2, 8)
     """
+    return load_as_trained(model).merged()
+
+
+def load_as_trained(model: str | Path) -> Embedder:
+    """As `load`, but a run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`)."""
     path, step = _split(model)
     if not path.is_dir():
         raise UserError(
