@@ -42,7 +42,7 @@ def export(
     the vocabulary and a head of training only are left out.
 
     Args:
-      embedder: the model; its parameters must be readable from this process.
+      embedder: the model; its parameters must be readable from this process. LoRA's adapters are merged.
       out: the folder; must not exist, or be empty, unless `replace`.
       card: what README.md says beyond the architecture.
       verify: see `verify_export`.
@@ -54,6 +54,7 @@ def export(
       or the reloaded export embeds differently.
     """
     out = Path(out).absolute()
+    embedder = embedder.merged()
     config = embedder.config
     check_exportable(config)
     verify_with_torch(verify)  # says what is not installed before the work

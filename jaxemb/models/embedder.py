@@ -16,6 +16,7 @@ from jaxemb.errors import UsageError
 from jaxemb.losses import normalize
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder
+from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
 
@@ -67,6 +68,7 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
 
     Raises:
       ValueError: if `config.encoder.vocab_size` is not set.
+      UsageError: if `config.lora.targets` matches no kernel.
     """
     if config.encoder.vocab_size is None:
         raise ValueError("model.encoder.vocab_size must be set before parameters are drawn")
@@ -88,7 +90,7 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
         params["layer_norm"] = {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
     if config.dense is not None:
         params["dense"] = dense(dense_key, embedding_size(config), config.dense.bias)
-    return params
+    return add_adapters(config, params, key)
 
 
 def pad_vocabulary(encoder: Params, rows: int) -> Params:
@@ -105,13 +107,14 @@ def apply(
 
     Args:
       config: the architecture; `encoder.vocab_size` may be left out, the table's rows count.
-      params: as from `init`.
+      params: as from `init`; LoRA's adapters among them are merged first.
       tokens: of B texts, see `Tokens`.
       key: as in training: with dropout and `training_mlp`. The mask of a text depends on `key` and the text's id (its
         index without `ids`) alone.
 
     Returns: one embedding a text, float32; of length 1 if `config.normalize`.
     """
+    params = merge(config, params)
     packed = "slots" in tokens
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
     hashes = None
@@ -180,6 +183,11 @@ class Embedder:
     ) -> Float[Array, "B E"]:
         """Embeds a batch of token ids, as `jaxemb.models.apply`: a pure function of `params`."""
         return apply(self.config, params, tokens, key)
+
+    def merged(self) -> "Embedder":
+        """The same with LoRA's adapters merged into the kernels: no `lora` in `params` and `config`."""
+        config = self.config.model_copy(update={"lora": None})
+        return dataclasses.replace(self, config=config, params=merge(self.config, self.params))
 
     def encode(
         self,
