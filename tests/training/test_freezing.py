@@ -26,8 +26,10 @@ from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.freezing import overlay, select_trained
 from jaxemb.training.step import init_state, make_train_step, place
-from tests.training.test_step import MODEL, batch
+from tests.training import test_step
+from tests.training.test_step import batch
 
+MODEL = test_step.MODEL.model_copy(update={"scan_layers": True})
 TABLE_AND_QUERY = (r"encoder/word_embeddings/.*", r"encoder/layers/attention/query/.*", "dense/bias")
 LORA = MODEL.model_copy(update={"init_from": "somewhere", "lora": LoraConfig(rank=3)})
 SETTINGS = OptimizerConfig(learning_rate=1e-2, schedule="constant", weight_decay=0.1, clip_norm=0.5)
@@ -46,11 +48,11 @@ def names(tree):
     return ["/".join(key.key for key in path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
 
 
-def run(model, freeze, data=1, fsdp=1, steps=3, chunk=None):
-    """`steps` steps; gives parameters before and after, the state, and the metrics of each step."""
+def run(model, freeze, data=1, fsdp=1, chunk=None):
+    """Three steps; gives the parameters before, the states after each, and the metrics of each."""
     mesh = make_mesh(data, fsdp, jax.devices()[: data * fsdp])
     trained = select_trained(config_of(model, freeze))
-    optimizer = optimizers.build(SETTINGS, steps)
+    optimizer = optimizers.build(SETTINGS, 3)
     before = jax.jit(models.init, static_argnums=0)(model, jax.random.key(0))
     if "lora" in before:  # B as if it had been trained: with a zero B, A has no gradient
         drawn = {
@@ -62,11 +64,13 @@ def run(model, freeze, data=1, fsdp=1, steps=3, chunk=None):
     state = init_state(before, optimizer, mesh, trained)
     objective = objectives.build(LabseObjective(chunk=chunk), model, mesh)
     step = make_train_step(objective, optimizer, mesh, state, seed=3, trained=trained)
-    metrics = []
-    for number in range(steps):
+    states, metrics = [], []
+    for number in range(3):
         state, values = step(state, place(batch(2 * number), mesh))
+        states.append(jax.device_get(state))
         metrics.append(jax.device_get(values))
-    return before, jax.device_get(state.params), state, metrics
+    shards = jax.tree.map(lambda leaf: leaf.addressable_shards[0].data.size, state)
+    return before, states, metrics, shards
 
 
 def split_by_change(before, after):
@@ -82,20 +86,20 @@ def alone():
 
 
 def test_frozen_parameters_stay_bit_for_bit_and_all_others_move(alone):
-    before, after, state, _ = alone[MODEL]
-    moved, stayed = split_by_change(before, after)
+    before, states, _, _ = alone[MODEL]
+    moved, stayed = split_by_change(before, states[-1].params)
     wanted = {name for name in names(before) if any(re.fullmatch(pattern, name) for pattern in TABLE_AND_QUERY)}
     assert len(wanted) == 4
     assert stayed == wanted
     # Two moments of each that is trained, and none of the others.
-    moments = [leaf.shape for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim]
+    moments = [leaf.shape for leaf in jax.tree.leaves(states[-1].opt_state) if leaf.ndim]
     shapes = [leaf.shape for name, leaf in zip(names(before), jax.tree.leaves(before), strict=True) if name in moved]
     assert sorted(moments) == sorted(2 * shapes)
 
 
 def test_with_lora_adapters_and_head_move(alone):
-    before, after, _, _ = alone[LORA]
-    moved, _ = split_by_change(before, after)
+    before, states, _, _ = alone[LORA]
+    moved, _ = split_by_change(before, states[-1].params)
     adapters = {
         f"lora/encoder/layers/attention/{name}/kernel/{part}"
         for name in ("query", "key", "value", "output")
@@ -111,7 +115,8 @@ def test_with_lora_adapters_and_head_move(alone):
 @pytest.mark.parametrize(("model", "freeze"), [(MODEL, TABLE_AND_QUERY), (LORA, ())])
 def test_norm_and_clipping_know_the_trained_gradient_only(model, freeze, alone):
     """The first step by hand: gradient, clipping, AdamW with its decay, of the trained leaves."""
-    before, _, _, metrics = alone[model]
+    before, states, metrics, _ = alone[model]
+    after, moments = states[0].params, jax.tree.leaves(states[0].opt_state)
     mesh = make_mesh(1, 1, jax.devices()[:1])
     objective = objectives.build(LabseObjective(), model, mesh)
     key = jax.random.fold_in(jax.random.key(3), 0)
@@ -122,8 +127,7 @@ def test_norm_and_clipping_know_the_trained_gradient_only(model, freeze, alone):
     assert metrics[0]["gradient_norm"] == pytest.approx(norm, rel=1e-5)
     assert norm > SETTINGS.clip_norm  # so that it is clipped
     assert float(optax.tree.norm(whole)) > norm * 1.01
-    _, after, state, _ = run(model, freeze, steps=1)
-    first = next(leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == (32,))
+    first = next(leaf for leaf in moments if leaf.shape == (32,))
     gradient = next(leaf for leaf in jax.tree.leaves(part) if leaf.shape == (32,))
     np.testing.assert_allclose(first, 0.1 * gradient * SETTINGS.clip_norm / norm, rtol=1e-3, atol=1e-7)
     for name, old, new, slope in zip(
@@ -139,28 +143,26 @@ def test_norm_and_clipping_know_the_trained_gradient_only(model, freeze, alone):
         np.testing.assert_allclose(new[safe], wanted[safe], atol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize(("model", "freeze"), [(MODEL, TABLE_AND_QUERY), (LORA, ())])
-@pytest.mark.parametrize("chunk", [None, 3])
-def test_a_mesh_does_what_one_device_does(model, freeze, chunk, alone, monkeypatch):
+@pytest.mark.parametrize(
+    ("model", "freeze", "data", "chunk"), [(MODEL, TABLE_AND_QUERY, 2, None), (LORA, (), 2, None), (LORA, (), 1, 3)]
+)
+def test_a_mesh_does_what_one_device_does(model, freeze, data, chunk, alone, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that fsdp splits these small ones
-    before, wanted, _, expected = alone[model]
-    _, after, state, metrics = run(model, freeze, data=1 if chunk else 2, fsdp=4 if chunk else 2, chunk=chunk)
+    before, wanted, expected, _ = alone[model]
+    _, found, metrics, shards = run(model, freeze, data, fsdp=4 // data, chunk=chunk)
     for name in ("loss", "gradient_norm"):
         np.testing.assert_allclose([m[name] for m in metrics], [m[name] for m in expected], rtol=2e-5)
-    for name, old, found, value in zip(
-        names(before), *(jax.tree.leaves(tree) for tree in (before, after, wanted)), strict=True
-    ):
+    leaves = [jax.tree.leaves(tree) for tree in (before, found[-1].params, wanted[-1].params)]
+    for name, old, new, value in zip(names(before), *leaves, strict=True):
         if "key/bias" not in name:
-            np.testing.assert_allclose(found, value, atol=2e-4, err_msg=name)
-        assert np.array_equal(old, found) == np.array_equal(old, value), name
-    sharded = state.params["lora"]["encoder/layers/attention/query/kernel"]["a"] if model is LORA else None
-    moments = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim == 3]
-    for leaf in moments + ([] if sharded is None else [sharded]):
-        assert leaf.addressable_shards[0].data.size < leaf.size
+            np.testing.assert_allclose(new, value, atol=2e-4, err_msg=name)
+        assert np.array_equal(old, new) == np.array_equal(old, value), name
+    sizes = [(leaf, size) for leaf, size in zip(*map(jax.tree.leaves, (found[-1], shards)), strict=True)]
+    assert {size < leaf.size for leaf, size in sizes if leaf.ndim == 3} == {True}
 
 
 def test_lora_learns_and_what_it_learned_is_in_the_merged_kernels(alone):
-    _, after, _, _ = alone[LORA]
+    after = alone[LORA][1][-1].params
     merged = merge(LORA, after)
     tokens = jax.tree.map(jnp.asarray, batch(0)["anchor"])
     plain = LORA.model_copy(update={"lora": None})
