@@ -1,4 +1,6 @@
-"""MODEL: a run directory (`RUN`, `RUN@STEP`, `RUN@best`) or a Hugging Face / sentence-transformers directory."""
+"""MODEL: a run directory (`RUN`, `RUN@STEP`, `RUN@best`), a Hugging Face / sentence-transformers directory or a name of
+the Hub (`owner/name`, `owner/name@revision`); what exists as a path is one.
+"""
 
 import re
 from pathlib import Path
@@ -8,7 +10,7 @@ import jax
 
 from jaxemb import huggingface
 from jaxemb.errors import UserError
-from jaxemb.huggingface import CardInfo
+from jaxemb.huggingface import CardInfo, hub
 from jaxemb.models import Embedder, in_float32, init
 
 
@@ -17,8 +19,9 @@ def load(model: str | Path) -> Embedder:
 
     Args:
       model: a run directory, whose newest checkpoint is taken, or that of `RUN@STEP`, or of `RUN@best` the best by
-        held-out accuracy (`training.best_metric`); or a Hugging Face BERT or
-        sentence-transformers directory (safetensors).
+        held-out accuracy (`training.best_metric`); or a Hugging Face or
+        sentence-transformers directory (safetensors); or `owner/name` or `owner/name@revision` of the Hub, which is
+        fetched into the Hub's cache unless `HF_HUB_OFFLINE=1` is set.
 
     Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`; LoRA's adapters
       are merged into its kernels.
@@ -44,11 +47,13 @@ def load(model: str | Path) -> Embedder:
 
 def load_as_trained(model: str | Path) -> Embedder:
     """As `load`, but a run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`)."""
+    if hub.parse(model) is not None:
+        return huggingface.load_model(hub.fetch(model).folder)
     path, step = _split(model)
     if not path.is_dir():
         raise UserError(
-            f"{path}: no such directory; MODEL is a run directory or a Hugging Face model directory (fetch one of the "
-            f"Hub with `hf download NAME --local-dir {path.name}`)"
+            f"{path}: no such directory; MODEL is a run directory, a Hugging Face model directory or a name of the Hub "
+            "(`owner/name`)"
         )
     from jaxemb.training.checkpoint import Checkpoints  # training imports this file
     from jaxemb.training.rundir import RunDirectory
@@ -64,6 +69,29 @@ def load_as_trained(model: str | Path) -> Embedder:
     with Checkpoints(run.checkpoints) as checkpoints:
         step = run.best_step() if step == "best" else step
         return Embedder(config, checkpoints.restore_params(like, step), tokenizer)
+
+
+def pinned(model: str) -> str:
+    """`owner/name@COMMIT` for a model of the Hub, which is fetched for it; any other MODEL as it is.
+
+    Raises: UserError, as `load`.
+    """
+    return model if hub.parse(model) is None else hub.fetch(model).pinned
+
+
+def pinned_as(model: str | None, saved: str | None) -> str | None:
+    """`saved`, if that is a commit of the model of the Hub that `model` names with no commit; else `model`.
+
+    >>> commit = "owner/name@" + "0123456789" * 4
+    >>> pinned_as("owner/name", commit) == pinned_as("owner/name@main", commit) == commit
+    True
+    >>> pinned_as("owner/other", commit), pinned_as("runs/first@best", commit)
+    ('owner/other', 'runs/first@best')
+    """
+    named = None if model is None else hub.parse(model)
+    if model is None or saved is None or named is None or hub.COMMIT.fullmatch(named[1] or ""):
+        return model
+    return saved if saved != (name := hub.base_name(saved)) and name == named[0] else model
 
 
 def card_of_run(model: str | Path) -> CardInfo | None:

@@ -18,7 +18,10 @@ def run(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="run directory (RUN, RUN@STEP, RUN@best) or Hugging Face directory"
+        "model",
+        metavar="MODEL",
+        help="run directory (RUN, RUN@STEP, RUN@best), Hugging Face directory, or owner/name[@REVISION] of the Hub "
+        "(fetched only with HF_HUB_OFFLINE=0 in the environment)",
     )
     parser.add_argument("input", metavar="INPUT", type=Path, help="texts: lines, .tsv or .jsonl, plain or .gz")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help=".npy or .parquet")

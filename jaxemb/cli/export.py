@@ -14,7 +14,10 @@ def run(argv: Sequence[str]) -> int:
         description="Write MODEL as a folder that SentenceTransformer(OUT) and AutoModel load, reload it and compare.",
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="run directory (RUN, RUN@STEP, RUN@best) or Hugging Face directory"
+        "model",
+        metavar="MODEL",
+        help="run directory (RUN, RUN@STEP, RUN@best), Hugging Face directory, or owner/name[@REVISION] of the Hub "
+        "(fetched only with HF_HUB_OFFLINE=0 in the environment)",
     )
     parser.add_argument("output", metavar="OUT", type=Path, help="a folder that does not exist or is empty")
     parser.add_argument(

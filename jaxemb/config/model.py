@@ -55,8 +55,9 @@ class ModelConfig(Settings):
     """From tokens to one embedding: encoder, pooling, layer norm, dense layer, L2 normalisation."""
 
     init_from: str | None = None
-    """Start from MODEL (a run directory, a Hugging Face folder, or with network a name of the Hub): its encoder, head
-    and tokenizer replace what is given here, dropout rates, `prompt` and `max_seq_length` aside."""
+    """Start from MODEL (a run directory, a Hugging Face folder, or `owner/name` or `owner/name@revision` of the Hub,
+    from its cache or, with `HF_HUB_OFFLINE=0`, the network): its encoder, head and tokenizer replace what is given
+    here, dropout rates, `prompt` and `max_seq_length` aside. The run's config.yaml records the commit."""
     init_allow: str | None = None
     """With `init_from`: a regular expression. Tensors whose whole name matches may be missing there (and are drawn as
     in a new model) or left over; without it every tensor must be used."""
@@ -65,7 +66,8 @@ class ModelConfig(Settings):
     lora: LoraConfig | None = None
     """With `init_from`: train low-rank adapters (LoRA) in place of the encoder's own weights; null for none."""
     encoder: Encoder = BertConfig()
-    """The encoder; `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert, qwen3)."""
+    """The encoder; its `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert,
+    qwen3), in YAML."""
     pooling: PoolingMode | tuple[PoolingMode, ...] = "cls"
     """`cls`: the first token's vector (LaBSE). `mean`: the mean over real tokens (Sentence-BERT). `max`, `lasttoken`
     (decoders), `mean_sqrt_len_tokens`: the sum over the root of the number of tokens. `weightedmean`: weights 1, 2, 3,

@@ -9,10 +9,9 @@ from typing import Any
 import yaml
 
 from jaxemb.config import ModelConfig
+from jaxemb.huggingface import hub
 from jaxemb.huggingface.weights import FAMILIES as WEIGHTS_OF
 from jaxemb.models import embedding_size
-
-HUB_NAME = re.compile(r"[\w-]+(\.[\w-]+)*/[\w-]+(\.[\w-]+)*")
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class CardInfo:
     licence: str | None = None
     """The model's licence, as the Hub names it (`apache-2.0`)."""
     base_model: str | None = None
-    """The model that training started from; in the front matter if it is a name on the Hub (`owner/name`)."""
+    """The model that training started from; in the front matter if it is a name on the Hub (`owner/name`, with or
+    without `@COMMIT`)."""
     data: tuple[DataSource, ...] = ()
     """Sources of the training pairs."""
     data_note: str = ""
@@ -81,8 +81,9 @@ def _front_matter(card: CardInfo) -> str:
         matter["language"] = languages
     if card.licence:
         matter["license"] = card.licence
-    if card.base_model and HUB_NAME.fullmatch(card.base_model) and not Path(card.base_model).exists():
-        matter["base_model"] = card.base_model
+    base = hub.base_name(card.base_model or "")
+    if hub.NAME.fullmatch(base) and not Path(base).exists():
+        matter["base_model"] = base
     matter |= {
         "library_name": "sentence-transformers",
         "pipeline_tag": "sentence-similarity",

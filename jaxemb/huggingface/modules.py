@@ -18,8 +18,8 @@ ORDER = ("Transformer", "Pooling", "LayerNorm", "Dense", "Normalize")  # the las
 LAYER_NORM_FOLDER = "2_LayerNorm"
 POOLING_FLAGS: dict[PoolingMode, str] = {
     "cls": "pooling_mode_cls_token",
-    "mean": "pooling_mode_mean_tokens",
     "max": "pooling_mode_max_tokens",
+    "mean": "pooling_mode_mean_tokens",
     "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
     "weightedmean": "pooling_mode_weightedmean_tokens",
     "lasttoken": "pooling_mode_lasttoken",

@@ -1,4 +1,6 @@
-"""Safetensors files: whole, sharded, in any floating type. Nothing is unpickled and torch is not imported."""
+"""Safetensors files: whole, sharded, in any floating type; old Flax weights where there are none. Nothing is unpickled
+and torch is not imported.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,6 +15,7 @@ from safetensors.numpy import save_file
 
 from jaxemb.errors import UserError
 from jaxemb.files import os_errors_of_rust
+from jaxemb.huggingface.flax_weights import FLAX, read_flax
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -67,7 +70,8 @@ def _read(path: Path, name: str) -> np.ndarray:
 
 
 def open_tensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
-    """For each tensor in `model.safetensors` or its shards, a function that reads it as float32.
+    """For each tensor in `model.safetensors` or its shards, or else `flax_model.msgpack`, a function that reads it as
+    float32, under torch's name and in its orientation.
 
     Raises: UserError if there is no such file, or a file is missing or damaged.
     """
@@ -78,6 +82,8 @@ def open_tensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
         if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
             raise UserError(f"{folder / INDEX} has no `weight_map` from tensors to files")
         files = [folder / name for name in sorted(set(places.values()))]
+    elif (folder / FLAX).exists():
+        return read_flax(folder / FLAX)
     else:
         raise UserError(_no_weights(folder))
     readers: dict[str, Callable[[], np.ndarray]] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from jaxemb.config import ModelConfig
 from jaxemb.errors import UsageError
@@ -146,6 +146,23 @@ def apply(
     if config.dense is not None:
         x = ACTIVATIONS[config.dense.activation](_dense(params["dense"], x))
     return normalize(x) if config.normalize else x
+
+
+def token_vectors(
+    config: ModelConfig, params: Params, input_ids: Int[Any, "B S"], attention_mask: Int[Any, "B S"]
+) -> list[Float[np.ndarray, "B S H"]]:
+    """The vectors of the tokens: as embedded, and after each layer (the last one normed, as the encoder gives it)."""
+    rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
+    found = []
+    for layers in range(config.encoder.num_hidden_layers + 1):
+        part = config.encoder.model_copy(update={"num_hidden_layers": max(layers, 1)})
+        stacked = jax.tree.map(lambda leaf, part=part: leaf[: part.num_hidden_layers], params["encoder"]["layers"])
+        encoder = _encoder(config.model_copy(update={"encoder": part}), rows)
+        whole = layers == config.encoder.num_hidden_layers
+        encoder = encoder.clone(finished=whole, embeddings_only=layers == 0)
+        variables = {"params": {**params["encoder"], "layers": stacked}}
+        found.append(np.asarray(encoder.apply(variables, jnp.asarray(input_ids), jnp.asarray(attention_mask)).last))
+    return found
 
 
 def _dense(params: Params, x: Float[Array, "B I"]) -> Float[Array, "B O"]:

@@ -115,19 +115,52 @@ class Checkpoints:
             raise UserError(f"{self.directory}: no checkpoint of step {step}; there are {', '.join(map(str, steps))}")
         return steps[-1] if step is None else step
 
+    def _load(self, step: int, abstract: dict[str, Any]) -> Any:
+        """Reads parts of a checkpoint, and tells what a damaged one, or one of another architecture, differs in."""
+        try:
+            return self._checkpointer.load_checkpointables(step, abstract)
+        except Exception as error:
+            try:
+                there = _shapes(self._checkpointer.checkpointables_metadata(step).metadata["params"])
+            except Exception:  # so damaged that it does not tell
+                there = {}
+            wanted, difference = _shapes(abstract["params"]), ""
+            if different := [name for name in sorted(there | wanted) if there.get(name) != wanted.get(name)]:
+                name = different[0]
+                difference = f" ({name} is {there.get(name, 'not')} there, {wanted.get(name, 'not')} by the config)"
+            steps = ", ".join(map(str, self.steps))
+            raise UserError(
+                f"{self.directory / str(step)}: the checkpoint does not load: it is damaged, or of another "
+                f"architecture than config.yaml{difference}; there are checkpoints of steps {steps}"
+            ) from error
+
     def restore(self, like: TrainState, step: int | None = None) -> TrainState:
-        """Reads the latest checkpoint, or that of `step`, with the shapes and shardings of `like`."""
+        """Reads the latest checkpoint, or that of `step`, with the shapes and shardings of `like`.
+
+        Raises:
+          UserError: if there is none, it is damaged, or of another architecture.
+        """
         step = self._resolve(step)
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
             {"params": like.params, "opt_state": like.opt_state},
         )
-        loaded = self._checkpointer.load_checkpointables(step, abstract)
+        loaded = self._load(step, abstract)
         number = jax.device_put(jax.numpy.asarray(step, like.step.dtype), like.step.sharding)
         return TrainState(number, loaded["params"], loaded["opt_state"])
 
     def restore_params(self, like: Any, step: int | None = None) -> Any:
-        """Reads the parameters alone, with the shapes of `like`, onto one device."""
+        """Reads the parameters alone, with the shapes of `like`, onto one device.
+
+        Raises:
+          UserError: as `restore`.
+        """
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
-        return self._checkpointer.load_checkpointables(self._resolve(step), {"params": abstract})["params"]
+        return self._load(self._resolve(step), {"params": abstract})["params"]
+
+
+def _shapes(params: Any) -> dict[str, str]:
+    """The shape of each parameter, by its name."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): str(list(leaf.shape)) for path, leaf in leaves}

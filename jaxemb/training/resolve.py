@@ -93,8 +93,8 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         raise UsageError(f"model.encoder.vocab_size: {rows} rows do not hold the tokenizer's {len(tokenizer)} tokens")
     if isinstance(model.encoder, MPNetConfig) and tokenizer.pad_token_id != model.encoder.pad_token_id:
         raise UsageError(
-            f"model.encoder.model_type: MPNet wants its padding token to have the id {model.encoder.pad_token_id}; the "
-            f"tokenizer's has {tokenizer.pad_token_id}: start from a checkpoint (model.init_from), or take another family"
+            f"model.encoder.model_type: MPNet wants {model.encoder.pad_token_id} as the id of its padding token, which "
+            f"is {tokenizer.pad_token_id} here: start from a checkpoint (model.init_from), or take another family"
         )
     encoder = model.encoder.model_copy(
         update={"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}

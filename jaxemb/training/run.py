@@ -16,7 +16,7 @@ from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenize
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, report_from_json
 from jaxemb.files import atomic_directory, write_atomically
-from jaxemb.loading import load
+from jaxemb.loading import load, pinned, pinned_as
 from jaxemb.models import Embedder, Params, in_float32, init, pad_vocabulary
 from jaxemb.models.lora import add_adapters, merge
 from jaxemb.objectives import Objective
@@ -134,7 +134,10 @@ class _Run:
                 say(f"nothing to do: all {self.config.training.steps} steps are taken, scored and exported")
                 return self._finished()
         else:
-            start_from = load(self.config.model.init_from) if self.config.model.init_from else None
+            start_from = None
+            if self.config.model.init_from:
+                self._init_from(pinned(self.config.model.init_from))
+                start_from = load(self.config.model.init_from)
             tokenizer, data = self._start(start_from)
         config = self.config
 
@@ -220,9 +223,11 @@ class _Run:
 
     def _continue(self) -> tuple[Any, PreparedData | None]:
         """The tokenizer and the data of a run that goes on; no data if it has nothing left to do."""
-        config, run = self.config, self.run
+        run = self.run
         tokenizer = huggingface.load_tokenizer(run.tokenizer)
         saved = run.load_config().model
+        self._init_from(pinned_as(self.config.model.init_from, saved.init_from))
+        config = self.config
         # `model.init_from` need not be there any more: the run knows its architecture.
         config = self.config = resolve(config, saved if config.model.init_from else None, tokenizer)
         run.check_same_run(config, self.objective_name)
@@ -232,6 +237,11 @@ class _Run:
         run.check_same_data(data.report)
         run.save_config(config, self.objective_name)
         return tokenizer, data
+
+    def _init_from(self, model: str | None) -> None:
+        """Sets `model.init_from`: a name of the Hub is recorded with its commit."""
+        chosen = self.config.model.model_copy(update={"init_from": model})
+        self.config = self.config.model_copy(update={"model": chosen})
 
     def _prepare(self) -> PreparedData:
         self.display.headline("gathering and cleaning pairs")

@@ -1,0 +1,58 @@
+"""`flax_model.msgpack`, which transformers wrote before version 5: arrays under Flax's names. Nothing is unpickled."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax.serialization import msgpack_restore
+
+from jaxemb.errors import UserError
+
+FLAX = "flax_model.msgpack"
+NAMES = {"kernel": "weight", "embedding": "weight", "scale": "weight"}
+"""Flax's last name -> torch's."""
+
+
+def read_flax(path: Path) -> dict[str, Callable[[], np.ndarray]]:
+    """For each array in the file a function that gives it as float32, under torch's name and in its orientation.
+
+    `encoder/layer/0/output/dense/kernel` [in, out] becomes `encoder.layer.0.output.dense.weight` [out, in], a norm's
+    `scale` and a table's `embedding` become `weight`. The file is read at once, in the type it has.
+
+    Raises: UserError if it is damaged or holds anything but floating arrays.
+    """
+    try:
+        tree = msgpack_restore(path.read_bytes())
+    except Exception as error:  # of msgpack, NumPy and Flax, by what is damaged
+        raise UserError(f"{path} is damaged or not a file of Flax ({error}): fetch it again") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} is damaged or not a file of Flax (it holds no object): fetch it again")
+    readers: dict[str, Callable[[], np.ndarray]] = {}
+    for keys, array in _leaves(tree, ()):
+        place = "/".join(keys)
+        if not isinstance(array, np.ndarray) or not jnp.issubdtype(array.dtype, jnp.floating):
+            raise UserError(f"{path}: {place} is no floating array but {getattr(array, 'dtype', type(array).__name__)}")
+        kernel = keys[-1] == "kernel"
+        if kernel and array.ndim != 2:
+            raise UserError(f"{path}: {place} has {array.ndim} dimensions, not 2")
+        name = ".".join((*keys[:-1], NAMES.get(keys[-1], keys[-1])))
+        if name in readers:
+            raise UserError(f"{path}: two arrays are called {name} (one of them {place})")
+        readers[name] = partial(_read, array, kernel)
+    return readers
+
+
+def _read(array: np.ndarray, transposed: bool) -> np.ndarray:
+    array = array.astype(np.float32)
+    return np.ascontiguousarray(array.T) if transposed else array
+
+
+def _leaves(tree: dict[Any, Any], keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*keys, str(key)))
+        else:
+            yield (*keys, str(key)), value
