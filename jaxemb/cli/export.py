@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxemb.errors import UsageError
+
 
 def run(argv: Sequence[str]) -> int:
     """Parses the command line and exports."""
@@ -25,10 +27,25 @@ def run(argv: Sequence[str]) -> int:
         help="compare through our own loader (jax), and through sentence-transformers too (torch); "
         "auto: torch where it is installed (default: %(default)s)",
     )
+    parser.add_argument(
+        "--adapter",
+        action="store_true",
+        help="of a run with model.lora: write the adapters alone, in PEFT's format, and the head; the base model stays "
+        "where it is",
+    )
+    parser.add_argument(
+        "--base", help="with --adapter: the name of the base model that is written (default: the run's model.init_from)"
+    )
     arguments = parser.parse_args(argv)
-    from jaxemb.huggingface import export
-    from jaxemb.loading import card_of_run, load
+    if arguments.base is not None and not arguments.adapter:
+        raise UsageError("--base goes with --adapter")
+    from jaxemb.huggingface import export, export_adapter
+    from jaxemb.loading import card_of_run, load, load_as_trained
 
+    if arguments.adapter:
+        out = export_adapter(load_as_trained(arguments.model), arguments.output, base=arguments.base)
+        print(f"{out}: the adapters of {arguments.model}, with what follows the encoder")
+        return 0
     embedder = load(arguments.model)
     report = export(embedder, arguments.output, card=card_of_run(arguments.model), verify=arguments.verify)
     print(f"{arguments.output}: {report}")

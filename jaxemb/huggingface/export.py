@@ -69,18 +69,23 @@ def export(
         if FAMILIES[config.encoder.model_type].pooler:
             tensors |= _pooler(config, params, pooler)
         save_tensors(tensors, folder / WEIGHTS, dtype)
-        if config.layer_norm:
-            norm = {"norm.weight": params["layer_norm"]["scale"], "norm.bias": params["layer_norm"]["bias"]}
-            save_tensors(norm, folder / LAYER_NORM_FOLDER / WEIGHTS, dtype)
-        if config.dense is not None:
-            dense = {"linear.weight": params["dense"]["kernel"].T}
-            dense |= {"linear.bias": params["dense"]["bias"]} if config.dense.bias else {}
-            save_tensors(dense, folder / dense_folder(config) / WEIGHTS, dtype)
+        save_head(config, params, folder, dtype)
         save_tokenizer(embedder.tokenizer, folder, length)
         readme = model_card(config, out, card, length, pooler, dtype)
         (folder / "README.md").write_text(readme, encoding="utf-8")
         rounded = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
         return verify_export(dataclasses.replace(embedder, params=rounded), folder, verify)
+
+
+def save_head(config: ModelConfig, params: dict[str, Any], folder: Path, dtype: Dtype = "float32") -> None:
+    """Writes the weights of the layer norm and the dense layer after pooling, where the model has them."""
+    if config.layer_norm:
+        norm = {"norm.weight": params["layer_norm"]["scale"], "norm.bias": params["layer_norm"]["bias"]}
+        save_tensors(norm, folder / LAYER_NORM_FOLDER / WEIGHTS, dtype)
+    if config.dense is not None:
+        dense = {"linear.weight": params["dense"]["kernel"].T}
+        dense |= {"linear.bias": params["dense"]["bias"]} if config.dense.bias else {}
+        save_tensors(dense, folder / dense_folder(config) / WEIGHTS, dtype)
 
 
 def _ends_in_pooler(config: ModelConfig) -> bool:
