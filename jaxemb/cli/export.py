@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -25,11 +26,27 @@ def run(argv: Sequence[str]) -> int:
         help="compare through our own loader (jax), and through sentence-transformers too (torch); "
         "auto: torch where it is installed (default: %(default)s)",
     )
+    parser.add_argument(
+        "--vocabulary",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        help="keep only the tokens that these texts (one a line, plain or .gz) use, special tokens and single "
+        "characters or bytes: a smaller model that embeds them alike, and other texts in more tokens",
+    )
     arguments = parser.parse_args(argv)
-    from jaxemb.huggingface import export
+    from jaxemb.huggingface import CardInfo, export, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_of_run, load
+    from jaxemb.text_files import read_good_lines
 
     embedder = load(arguments.model)
-    report = export(embedder, arguments.output, card=card_of_run(arguments.model), verify=arguments.verify)
+    card = card_of_run(arguments.model)
+    if arguments.vocabulary:
+        texts = [line for path in arguments.vocabulary for line in read_good_lines(path)]
+        whole, embedder = embedder, trim_vocabulary(embedder, texts)
+        kept = vocabulary_report(whole, embedder)
+        print(f"vocabulary: {kept}")
+        card = replace(card or CardInfo(), vocabulary=kept)
+    report = export(embedder, arguments.output, card=card, verify=arguments.verify)
     print(f"{arguments.output}: {report}")
     return 0
