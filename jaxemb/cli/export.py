@@ -55,7 +55,9 @@ def run(argv: Sequence[str]) -> int:
     if arguments.base is not None and not arguments.adapter:
         raise UsageError("--base goes with --adapter")
     if arguments.adapter and (arguments.vocabulary or arguments.dtype != "float32"):
-        raise UsageError("--adapter writes float32 adapters of the whole vocabulary: leave --vocabulary and --dtype out")
+        raise UsageError(
+            "--adapter writes float32 adapters of the whole vocabulary: leave --vocabulary and --dtype out"
+        )
     from jaxemb.huggingface import CardInfo, export, export_adapter, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_of_run, load, load_as_trained
     from jaxemb.text_files import read_good_lines
