@@ -23,7 +23,8 @@ def load(model: str | Path) -> Embedder:
         sentence-transformers directory (safetensors); or `owner/name` or `owner/name@revision` of the Hub, which is
         fetched into the Hub's cache unless `HF_HUB_OFFLINE=1` is set.
 
-    Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`.
+    Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`; LoRA's adapters
+      are merged into its kernels.
     Raises: UserError if there is no such model or it is damaged.
 
     >>> import pathlib, tempfile
@@ -41,6 +42,11 @@ def load(model: str | Path) -> Embedder:
     >>> embedder.encode(["Hello world", "hello"]).shape
     (2, 8)
     """
+    return load_as_trained(model).merged()
+
+
+def load_as_trained(model: str | Path) -> Embedder:
+    """As `load`, but a run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`)."""
     if hub.parse(model) is not None:
         return huggingface.load_model(hub.fetch(model).folder)
     path, step = _split(model)

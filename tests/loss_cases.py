@@ -93,7 +93,7 @@ IN_BATCH: dict[str, Case] = {
     "siglip": Case(losses.siglip, PAIR, SCALE | {"bias": -2.0}, ring=True),
     "uniformity": Case(losses.uniformity, (QUERIES,), {"t": 2.0}, ring=True),
     "global_orthogonal": Case(losses.global_orthogonal, (QUERIES + 1.0,)),
-    "contrastive_tension_in_batch": Case(losses.contrastive_tension_in_batch, PAIR, SCALE),
+    "contrastive_tension_in_batch": Case(losses.contrastive_tension_in_batch, PAIR, SCALE, ring=True),
     "cosent": Case(losses.cosent, (*PAIR, SCORES), SCALE),
     "angle": Case(losses.angle, (*PAIR, SCORES), SCALE),
     "online_contrastive": Case(losses.online_contrastive, (*PAIR, BINARY), {"margin": 0.9}),

@@ -60,10 +60,15 @@ def test_a_config_cannot_be_changed(tmp_path):
         ("optimizer: {learning_rate: -1}", "optimizer.learning_rate: .*greater than 0"),
         (
             "objective: {kind: info_nce, margin: 0.3}",
-            "objective.margin: kind `info_nce` has no `margin`; kind `labse` has",
+            "objective.margin: `info_nce` has no `margin`; `labse` has",
         ),
         ("objective: {kind: labs}", "objective.kind: 'labs' is none of .* did you mean `labse`?"),
         ("objective: {scale: 3.0}", "objective.kind: this key is missing"),
+        (
+            "objective: {kind: labse, chunk: 4, chunk_tokens: 64}",
+            "objective.chunk_tokens: 64 tokens or 4 rows .*one of",
+        ),
+        ("objective: {kind: info_nce, chunk: 4, chunk_tokens: 64}", "objective.chunk_tokens: 64 tokens or 4 rows"),
         ("optimizer: {warmup_steps: 11}", r"optimizer.warmup_steps: 11 is more than training.steps \(10\)"),
         (
             "model: {encoder: {hidden_size: 10, num_attention_heads: 3}}",

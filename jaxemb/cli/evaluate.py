@@ -1,4 +1,4 @@
-"""`jaxemb evaluate`: retrieval accuracy of a model."""
+"""`jaxemb evaluate`: retrieval accuracy of a model, or how its cosines agree with people's judgement."""
 
 import argparse
 import json
@@ -10,24 +10,30 @@ from jaxemb.errors import UsageError
 
 EPILOG = """suites:
   tatoeba   DIR holds tatoeba.XXX-eng.XXX and tatoeba.XXX-eng.eng (LASER's 112-language test set)
-  parallel  DIR is a .tsv (or .gz) file, a folder of them, or of two aligned text files; several paths may follow"""
+  parallel  DIR is a .tsv (or .gz) file, a folder of them, or of two aligned text files; several paths may follow
+  sts       DIR holds folders 2012 ... 2016 of NAME.test.tsv (SemEval: score, sentence, sentence), LANG.test.csv (STSb:
+            sentence, sentence, score), SICK_test*.txt, or is such a file; each may be .gz; several paths may follow"""
 
 
 def run(argv: Sequence[str]) -> int:
     """Parses the command line, evaluates, prints a table."""
     parser = argparse.ArgumentParser(
         prog="jaxemb evaluate",
-        description="Score a model: for each sentence, is its translation the nearest one?",
+        description="Score a model. Retrieval: for each sentence, is its translation the nearest one?\n"
+        "STS: how does the cosine of two sentences correlate with how alike people find them?",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "model", metavar="MODEL", help="run directory (RUN, RUN@STEP, RUN@best) or Hugging Face directory"
     )
-    parser.add_argument("--suite", choices=["tatoeba", "parallel"], required=True)
+    parser.add_argument("--suite", choices=["tatoeba", "parallel", "sts"], required=True)
     parser.add_argument("--data", metavar="DIR", type=Path, nargs="+", required=True, help="the suite's files")
     parser.add_argument(
         "--languages", nargs="+", help="tatoeba: codes such as deu, or groups 14, 36, 112 (default: all)"
+    )
+    parser.add_argument(
+        "--split", choices=["train", "dev", "test"], help="sts: which files of a folder are taken (default: test)"
     )
     parser.add_argument("--prompt", help="text before every input, in place of the model's own (E5: 'query: ')")
     parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")
@@ -38,22 +44,29 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("--data: the suite tatoeba takes one folder")
     if arguments.suite != "tatoeba" and arguments.languages:
         raise UsageError("--languages: only the suite tatoeba has languages to choose from")
+    if arguments.suite != "sts" and arguments.split:
+        raise UsageError("--split: only the suite sts has splits to choose from")
     from rich.console import Console
 
     from jaxemb.encoding import encode
-    from jaxemb.evaluation import parallel, report_table, tatoeba
+    from jaxemb.evaluation import RetrievalReport, StsReport, parallel, report_table, sts, sts_table, tatoeba
     from jaxemb.files import write_atomically
     from jaxemb.loading import load
 
-    embedder = load(arguments.model)
-    if arguments.prompt is not None:
-        embedder = embedder.with_prompt(arguments.prompt)
+    embedder = load(arguments.model).with_prompt(arguments.prompt)
     encode_fn = partial(encode, embedder, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
-    if arguments.suite == "tatoeba":
+    report: RetrievalReport | StsReport
+    if arguments.suite == "sts":
+        report = sts(encode_fn, arguments.data, split=arguments.split or "test")
+    elif arguments.suite == "tatoeba":
         report = tatoeba(encode_fn, arguments.data[0], arguments.languages)
     else:
         report = parallel(encode_fn, arguments.data)
-    Console().print(report_table(report, f"{arguments.model}: retrieval accuracy in percent ({arguments.suite})"))
+    if isinstance(report, StsReport):
+        table = sts_table(report, f"{arguments.model}: correlation of cosine and gold score, x 100 (sts)")
+    else:
+        table = report_table(report, f"{arguments.model}: retrieval accuracy in percent ({arguments.suite})")
+    Console().print(table)
     if arguments.json is not None:
         write_atomically(arguments.json, json.dumps({"model": arguments.model, **report.to_json()}, indent=1))
     return 0

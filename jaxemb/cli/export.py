@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from jaxemb.errors import UsageError
+
 
 def run(argv: Sequence[str]) -> int:
     """Parses the command line and exports."""
@@ -34,11 +36,28 @@ def run(argv: Sequence[str]) -> int:
         help="keep only the tokens that these texts (one a line, plain or .gz) use, special tokens and single "
         "characters or bytes: a smaller model that embeds them alike, and other texts in more tokens",
     )
+    parser.add_argument(
+        "--adapter",
+        action="store_true",
+        help="of a run with model.lora: write the adapters alone, in PEFT's format, and the head; the base model stays "
+        "where it is",
+    )
+    parser.add_argument(
+        "--base", help="with --adapter: the name of the base model that is written (default: the run's model.init_from)"
+    )
     arguments = parser.parse_args(argv)
-    from jaxemb.huggingface import CardInfo, export, trim_vocabulary, vocabulary_report
-    from jaxemb.loading import card_of_run, load
+    if arguments.base is not None and not arguments.adapter:
+        raise UsageError("--base goes with --adapter")
+    if arguments.vocabulary and arguments.adapter:
+        raise UsageError("--vocabulary does not go with --adapter: the base model keeps its tokens")
+    from jaxemb.huggingface import CardInfo, export, export_adapter, trim_vocabulary, vocabulary_report
+    from jaxemb.loading import card_of_run, load, load_as_trained
     from jaxemb.text_files import read_good_lines
 
+    if arguments.adapter:
+        out = export_adapter(load_as_trained(arguments.model), arguments.output, base=arguments.base)
+        print(f"{out}: the adapters of {arguments.model}, with what follows the encoder")
+        return 0
     embedder = load(arguments.model)
     card = card_of_run(arguments.model)
     if arguments.vocabulary:

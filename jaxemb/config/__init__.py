@@ -26,7 +26,7 @@ from jaxemb.config.encoder import (
     Qwen3Config,
     RobertaConfig,
 )
-from jaxemb.config.model import DenseConfig, ModelConfig, Prompt
+from jaxemb.config.model import DenseConfig, LoraConfig, ModelConfig, Prompt
 from jaxemb.config.objective import InfoNceObjective, LabseObjective, Objective
 from jaxemb.config.training import EvaluationConfig, ExportConfig, MeshConfig, OptimizerConfig, TrainingConfig
 
@@ -43,6 +43,7 @@ __all__ = [
     "HoldoutConfig",
     "InfoNceObjective",
     "LabseObjective",
+    "LoraConfig",
     "MPNetConfig",
     "MeshConfig",
     "ModelConfig",
@@ -88,6 +89,8 @@ class TrainConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
+        if self.model.lora is not None and self.model.init_from is None:
+            raise ValueError("model.lora: adapters need a model to adapt (model.init_from); without one leave it out")
         positions = self.model.encoder.max_tokens
         if self.model.init_from is None and self.data.max_length > positions:
             raise ValueError(

@@ -1,5 +1,6 @@
 """What all settings share."""
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,3 +13,11 @@ class Settings(BaseModel):
     """Base of all settings: unknown keys and wrong types are errors, and nothing changes after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+def check_pattern(key: str, pattern: str) -> None:
+    """Raises ValueError, which begins with the key, if `pattern` is no regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{key}: {pattern!r} is no regular expression ({error})") from None

@@ -210,6 +210,7 @@ def _family(values: Any) -> str:
     return "roberta" if name == "xlm-roberta" else str(name)
 
 
+Family = BertConfig | RobertaConfig | DistilBertConfig | MPNetConfig | ModernBertConfig | Qwen3Config
 Encoder = Annotated[
     Annotated[BertConfig, Tag("bert")]
     | Annotated[RobertaConfig, Tag("roberta")]

@@ -1,11 +1,10 @@
 """Settings of the model."""
 
-import re
 from typing import Literal, get_args
 
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from jaxemb.config.base import Settings, Size
+from jaxemb.config.base import Settings, Size, check_pattern
 from jaxemb.config.encoder import BertConfig, Encoder
 
 PoolingMode = Literal[
@@ -33,6 +32,25 @@ class DenseConfig(Settings):
     """Whether a bias is added."""
 
 
+class LoraConfig(Settings):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha / rank * A B; the encoder itself is frozen."""
+
+    rank: PositiveInt = 8
+    """Columns of A and rows of B."""
+    alpha: PositiveFloat = 16.0
+    """Scale of the product, times `rank`."""
+    targets: str = r"encoder/layers/attention/(query|key|value|output)/kernel"
+    """Regular expression of the encoder's kernels that get an adapter, by their whole paths; those of the feed-forward
+    layer are `encoder/layers/(intermediate|gate|output)/kernel`."""
+    train_head: bool = True
+    """Whether the layer norm and dense layer after pooling are trained, too."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "LoraConfig":
+        check_pattern("targets", self.targets)
+        return self
+
+
 class ModelConfig(Settings):
     """From tokens to one embedding: encoder, pooling, layer norm, dense layer, L2 normalisation."""
 
@@ -45,8 +63,11 @@ class ModelConfig(Settings):
     in a new model) or left over; without it every tensor must be used."""
     new_head: bool = False
     """With `init_from`: take the encoder only, and begin the pooling, dense layer and normalisation given here."""
+    lora: LoraConfig | None = None
+    """With `init_from`: train low-rank adapters (LoRA) in place of the encoder's own weights; null for none."""
     encoder: Encoder = BertConfig()
-    """The encoder; `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert, qwen3)."""
+    """The encoder; its `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert,
+    qwen3), in YAML."""
     pooling: PoolingMode | tuple[PoolingMode, ...] = "cls"
     """`cls`: the first token's vector (LaBSE). `mean`: the mean over real tokens (Sentence-BERT). `max`, `lasttoken`
     (decoders), `mean_sqrt_len_tokens`: the sum over the root of the number of tokens. `weightedmean`: weights 1, 2, 3,
@@ -105,8 +126,5 @@ class ModelConfig(Settings):
                 f"{', '.join(order or get_args(PoolingMode))}"
             )
         if self.init_allow is not None:
-            try:
-                re.compile(self.init_allow)
-            except re.error as error:
-                raise ValueError(f"init_allow: {self.init_allow!r} is no regular expression ({error})") from None
+            check_pattern("init_allow", self.init_allow)
         return self

@@ -2,9 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from jaxemb.config.base import Settings
+
+
+def _check_chunks(chunk: int | None, chunk_tokens: int | None) -> None:
+    if chunk is not None and chunk_tokens is not None:
+        raise ValueError(f"chunk_tokens: {chunk_tokens} tokens or {chunk} rows (`chunk`): set one of the two")
 
 
 class LabseObjective(Settings):
@@ -25,8 +30,15 @@ class LabseObjective(Settings):
     chunk: PositiveInt | None = None
     """Rows of tokens that a device embeds at a time (GradCache): any batch in the memory of one chunk, for a third more
     work. All at once when null."""
+    chunk_tokens: PositiveInt | None = None
+    """The same by tokens, padding included, in place of `chunk`: of longer `data.length_buckets` fewer rows."""
     mask_duplicates: bool = True
     """Pairs that share an anchor or positive text anywhere in the batch are no negatives of each other."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "LabseObjective":
+        _check_chunks(self.chunk, self.chunk_tokens)
+        return self
 
 
 class InfoNceObjective(Settings):
@@ -45,8 +57,15 @@ class InfoNceObjective(Settings):
     chunk: PositiveInt | None = None
     """Rows of tokens that a device embeds at a time (GradCache): any batch in the memory of one chunk, for a third more
     work. All at once when null."""
+    chunk_tokens: PositiveInt | None = None
+    """The same by tokens, padding included, in place of `chunk`: of longer `data.length_buckets` fewer rows."""
     mask_duplicates: bool = True
     """Pairs that share an anchor or positive text anywhere in the batch are no negatives of each other."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "InfoNceObjective":
+        _check_chunks(self.chunk, self.chunk_tokens)
+        return self
 
 
 Objective = Annotated[LabseObjective | InfoNceObjective, Field(discriminator="kind")]

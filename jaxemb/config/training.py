@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from jaxemb.config.base import Fraction, Settings
+from jaxemb.config.base import Fraction, Settings, check_pattern
 
 
 class OptimizerConfig(Settings):
@@ -62,6 +62,15 @@ class TrainingConfig(Settings):
     """Newest checkpoints that are kept, beside the best one by `best_metric`."""
     best_metric: Literal["all_accuracy", "Latin_script_accuracy", "other_scripts_accuracy"] = "all_accuracy"
     """Held-out metric whose highest value makes a checkpoint the best one (`MODEL@best`); needs `evaluate_every`."""
+    freeze: tuple[str, ...] = ()
+    """Regular expressions of parameters that stay as they are, by their whole paths: `encoder/word_embeddings/.*`,
+    `encoder/.*` (all but the head)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainingConfig":
+        for pattern in self.freeze:
+            check_pattern("freeze", pattern)
+        return self
 
 
 class EvaluationConfig(Settings):

@@ -1,21 +1,27 @@
-"""Bitext retrieval: held-out split, Tatoeba and any aligned files, for any function that embeds texts."""
+"""Bitext retrieval and STS for any function that embeds texts, and MTEB for our embedders."""
 
 from jaxemb.evaluation.baselines import score_pools_tfidf, tfidf_encode
 from jaxemb.evaluation.heldout import build_pools, evaluate_heldout, heldout_report
 from jaxemb.evaluation.masking import brand_names, mask_pair, mask_placeholders
+from jaxemb.evaluation.mteb import MtebModel
 from jaxemb.evaluation.parallel import parallel
 from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
 from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
 from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
-from jaxemb.evaluation.tables import comparison_table, report_table
+from jaxemb.evaluation.sts import sts
+from jaxemb.evaluation.sts_report import StsReport, StsScore
+from jaxemb.evaluation.tables import comparison_table, report_table, sts_table
 from jaxemb.evaluation.tatoeba import tatoeba
 
 __all__ = [
     "Average",
     "EncodeFn",
+    "MtebModel",
     "PairAccuracy",
     "Pool",
     "RetrievalReport",
+    "StsReport",
+    "StsScore",
     "brand_names",
     "build_pools",
     "comparison_table",
@@ -30,6 +36,8 @@ __all__ = [
     "retrieval_accuracy",
     "score_pools",
     "score_pools_tfidf",
+    "sts",
+    "sts_table",
     "tatoeba",
     "tfidf_encode",
 ]

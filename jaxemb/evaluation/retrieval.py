@@ -33,8 +33,8 @@ def nearest(
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
         raise ValueError(f"embeddings must be [N, E] and [M, E] with N, M >= 1; got {a.shape} and {b.shape}")
-    _check_finite(a, "first")
-    _check_finite(b, "second")
+    check_finite(a, " of the first side")
+    check_finite(b, " of the second side")
     best_b, best_a = np.full(len(a), -np.inf, np.float32), np.full(len(b), -np.inf, np.float32)
     index_b, index_a = np.zeros(len(a), np.int64), np.zeros(len(b), np.int64)
     for top in range(0, len(a), BLOCK):
@@ -91,11 +91,12 @@ def _percent_right(found: Int[np.ndarray, "N"], texts: Sequence[str] | None) -> 
     return 100 * sum(texts[j] == text for j, text in zip(found, texts, strict=True)) / len(texts)
 
 
-def _check_finite(x: Float[np.ndarray, "N E"], side: str) -> None:
+def check_finite(x: Float[np.ndarray, "N E"], of: str = "") -> None:
+    """Raises a UserError if an embedding holds NaN or infinity; `of` tells whose they are."""
     bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(bad):
         raise UserError(
-            f"{len(bad)} of {len(x)} embeddings of the {side} side hold NaN or infinity (first: row {bad[0]}): "
+            f"{len(bad)} of {len(x)} embeddings{of} hold NaN or infinity (first: row {bad[0]}): "
             "the model has diverged; use an earlier checkpoint or train with a lower learning rate"
         )
 

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxemb.evaluation.report import RetrievalReport
+from jaxemb.evaluation.sts_report import StsReport
 
 
 def report_table(report: RetrievalReport, title: str = "") -> Table:
@@ -32,6 +33,23 @@ def report_table(report: RetrievalReport, title: str = "") -> Table:
             count,
             style="bold",
         )
+    if report.notes:
+        table.caption = escape("\n".join(report.notes))
+    return table
+
+
+def sts_table(report: StsReport, title: str = "") -> Table:
+    """One set a row, in the report's order, then the mean of several: Spearman and Pearson, x 100, and pairs."""
+    table = Table(title=escape(title) or f"Correlation of cosine and gold score, x 100 (sts, {report.split})")
+    table.add_column("set")
+    for heading in ("Spearman", "Pearson", "n"):
+        table.add_column(heading, justify="right")
+    for score in report.scores:
+        table.add_row(escape(score.name), f"{score.spearman:.2f}", f"{score.pearson:.2f}", str(score.n))
+    if len(report.scores) > 1:
+        table.add_section()
+        mean = (f"{report.spearman:.2f}", f"{report.pearson:.2f}", str(len(report.scores)))
+        table.add_row("mean: all", *mean, style="bold")
     if report.notes:
         table.caption = escape("\n".join(report.notes))
     return table

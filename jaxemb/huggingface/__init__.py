@@ -1,5 +1,6 @@
 """Hugging Face and sentence-transformers folders: strict load, and an export that verifies itself."""
 
+from jaxemb.huggingface.adapter import export_adapter
 from jaxemb.huggingface.card import CardInfo, DataSource
 from jaxemb.huggingface.export import export
 from jaxemb.huggingface.load import load_model
@@ -14,6 +15,7 @@ __all__ = [
     "VerifyReport",
     "check_exportable",
     "export",
+    "export_adapter",
     "load_model",
     "load_tokenizer",
     "save_tokenizer",

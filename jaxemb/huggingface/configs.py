@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from jaxemb.config import (
     BertConfig,
     DistilBertConfig,
-    EncoderConfig,
     ModernBertConfig,
     MPNetConfig,
     Qwen3Config,
     RobertaConfig,
 )
+from jaxemb.config.encoder import Family
 from jaxemb.errors import UserError
 from jaxemb.huggingface.tensors import read_object
 
@@ -25,7 +25,7 @@ SAME_ACTIVATION = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "sw
 class Schema:
     """How a family's `config.json` differs from our settings."""
 
-    config: type[EncoderConfig]
+    config: type[Family]
     architecture: str
     """The class of transformers that reads it."""
     names: dict[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
-def read_encoder_config(path: Path) -> EncoderConfig:
+def read_encoder_config(path: Path) -> Family:
     """Reads the architecture from `config.json`.
 
     Raises: UserError if the file is missing or broken, or the model is not an encoder that we compute exactly.
@@ -106,7 +106,7 @@ def read_encoder_config(path: Path) -> EncoderConfig:
     for key, value in schema.required.items():
         if raw.get(key, value) != value:
             raise UserError(f"{path}: {key} {raw[key]!r} is not supported; supported: {value!r}")
-    raw = raw | _rope(raw, path)
+    raw = raw | _rope(raw, path) | _every(raw)
     values: dict[str, Any] = dict(schema.defaults)
     for name in schema.config.model_fields.keys() - schema.fixed.keys():
         if (value := raw.get(schema.names.get(name, name))) is not None:
@@ -116,7 +116,7 @@ def read_encoder_config(path: Path) -> EncoderConfig:
     if kind == "qwen3" and raw.get("num_key_value_heads", 0) is None:
         values["num_key_value_heads"] = values["num_attention_heads"]
     for name, known in schema.config.model_fields.items():  # JSON writes 0.0 as 0, say
-        if known.annotation is float and type(values.get(name)) is int:
+        if known.annotation is float and type(values.get(name)) is int and abs(values[name]) < 2**53:
             values[name] = float(values[name])
     try:
         config = schema.config.model_validate(values | schema.fixed)
@@ -134,7 +134,7 @@ def _rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     scaling = raw.get("rope_scaling")
     parameters = raw.get("rope_parameters")
     by_layer = isinstance(parameters, dict) and any(isinstance(value, dict) for value in parameters.values())
-    groups = parameters if by_layer else {"": parameters or {}}
+    groups: dict[str, Any] = parameters if by_layer else {"": parameters or {}}  # type: ignore[assignment]
     found = {}
     for layer, group in [*groups.items(), *([("", scaling)] if scaling else [])]:
         if not isinstance(group, dict) or group.get("rope_type", group.get("type", "default")) != "default":
@@ -145,24 +145,32 @@ def _rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     return found
 
 
-def _check_layer_types(raw: dict[str, Any], config: EncoderConfig, path: Path) -> None:
+def _every(raw: dict[str, Any]) -> dict[str, Any]:
+    """Every how many layers attention is global, from the list of layers that transformers 5 writes."""
+    types = raw.get("layer_types")
+    if not isinstance(types, list) or raw.get("global_attn_every_n_layers") is not None:
+        return {}
+    after = [layer for layer, kind in enumerate(types) if kind == "full_attention" and layer > 0]
+    return {"global_attn_every_n_layers": after[0] if after else max(len(types), 1)}
+
+
+def _check_layer_types(raw: dict[str, Any], config: Family, path: Path) -> None:
     types = raw.get("layer_types")
     if types is None:
         return
     every = config.global_attn_every_n_layers if isinstance(config, ModernBertConfig) else 1
     wanted = ["sliding_attention" if layer % every else "full_attention" for layer in range(config.num_hidden_layers)]
-    if types != wanted and isinstance(config, ModernBertConfig):
-        every = next((n for n in range(1, len(types)) if types[n] == "full_attention"), len(types))
-        wanted = ["sliding_attention" if layer % every else "full_attention" for layer in range(len(types))]
-    if types != wanted or len(types) != config.num_hidden_layers:
+    if types != wanted:
         raise UserError(f"{path}: layer_types {types} are not supported: full attention must recur every n layers")
 
 
-def encoder_config_json(config: EncoderConfig, dtype: str = "float32") -> dict[str, Any]:
+def encoder_config_json(config: Family, dtype: str = "float32") -> dict[str, Any]:
     """The content of `config.json`, with every size in it."""
     schema = SCHEMAS[config.model_type]
     values = {schema.names.get(name, name): value for name, value in config.model_dump().items()}
     values = {name: value for name, value in values.items() if name not in schema.fixed}
     if isinstance(config, ModernBertConfig):
         values["embedding_dropout"] = config.hidden_dropout_prob
+        # Left out, they would be those of ModernBERT's own vocabulary.
+        values |= dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
     return {"architectures": [schema.architecture], **values, **schema.required, "dtype": dtype}

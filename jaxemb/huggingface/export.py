@@ -42,7 +42,7 @@ def export(
     the vocabulary and a head of training only are left out.
 
     Args:
-      embedder: the model; its parameters must be readable from this process.
+      embedder: the model; its parameters must be readable from this process. LoRA's adapters are merged.
       out: the folder; must not exist, or be empty, unless `replace`.
       card: what README.md says beyond the architecture.
       verify: see `verify_export`.
@@ -54,6 +54,7 @@ def export(
       or the reloaded export embeds differently.
     """
     out = Path(out).absolute()
+    embedder = embedder.merged()
     config = embedder.config
     check_exportable(config)
     verify_with_torch(verify)  # says what is not installed before the work
@@ -68,18 +69,24 @@ def export(
         if FAMILIES[config.encoder.model_type].pooler:
             tensors |= _pooler(config, params, pooler)
         save_tensors(tensors, folder / WEIGHTS, dtype)
-        if config.layer_norm:
-            norm = {"norm.weight": params["layer_norm"]["scale"], "norm.bias": params["layer_norm"]["bias"]}
-            save_tensors(norm, folder / LAYER_NORM_FOLDER / WEIGHTS, dtype)
-        if config.dense is not None:
-            dense = {"linear.weight": params["dense"]["kernel"].T}
-            dense |= {"linear.bias": params["dense"]["bias"]} if config.dense.bias else {}
-            save_tensors(dense, folder / dense_folder(config) / WEIGHTS, dtype)
-        save_tokenizer(embedder.tokenizer, folder, length)
+        save_head(config, params, folder, dtype)
+        token_types = getattr(config.encoder, "type_vocab_size", 1) > 1
+        save_tokenizer(embedder.tokenizer, folder, length, token_types=token_types)
         readme = model_card(config, out, card, length, pooler, dtype)
         (folder / "README.md").write_text(readme, encoding="utf-8")
         rounded = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
         return verify_export(dataclasses.replace(embedder, params=rounded), folder, verify)
+
+
+def save_head(config: ModelConfig, params: dict[str, Any], folder: Path, dtype: Dtype = "float32") -> None:
+    """Writes the weights of the layer norm and the dense layer after pooling, where the model has them."""
+    if config.layer_norm:
+        norm = {"norm.weight": params["layer_norm"]["scale"], "norm.bias": params["layer_norm"]["bias"]}
+        save_tensors(norm, folder / LAYER_NORM_FOLDER / WEIGHTS, dtype)
+    if config.dense is not None:
+        dense = {"linear.weight": params["dense"]["kernel"].T}
+        dense |= {"linear.bias": params["dense"]["bias"]} if config.dense.bias else {}
+        save_tensors(dense, folder / dense_folder(config) / WEIGHTS, dtype)
 
 
 def _ends_in_pooler(config: ModelConfig) -> bool:

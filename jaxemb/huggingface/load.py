@@ -82,7 +82,7 @@ def _read_dense(modules: Modules, config: ModelConfig) -> dict[str, np.ndarray]:
             f"{folder / 'config.json'}: in_features is {modules.dense_inputs}, "
             f"but the pooled vector's width is {config.pooled_size}"
         )
-    shapes = {"linear.weight": (dense.out_features, config.pooled_size)}
+    shapes: dict[str, Any] = {"linear.weight": (dense.out_features, config.pooled_size)}
     shapes |= {"linear.bias": (dense.out_features,)} if dense.bias else {}
     read = _read_module(folder, shapes)
     params = {"kernel": np.ascontiguousarray(read["linear.weight"].T)}

@@ -1,5 +1,6 @@
 """Reloads an export and compares its embeddings with those of the model that was exported."""
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import logging
@@ -12,8 +13,9 @@ import numpy as np
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
+from jaxemb.huggingface import reference
 from jaxemb.huggingface.load import load_model
-from jaxemb.models import Embedder
+from jaxemb.models import Embedder, count_prompt_tokens, in_float32, token_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -70,33 +72,61 @@ def verify_with_torch(verify: Literal["auto", "jax", "torch"]) -> bool:
 def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax", "torch"] = "auto") -> VerifyReport:
     """Reloads `folder` and compares embeddings in float32 at the highest matmul precision.
 
+    Our own loader reads by the tables that wrote the folder, so two readers that share nothing with them see what these
+    get wrong: a forward pass in NumPy (`huggingface.reference`), and sentence-transformers.
+
     Args:
       embedder: the model that was exported.
       folder: what was written.
-      verify: `jax` reloads through `load_model` only; `torch` also through sentence-transformers on the CPU, which
-        shares nothing with our weight map; `auto` takes `torch` where it is installed.
+      verify: `jax` reloads through `load_model` and NumPy only; `torch` also through sentence-transformers on the CPU;
+        `auto` takes `torch` where it is installed.
 
-    Raises: UserError if a value differs by more than 1e-5, or the folder does not load.
+    Raises: UserError if a value differs by more than 1e-5, or the folder does not load; with `torch` it tells how far
+      apart each layer is.
     """
     with_torch = verify_with_torch(verify)
-    config = embedder.config.model_copy(update={"compute_dtype": "float32"})
-    texts = [*SENTENCES, *_too_long(config.max_seq_length or config.encoder.max_tokens)]
+    config = in_float32(embedder.config)
+    embedder = dataclasses.replace(embedder, config=config)
+    longest = config.max_seq_length or config.encoder.max_tokens
+    texts = [*SENTENCES, *_too_long(longest)]
     with jax.default_matmul_precision("highest"):
-        wanted = encode(Embedder(config, embedder.params, embedder.tokenizer), texts, batch_size=ROWS)
+        wanted = encode(embedder, texts, batch_size=ROWS)
         found = {"jaxemb": encode(load_model(folder), texts, batch_size=ROWS)}
+    short = [config.prompt + text for text in SENTENCES]
+    tokens = embedder.tokenizer(short, truncation=True, max_length=longest, padding=False)["input_ids"]
+    prompt_tokens = count_prompt_tokens(embedder.tokenizer, config.prompt)
+    found["NumPy"] = reference.embed(folder, tokens, prompt_tokens).astype(np.float32)
     if with_torch:
         version = importlib.metadata.version("sentence-transformers")
         found[f"sentence-transformers {version}"] = _encode_with_torch(folder, texts)
     else:
-        logger.info("the export is verified by jaxemb's own loader only, not by sentence-transformers")
-    differences = {reader: _difference(wanted, rows) for reader, rows in found.items()}
+        logger.info("the export is verified by jaxemb's own loader and in NumPy, not by sentence-transformers")
+    differences = {reader: _difference(wanted[: len(rows)], rows) for reader, rows in found.items()}
     for reader, difference in differences.items():
         if not difference <= TOLERANCE:  # so that NaN fails, too
+            layers = f"\n{_layers_with_torch(embedder, folder)}" if with_torch else ""
             raise UserError(
                 f"the export does not embed as the model does: reloaded through {reader}, embeddings differ by "
-                f"{difference:.2g} (at most {TOLERANCE:.0e} is allowed); nothing was kept"
+                f"{difference:.2g} (at most {TOLERANCE:.0e} is allowed); nothing was kept{layers}"
             )
     return VerifyReport(differences, len(texts))
+
+
+def _layers_with_torch(embedder: Embedder, folder: Path) -> str:
+    """How far the vectors of the tokens are apart after each layer, for one text."""
+    import torch
+    from transformers import AutoModel
+
+    tokens = embedder.tokenizer([SENTENCES[0]], return_tensors="np", return_token_type_ids=False)
+    inputs = {name: torch.tensor(tokens[name], dtype=torch.int64) for name in ("input_ids", "attention_mask")}
+    model = AutoModel.from_pretrained(str(folder), local_files_only=True).float().eval()
+    with torch.no_grad():
+        theirs = [state.numpy() for state in model(**inputs, output_hidden_states=True).hidden_states]
+    with jax.default_matmul_precision("highest"):
+        ours = token_vectors(embedder.config, embedder.params, tokens["input_ids"], tokens["attention_mask"])
+    apart = [float(np.abs(mine - other).max()) for mine, other in zip(ours, theirs, strict=True)]
+    lines = (f"  {f'layer {number}' if number else 'embeddings'}: {gap:.2g}" for number, gap in enumerate(apart))
+    return "largest difference of a token's vector, through transformers:\n" + "\n".join(lines)
 
 
 def _too_long(tokens: int) -> list[str]:

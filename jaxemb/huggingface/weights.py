@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxemb.config import EncoderConfig, ModelConfig
+from jaxemb.config import ModelConfig
+from jaxemb.config.encoder import Family
 from jaxemb.errors import UserError
 from jaxemb.models import Params, init
 
@@ -179,7 +180,7 @@ def _leaf(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _shapes(config: EncoderConfig) -> Params:
+def _shapes(config: Family) -> Params:
     """Our encoder's tree with shapes in place of arrays."""
     model = ModelConfig(encoder=config, dense=None)
     return jax.eval_shape(partial(init, model), jax.random.key(0))["encoder"]
@@ -191,7 +192,7 @@ def _list(names: list[str], most: int = 20) -> str:
 
 
 def encoder_from_tensors(
-    readers: Mapping[str, Callable[[], np.ndarray]], config: EncoderConfig, source: Path, allow: str | None = None
+    readers: Mapping[str, Callable[[], np.ndarray]], config: Family, source: Path, allow: str | None = None
 ) -> dict[str, Any]:
     """Builds our encoder's tree, strictly: every tensor must be there, fit, and be used.
 
@@ -263,11 +264,11 @@ def _matches(pattern: str | None, name: str) -> bool:
     return pattern is not None and re.fullmatch(pattern, name) is not None
 
 
-def _draw(config: EncoderConfig) -> Params:
+def _draw(config: Family) -> Params:
     return jax.device_get(init(ModelConfig(encoder=config, dense=None), jax.random.key(0)))["encoder"]
 
 
-def encoder_to_tensors(params: Mapping[str, Any], config: EncoderConfig) -> dict[str, np.ndarray]:
+def encoder_to_tensors(params: Mapping[str, Any], config: Family) -> dict[str, np.ndarray]:
     """The inverse of `encoder_from_tensors`: float32 arrays under Hugging Face's names, without padding rows.
 
     Raises: ValueError if an array has not the shape that `config` asks for.

@@ -19,7 +19,8 @@ def alignment(
         loss_i = |a_i / |a_i| - b_i / |b_i||^alpha
 
     Source: Wang and Isola 2020 (arXiv 2005.10242), section 4.1, L_align; with `alpha=2`, SimCSE (arXiv 2104.08821),
-    eq. 2. Its mean equals `align_loss` of the paper's code on normalised embeddings.
+    eq. 2. Its mean equals `align_loss` of the paper's code on normalised embeddings; sentence-transformers has no class
+    for it.
 
     Args:
       a: one embedding a row, any norm.
@@ -82,7 +83,8 @@ def uniformity(
 
     Source: Wang and Isola 2020 (arXiv 2005.10242), section 4.1, L_uniform; SimCSE (arXiv 2104.08821), eq. 3. As in the
     paper's code (`uniform_loss`), the mean is over pairs of distinct rows: no row is compared with itself. The paper
-    adds it up over both sides of the pairs: `(uniformity(a) + uniformity(b)) / 2`.
+    adds it up over both sides of the pairs: `(uniformity(a) + uniformity(b)) / 2`. sentence-transformers has no class
+    for it.
 
     Args:
       x: one embedding a row, any norm.

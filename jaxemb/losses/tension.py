@@ -4,11 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.additive_margin import combine_directions
+from jaxemb.losses.additive_margin import additive_margin_softmax
 from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.in_batch import Across, InBatch, row_values, weighted_mean
-from jaxemb.losses.similarity import cosine_similarity
-from jaxemb.losses.softmax import margin_softmax
+from jaxemb.losses.in_batch import Across
 
 
 def contrastive_tension(
@@ -41,23 +39,6 @@ def contrastive_tension(
     return jax.nn.softplus(logits) - jnp.asarray(labels, jnp.float32) * logits
 
 
-def _contrastive_tension_rows(
-    rows: tuple[Float[Array, "b D"], Float[Array, "b D"]],
-    columns: tuple[Float[Array, "M D"], Float[Array, "M D"]],
-    own: Int[Array, "b"],
-    allowed: Bool[Array, "b M"],
-    *,
-    scale: float | Float[Array, ""],
-) -> Float[Array, "b"]:
-    forward = margin_softmax(cosine_similarity(rows[0], columns[1]), own, scale=scale, excluded=~allowed)
-    backward = margin_softmax(cosine_similarity(rows[1], columns[0]), own, scale=scale, excluded=~allowed)
-    return combine_directions(forward, backward, "mean")
-
-
-CONTRASTIVE_TENSION = InBatch(rows=_contrastive_tension_rows, reduce=weighted_mean)
-"""`contrastive_tension_in_batch`; the batch is `(a, b)`."""
-
-
 def contrastive_tension_in_batch(
     a: Float[Array, "B D"],
     b: Float[Array, "B D"],
@@ -70,8 +51,10 @@ def contrastive_tension_in_batch(
         loss_i = (logsumexp_j(s * cos(a_i, b_j)) + logsumexp_j(s * cos(b_i, a_j))) / 2 - s * cos(a_i, b_i)
 
     The loss is that of `additive_margin_softmax` without a margin; what is different is that `a` and `b` embed the
-    same texts, with two encoders. Its mean equals sentence-transformers' `ContrastiveTensionLossInBatchNegatives`,
-    which learns the logarithm of the scale, from log 20: pass `scale=jnp.exp(log_scale)`.
+    same texts, with two encoders.
+
+    Source: sentence-transformers' `ContrastiveTensionLossInBatchNegatives`, which its mean equals; there is no paper.
+    That class learns the logarithm of the scale, from log 20: pass `scale=jnp.exp(log_scale)`.
 
     Args:
       a: one embedding a row by the first encoder, any norm.
@@ -87,4 +70,4 @@ def contrastive_tension_in_batch(
     [0.126928, 0.126928]
     """
     check_pairs(a, b)
-    return row_values(CONTRASTIVE_TENSION, (a, b), across=across, scale=scale)
+    return additive_margin_softmax(a, b, scale=scale, margin=0.0, across=across)

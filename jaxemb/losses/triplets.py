@@ -76,9 +76,9 @@ def mega_batch_margin(
 
         loss_i = max(0, m+ - cos(a_i, p_i)) + max(0, max_{j != i} cos(a_i, p_j) - m-)
 
-    Its mean equals sentence-transformers' `MegaBatchMarginLoss(positive_margin=m+, negative_margin=m-)`, mini-batched
-    or not: negatives are the positives of all other rows in both. The mining is that of ParaNMT (Wieting and Gimpel
-    2018, arXiv 1711.05732); the two margins are the class's own.
+    Source: the mining is that of ParaNMT (Wieting and Gimpel 2018, arXiv 1711.05732); the two margins are those of
+    sentence-transformers' `MegaBatchMarginLoss(positive_margin=m+, negative_margin=m-)`, which its mean equals,
+    mini-batched or not: negatives are the positives of all other rows in both.
 
     Args:
       anchors: one embedding a row, any norm.

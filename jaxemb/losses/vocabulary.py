@@ -26,8 +26,9 @@ def masked_lm(
 
     Source: BERT (arXiv 1810.04805), section 3.1, task 1; the logsumexp is that of Milakov and Gimelshein 2018 (arXiv
     1805.02867), algorithm 3, and the way back computes each chunk's logits again. Equals
-    `torch.nn.functional.cross_entropy(vectors @ embedding.T + bias, labels, reduction="none")`. The gradient of the
-    embedding is added up in one float32 [V, H] array. Forward-mode and second derivatives are not there.
+    `torch.nn.functional.cross_entropy(vectors @ embedding.T + bias, labels, reduction="none")`; sentence-transformers
+    has no class for it. The gradient of the embedding is added up in one float32 [V, H] array. Forward-mode and second
+    derivatives are not there.
 
     Args:
       vectors: the outputs of the head's transform at the masked positions; see `gather_positions`.

@@ -10,6 +10,7 @@ from jaxemb.models.embedder import (
     in_float32,
     init,
     pad_vocabulary,
+    token_vectors,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "in_float32",
     "init",
     "pad_vocabulary",
+    "token_vectors",
 ]

@@ -70,7 +70,7 @@ def embed(
 def _positions_of_real_tokens(
     input_ids: Int[Array, "B S"], segment_ids: Int[Array, "B S"] | Bool[Array, "B S"], pad_id: int
 ) -> Int[Array, "B S"]:
-    """Fairseq's positions: `pad_id` + 1 for the first token of a text; the token `pad_id`, wherever it is, has `pad_id`.
+    """Fairseq's positions: `pad_id` + 1 for the first token of a text, `pad_id` for that token, wherever it is.
 
     A text that spells out the padding token is counted as transformers does.
     """

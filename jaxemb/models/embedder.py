@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from jaxemb.config import ModelConfig
 from jaxemb.errors import UsageError
 from jaxemb.losses import normalize
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder
+from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
 
@@ -67,6 +68,7 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
 
     Raises:
       ValueError: if `config.encoder.vocab_size` is not set.
+      UsageError: if `config.lora.targets` matches no kernel.
     """
     if config.encoder.vocab_size is None:
         raise ValueError("model.encoder.vocab_size must be set before parameters are drawn")
@@ -88,7 +90,7 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
         params["layer_norm"] = {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
     if config.dense is not None:
         params["dense"] = dense(dense_key, embedding_size(config), config.dense.bias)
-    return params
+    return add_adapters(config, params, key)
 
 
 def pad_vocabulary(encoder: Params, rows: int) -> Params:
@@ -105,13 +107,14 @@ def apply(
 
     Args:
       config: the architecture; `encoder.vocab_size` may be left out, the table's rows count.
-      params: as from `init`.
+      params: as from `init`; LoRA's adapters among them are merged first.
       tokens: of B texts, see `Tokens`.
       key: as in training: with dropout and `training_mlp`. The mask of a text depends on `key` and the text's id (its
         index without `ids`) alone.
 
     Returns: one embedding a text, float32; of length 1 if `config.normalize`.
     """
+    params = merge(config, params)
     packed = "slots" in tokens
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
     hashes = None
@@ -145,6 +148,23 @@ def apply(
     return normalize(x) if config.normalize else x
 
 
+def token_vectors(
+    config: ModelConfig, params: Params, input_ids: Int[Any, "B S"], attention_mask: Int[Any, "B S"]
+) -> list[Float[np.ndarray, "B S H"]]:
+    """The vectors of the tokens: as embedded, and after each layer (the last one normed, as the encoder gives it)."""
+    rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
+    found = []
+    for layers in range(config.encoder.num_hidden_layers + 1):
+        part = config.encoder.model_copy(update={"num_hidden_layers": max(layers, 1)})
+        stacked = jax.tree.map(lambda leaf, part=part: leaf[: part.num_hidden_layers], params["encoder"]["layers"])
+        encoder = _encoder(config.model_copy(update={"encoder": part}), rows)
+        whole = layers == config.encoder.num_hidden_layers
+        encoder = encoder.clone(finished=whole, embeddings_only=layers == 0)
+        variables = {"params": {**params["encoder"], "layers": stacked}}
+        found.append(np.asarray(encoder.apply(variables, jnp.asarray(input_ids), jnp.asarray(attention_mask)).last))
+    return found
+
+
 def _dense(params: Params, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
     x = x @ params["kernel"]
     return x + params["bias"][None] if "bias" in params else x
@@ -163,6 +183,11 @@ class Embedder:
     ) -> Float[Array, "B E"]:
         """Embeds a batch of token ids, as `jaxemb.models.apply`: a pure function of `params`."""
         return apply(self.config, params, tokens, key)
+
+    def merged(self) -> "Embedder":
+        """The same with LoRA's adapters merged into the kernels: no `lora` in `params` and `config`."""
+        config = self.config.model_copy(update={"lora": None})
+        return dataclasses.replace(self, config=config, params=merge(self.config, self.params))
 
     def encode(
         self,
@@ -188,8 +213,10 @@ class Embedder:
             raise UsageError(f"prompt_name {name!r}: the model has {', '.join(map(repr, prompts)) or 'no prompts'}")
         return prompts[name]
 
-    def with_prompt(self, prompt: str) -> "Embedder":
-        """The same with another text before every input."""
+    def with_prompt(self, prompt: str | None) -> "Embedder":
+        """The same with another text before every input; None keeps the model's own."""
+        if prompt is None:
+            return self
         tokens = 0 if self.config.include_prompt else count_prompt_tokens(self.tokenizer, prompt)
         config = self.config.model_copy(update={"prompt": prompt, "prompt_tokens": tokens})
         return dataclasses.replace(self, config=config)

@@ -59,6 +59,10 @@ class Encoder(nn.Module):
     """Layers that one turn of the scan runs."""
     with_first: bool = False
     """Whether to give the output of the first layer, too."""
+    finished: bool = True
+    """Whether the family's last norm follows the layers."""
+    embeddings_only: bool = False
+    """Whether to stop before the first layer."""
 
     @nn.compact
     def __call__(
@@ -95,6 +99,8 @@ class Encoder(nn.Module):
             hashes = hashes[:, None]
         tokens = Tokens(mask, positions, hashes)
         x, tokens = family.embed(config, self.dtype, input_ids, segment_ids, token_type_ids, tokens)
+        if self.embeddings_only:
+            return Outputs(x, None)
 
         layer = family.layer
         if self.remat != "none":
@@ -116,4 +122,4 @@ class Encoder(nn.Module):
         first = jnp.zeros_like(x) if self.with_first else None
         numbers = jnp.arange(config.num_hidden_layers)
         (x, first), _ = layers(layer(config, self.dtype, name="layers"), (x, first), numbers, tokens)
-        return Outputs(family.finish(config, self.dtype, x), first)
+        return Outputs(family.finish(config, self.dtype, x) if self.finished else x, first)

@@ -1,4 +1,7 @@
-"""ModernBERT (Warner et al. 2024, arXiv 2412.13663): norms before sub-layers, rotary positions, local attention, GeGLU."""
+"""ModernBERT (Warner et al. 2024, arXiv 2412.13663).
+
+Norms before sub-layers, rotary positions, local and global attention, GeGLU, no biases.
+"""
 
 from typing import Any
 
@@ -34,14 +37,14 @@ class Layer(nn.Module):
         everywhere = index % config.global_attn_every_n_layers == 0
         places = jnp.arange(x.shape[1])
         near = jnp.abs(places[:, None] - places[None]) <= config.local_attention // 2
-        thetas = (config.global_rope_theta, config.local_rope_theta)
-        turns = jnp.where(everywhere, *(jnp.asarray(frequencies(config.head_size, theta)) for theta in thetas))
+        far = frequencies(config.head_size, config.global_rope_theta)
+        close = frequencies(config.head_size, config.local_rope_theta)
         tokens = tokens._replace(mask=tokens.mask & (near | everywhere)[None])
 
         # The first layer has no norm here, as the embeddings are normed: its scale is there but inert.
         normed = layer_norm(config, self.dtype, "attention_norm", bias=False)(x)
         attention = SelfAttention(config, self.dtype, bias=False, name="attention")
-        turn = rotation(tokens.positions, turns)
+        turn = rotation(tokens.positions, jnp.where(everywhere, far, close))
         attended = attention(jnp.where(index == 0, x, normed), tokens, place, turn)
         x = x + drop(attended, config, tokens, place + 1)
         normed = layer_norm(config, self.dtype, "output_norm", bias=False)(x)

@@ -15,8 +15,10 @@ def pool(
     modes: Sequence[PoolingMode],
     positions: Int[Array, "B S"],
     first: Float[Array, "B S H"] | None = None,
-) -> Float[Array, "B K modes*H"]:
+) -> Float[Array, "B K P"]:
     """Pools the token vectors of each text, in float32; a text without tokens gives zero.
+
+    P is H times the number of `modes`.
 
     Args:
       tokens: the encoder's output.

@@ -1,4 +1,4 @@
-"""Rotary positions (Su et al. 2021, arXiv 2104.09864): queries and keys are turned by angles that grow with position."""
+"""Rotary positions (Su et al. 2021, arXiv 2104.09864): queries and keys are turned by angles that grow with place."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, Float32, Int
 class Rotation(NamedTuple):
     """Cosine and sine of each token's angles."""
 
-    cosine: Float[Array, "#B 1 S D/2"]
-    sine: Float[Array, "#B 1 S D/2"]
+    cosine: Float[Array, "#B 1 S P"]
+    sine: Float[Array, "#B 1 S P"]
 
 
-def frequencies(size: int, theta: float) -> Float32[np.ndarray, " D/2"]:
+def frequencies(size: int, theta: float) -> Float32[np.ndarray, " P"]:
     """Angles a position: theta^(-2 i / size) for the pair i of a head's `size` values.
 
     >>> frequencies(4, 100.0).tolist()
@@ -24,14 +24,14 @@ def frequencies(size: int, theta: float) -> Float32[np.ndarray, " D/2"]:
     return np.float32(1) / np.float32(theta) ** exponents
 
 
-def rotation(positions: Int[Array, "#B S"], frequencies: Float[Array, " D/2"]) -> Rotation:
+def rotation(positions: Int[Array, "#B S"], frequencies: Float[Array, " P"]) -> Rotation:
     """The rotation of tokens at these positions."""
     angles = positions[:, None, :, None].astype(jnp.float32) * frequencies[None, None, None]
     return Rotation(jnp.cos(angles), jnp.sin(angles))
 
 
 def rotate(x: Float[Array, "B N S D"], turn: Rotation) -> Float[Array, "B N S D"]:
-    """Turns the pairs (x_i, x_{i + D/2}), in float32.
+    """Turns the pairs (x_i, x_{i + P}), in float32.
 
     >>> quarter = rotation(jnp.array([[1]]), jnp.array([jnp.pi / 2]))
     >>> rotate(jnp.array([[[[3.0, 4.0]]]]), quarter).round(3).tolist()

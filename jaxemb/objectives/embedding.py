@@ -10,13 +10,20 @@ from jaxtyping import Array, Float
 from jaxemb.config import ModelConfig
 from jaxemb.models import Tokens, apply
 from jaxemb.models.packing import put_in_slots, take_slots, texts_per_row
-from jaxemb.parallel import chunked_embed
+from jaxemb.parallel import chunked_embed, rows_of_tokens
 
 
 def embed(
-    model: ModelConfig, params: Any, tokens: Tokens, key: Any, *, mesh: Mesh, chunk: int | None = None
+    model: ModelConfig,
+    params: Any,
+    tokens: Tokens,
+    key: Any,
+    *,
+    mesh: Mesh,
+    chunk: int | None = None,
+    chunk_tokens: int | None = None,
 ) -> Float[Array, "B E"]:
-    """`models.apply`, or the same by `parallel.chunked_embed`: memory for `chunk` rows of tokens a device.
+    """`models.apply`, or the same by `parallel.chunked_embed`: memory for one chunk of rows of tokens a device.
 
     Args:
       model: the architecture.
@@ -24,8 +31,11 @@ def embed(
       tokens: of the batch, with the `ids` of its texts.
       key: JAX PRNG key of this step; None for no dropout.
       mesh: the devices.
-      chunk: rows of tokens that each embeds at a time; all at once when None.
+      chunk: rows of tokens that each embeds at a time.
+      chunk_tokens: the same by tokens, padding included, in place of `chunk`. All at once when both are None.
     """
+    if chunk_tokens is not None:
+        chunk = rows_of_tokens(chunk_tokens, tokens["input_ids"].shape[1])
     if chunk is None:
         return apply(model, params, tokens, key)
     if "slots" not in tokens:
@@ -46,7 +56,14 @@ def embed(
 
 
 def embed_pairs(
-    model: ModelConfig, params: Any, batch: Mapping[str, Any], key: Any, *, mesh: Mesh, chunk: int | None = None
+    model: ModelConfig,
+    params: Any,
+    batch: Mapping[str, Any],
+    key: Any,
+    *,
+    mesh: Mesh,
+    chunk: int | None = None,
+    chunk_tokens: int | None = None,
 ) -> tuple[Array, Array]:
     """Embeds both sides in one call of the shared encoder, each with its own dropout mask.
 
@@ -56,7 +73,8 @@ def embed_pairs(
       batch: `anchor` and `positive`, as `models.Tokens`, and `id` [B].
       key: JAX PRNG key of this step; None for no dropout.
       mesh: the devices.
-      chunk: rows of tokens that each embeds at a time; all at once when None.
+      chunk: rows of tokens that each embeds at a time.
+      chunk_tokens: the same by tokens, padding included, in place of `chunk`. All at once when both are None.
 
     Returns: embeddings of anchors and positives, [B, E] each.
     """
@@ -75,6 +93,6 @@ def embed_pairs(
         rows, length = anchor["input_ids"].shape
         after = rows // groups * texts_per_row(length)  # the slots of the anchors' rows
         tokens["slots"] = jnp.concatenate([anchor["slots"], positive["slots"] + after], axis=1)
-    embeddings = embed(model, params, tokens, key, mesh=mesh, chunk=chunk)
+    embeddings = embed(model, params, tokens, key, mesh=mesh, chunk=chunk, chunk_tokens=chunk_tokens)
     pairs = embeddings.reshape(groups, 2, -1, embeddings.shape[-1])
     return pairs[:, 0].reshape(-1, embeddings.shape[-1]), pairs[:, 1].reshape(-1, embeddings.shape[-1])

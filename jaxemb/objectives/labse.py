@@ -18,7 +18,8 @@ def translation_ranking(config: LabseObjective | InfoNceObjective, model: ModelC
     """Bidirectional in-batch softmax, with LaBSE's additive margin or (InfoNCE) without."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
-        anchors, positives = embed_pairs(model, params, batch, key, mesh=mesh, chunk=config.chunk)
+        chunk = {"chunk": config.chunk, "chunk_tokens": config.chunk_tokens}
+        anchors, positives = embed_pairs(model, params, batch, key, mesh=mesh, **chunk)
         return bidirectional_in_batch_loss(
             anchors,
             positives,

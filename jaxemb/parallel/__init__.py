@@ -1,6 +1,6 @@
 """Devices: the mesh, sharding rules, and negatives that reach across devices. Only here are shard_maps built."""
 
-from jaxemb.parallel.grad_cache import chunked_embed
+from jaxemb.parallel.grad_cache import chunked_embed, rows_of_tokens
 from jaxemb.parallel.in_batch import Across, Negatives
 from jaxemb.parallel.mesh import BATCH_AXES, batch_sharding, make_mesh, param_shardings, replicated
 from jaxemb.parallel.negatives import bidirectional_in_batch_loss
@@ -15,4 +15,5 @@ __all__ = [
     "make_mesh",
     "param_shardings",
     "replicated",
+    "rows_of_tokens",
 ]

@@ -15,8 +15,8 @@ Embed = Callable[[Any, Any, Any], Any]
 """`(params, batch, key) -> embeddings`, row by row."""
 
 
-def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *, mesh: Mesh) -> Any:
-    """`embed(params, batch, key)`, so many rows of each device at a time.
+def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *, mesh: Mesh | None = None) -> Any:
+    """`embed(params, batch, key)`, so many rows at a time, of each device if there is a mesh.
 
     Of a chunk nothing is kept but its embeddings: the backward pass embeds it once more. The gradient of the parameters
     is added up over the chunks on each device, and over the devices once. Value and gradient are those of `embed`
@@ -31,13 +31,20 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
       params: its parameters; those that are split over the mesh are gathered first.
       batch: a tree of arrays [B, ...]; the devices of the mesh divide B.
       key: JAX PRNG key, the same for all chunks; None for no dropout.
-      chunk: rows, at most, that a device embeds at a time. Where rows are packed that bounds the tokens.
-      mesh: from `make_mesh`.
+      chunk: rows, at most, that a device embeds at a time; `rows_of_tokens` bounds the tokens instead.
+      mesh: from `make_mesh`; None for arrays that are on one device.
 
     Returns: embeddings of all rows, [B, ...], sharded over the mesh.
     Raises: ValueError if the chunk is not positive or the devices do not divide the rows.
+
+    >>> import jax
+    >>> embed = lambda kernel, texts, key: jnp.tanh(texts @ kernel)
+    >>> texts, kernel = jnp.ones((5, 3)), jnp.ones((3, 2))
+    >>> chunked = jax.grad(lambda kernel: chunked_embed(embed, kernel, texts, None, 2).sum())(kernel)
+    >>> bool(jnp.allclose(chunked, jax.grad(lambda kernel: embed(kernel, texts, None).sum())(kernel)))
+    True
     """
-    devices = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    devices = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in BATCH_AXES)
     count = len(jax.tree.leaves(batch)[0])
     if chunk < 1:
         raise ValueError(f"chunk: {chunk} rows at a time are too few")
@@ -53,8 +60,19 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
         )
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], lax.map(again, chunks))
 
+    if mesh is None:
+        return on_shard(params, batch, key)
     rows, whole = PartitionSpec(BATCH_AXES), PartitionSpec()
     # There is no collective inside. Without the replication check the gradient of the replicated parameters is summed
     # over the devices at the boundary; with it, in the loop, once a chunk. The check also fails on erfc in jax 0.12.
     over_mesh = jax.shard_map(on_shard, mesh=mesh, in_specs=(whole, rows, whole), out_specs=rows, check_vma=False)
     return over_mesh(params, batch, key)
+
+
+def rows_of_tokens(tokens: int, length: int) -> int:
+    """The rows of so many tokens each, padding included, that `tokens` hold, one at least: a `chunk` by tokens.
+
+    >>> rows_of_tokens(2048, length=64), rows_of_tokens(2048, length=512), rows_of_tokens(100, length=512)
+    (32, 4, 1)
+    """
+    return max(1, tokens // length)

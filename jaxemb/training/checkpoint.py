@@ -115,19 +115,56 @@ class Checkpoints:
             raise UserError(f"{self.directory}: no checkpoint of step {step}; there are {', '.join(map(str, steps))}")
         return steps[-1] if step is None else step
 
+    def _load(self, step: int, abstract: dict[str, Any]) -> Any:
+        """Reads parts of a checkpoint; of one with other shapes nothing is begun to be read."""
+        name = f"{self.directory / str(step)}: the checkpoint"
+        choice = f"there are checkpoints of steps {', '.join(map(str, self.steps))}"
+        try:
+            there = _shapes(self._checkpointer.checkpointables_metadata(step).metadata["params"])
+        except Exception as error:
+            raise UserError(f"{name} is damaged; {choice}") from error
+        if not there:
+            raise UserError(f"{name} is damaged; {choice}")
+        wanted = _shapes(abstract["params"])
+        for parameter in sorted(there | wanted):
+            found, expected = there.get(parameter, "not there"), wanted.get(parameter, "not")
+            if found != expected:
+                raise UserError(
+                    f"{name} is of another architecture than config.yaml, or damaged: {parameter} is {found}, "
+                    f"{expected} by the config; {choice}"
+                )
+        try:
+            return self._checkpointer.load_checkpointables(step, abstract)
+        except Exception as error:
+            raise UserError(f"{name} is damaged; {choice}") from error
+
     def restore(self, like: TrainState, step: int | None = None) -> TrainState:
-        """Reads the latest checkpoint, or that of `step`, with the shapes and shardings of `like`."""
+        """Reads the latest checkpoint, or that of `step`, with the shapes and shardings of `like`.
+
+        Raises:
+          UserError: if there is none, it is damaged, or of another architecture.
+        """
         step = self._resolve(step)
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
             {"params": like.params, "opt_state": like.opt_state},
         )
-        loaded = self._checkpointer.load_checkpointables(step, abstract)
+        loaded = self._load(step, abstract)
         number = jax.device_put(jax.numpy.asarray(step, like.step.dtype), like.step.sharding)
         return TrainState(number, loaded["params"], loaded["opt_state"])
 
     def restore_params(self, like: Any, step: int | None = None) -> Any:
-        """Reads the parameters alone, with the shapes of `like`, onto one device."""
+        """Reads the parameters alone, with the shapes of `like`, onto one device.
+
+        Raises:
+          UserError: as `restore`.
+        """
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
-        return self._checkpointer.load_checkpointables(self._resolve(step), {"params": abstract})["params"]
+        return self._load(self._resolve(step), {"params": abstract})["params"]
+
+
+def _shapes(params: Any) -> dict[str, str]:
+    """The shape of each parameter, by its name."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): str(list(leaf.shape)) for path, leaf in leaves}

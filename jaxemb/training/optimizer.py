@@ -7,11 +7,11 @@ import optax
 
 from jaxemb.config import OptimizerConfig
 
-DECAYED = ("kernel", "embedding")
+DECAYED = ("kernel", "embedding", "a", "b")  # the last two are LoRA's
 
 
 def decay_mask(params: Any) -> Any:
-    """True at leaves that weight decay applies to: kernels and embedding tables, not biases and norms' scales."""
+    """True at leaves that decay: kernels, adapters and embedding tables, not biases and norms' scales."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key in DECAYED, params)
 
 

@@ -12,6 +12,7 @@ from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import check_exportable, verify_with_torch
 from jaxemb.models import count_prompt_tokens
+from jaxemb.training.freezing import select_trained
 
 DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 """Settings of training, not of the weights that `model.init_from` brings."""
@@ -32,7 +33,8 @@ def preflight(config: TrainConfig) -> None:
     """Refuses what would fail later.
 
     Raises:
-      UsageError: if no run directory on this machine is given, a package is missing, or there are several processes.
+      UsageError: if no run directory on this machine is given, a package is missing, there are several processes, or
+        `training.freeze` does not fit the model.
     """
     if config.output_dir is None:
         raise UsageError("output_dir: no run directory is given (--output-dir RUN, or `output_dir:` in the config)")
@@ -45,6 +47,8 @@ def preflight(config: TrainConfig) -> None:
     if config.export.enabled:
         verify_with_torch(config.export.verify)
         check_exportable(config.model)
+    if config.model.init_from is None:
+        select_trained(config)
     if config.evaluation.baselines and importlib.util.find_spec("sklearn") is None:
         raise UsageError(
             "evaluation.baselines needs scikit-learn: pip install 'jaxemb[quickstart]', or set it to false"
@@ -74,7 +78,7 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     model = config.model
     if base is not None:
         own = {"init_from", "init_allow", "new_head", "compute_dtype", "remat", "scan_layers", "max_seq_length"}
-        own |= {"vocab_multiple", "prompt_tokens"}
+        own |= {"vocab_multiple", "prompt_tokens", "lora"}
         own |= {name for name in ("prompt", "prompts") if getattr(model, name)}
         own |= HEAD if model.new_head else set()
         _check_contradictions(model, base, own)
@@ -89,8 +93,8 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         raise UsageError(f"model.encoder.vocab_size: {rows} rows do not hold the tokenizer's {len(tokenizer)} tokens")
     if isinstance(model.encoder, MPNetConfig) and tokenizer.pad_token_id != model.encoder.pad_token_id:
         raise UsageError(
-            f"model.encoder.model_type: MPNet wants its padding token to have the id {model.encoder.pad_token_id}; the "
-            f"tokenizer's has {tokenizer.pad_token_id}: start from a checkpoint (model.init_from), or take another family"
+            f"model.encoder.model_type: MPNet wants {model.encoder.pad_token_id} as the id of its padding token, which "
+            f"is {tokenizer.pad_token_id} here: start from a checkpoint (model.init_from), or take another family"
         )
     encoder = model.encoder.model_copy(
         update={"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}

@@ -11,19 +11,21 @@ import jax
 import numpy as np
 
 from jaxemb import huggingface, objectives
-from jaxemb.config import TrainConfig
+from jaxemb.config import ModelConfig, TrainConfig
 from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, report_from_json
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load, pinned, pinned_as
 from jaxemb.models import Embedder, Params, in_float32, init, pad_vocabulary
+from jaxemb.models.lora import add_adapters, merge
 from jaxemb.objectives import Objective
 from jaxemb.parallel import make_mesh, param_shardings
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.card import card_of
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.display import Display
+from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter
 from jaxemb.training.resolve import check_batch, preflight, read_config, resolve
@@ -150,18 +152,19 @@ class _Run:
             devices=mesh.size,
         )
         optimizer = optimizers.build(config.optimizer, config.training.steps)
+        trained = select_trained(config)
         best = partial(run.scores, config.training.best_metric)
         with Checkpoints(run.checkpoints, config.training.keep_checkpoints, best) as checkpoints:
             if resumed:
                 shapes = jax.eval_shape(partial(init, config.model), jax.random.key(0))
-                state = checkpoints.restore(abstract_state(shapes, optimizer, mesh))
+                state = checkpoints.restore(abstract_state(shapes, optimizer, mesh, trained))
                 say(f"resuming after step {int(state.step)}")
             else:
-                state = init_state(self._initial_params(start_from), optimizer, mesh)
+                state = init_state(self._initial_params(start_from), optimizer, mesh, trained)
                 del start_from  # its parameters lie on one device
             epochs = config.training.steps * config.training.batch_size / len(data.train)
             say(
-                f"model of {count_parameters(state.params) / 1e6:.1f}M parameters, {config.training.steps:,} steps of "
+                f"model of {_count(state.params, trained)}, {config.training.steps:,} steps of "
                 f"{config.training.batch_size} pairs ({epochs:.1f} epochs, "
                 f"{batches.padding_share():.0%} of the tokens padding)"
             )
@@ -172,10 +175,12 @@ class _Run:
                 else:
                     scores.score_before(state)
                 loss = self.objective or objectives.build(config.objective, config.model, mesh)
+                if config.model.lora is not None:
+                    loss = _with_merged(loss, config.model)
                 state = run_loop(
                     config,
                     state,
-                    make_train_step(loss, optimizer, mesh, state, config.training.seed),
+                    make_train_step(loss, optimizer, mesh, state, config.training.seed, trained),
                     batches.stream(int(state.step), config.training.steps),
                     mesh,
                     shapes=len(batches.sizes),
@@ -188,7 +193,8 @@ class _Run:
                 scores.score(state, "trained")
         step = int(state.step)
         run.save_results(step, None, scores.reports)
-        embedder = Embedder(in_float32(config.model), jax.tree.map(np.asarray, jax.device_get(state.params)), tokenizer)
+        params = jax.tree.map(np.asarray, jax.device_get(state.params))
+        embedder = Embedder(in_float32(config.model), params, tokenizer).merged()
         export_dir = self._export(embedder)
         if export_dir is not None:
             run.save_results(step, step, scores.reports)
@@ -199,6 +205,7 @@ class _Run:
         config, run = self.config, self.run
         if start_from is not None:
             config = resolve(config, start_from.config, start_from.tokenizer)  # refuses before the data are read
+            select_trained(config)
         data = self._prepare()
         if start_from is not None:
             tokenizer = start_from.tokenizer
@@ -257,7 +264,8 @@ class _Run:
         if start_from is not None:
             encoder = pad_vocabulary(start_from.params["encoder"], model.table_rows)
             if not model.new_head:
-                return {**start_from.params, "encoder": encoder}
+                params = {**start_from.params, "encoder": encoder}
+                return add_adapters(model, params, jax.random.key(self.config.training.seed))
         draw, key = partial(init, self.config.model), jax.random.key(self.config.training.seed)
         shardings = param_shardings(self.mesh, jax.eval_shape(draw, key))
         params = jax.jit(draw, out_shardings=shardings)(key)
@@ -280,6 +288,17 @@ class _Run:
         heldout = {name: report_from_json(report) for name, report in results["systems"].items()}
         export_dir = self.run.export if self.config.export.enabled else None
         return TrainResult(load(self.run.path), self.run.path, export_dir, heldout)
+
+
+def _count(params: Params, trained: Select) -> str:
+    count, of_them = count_parameters(params), count_parameters(trained(params))
+    note = "" if count == of_them else f" ({of_them:,} of them trained)"
+    return f"{count / 1e6:.1f}M parameters{note}"
+
+
+def _with_merged(objective: Objective, model: ModelConfig) -> Objective:
+    """The objective of the merged parameters: once a step, whatever `objective` does with them."""
+    return lambda params, batch, key: objective(merge(model, params), batch, key)
 
 
 def _name(objective: Objective) -> str:

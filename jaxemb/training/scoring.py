@@ -63,7 +63,7 @@ class HeldoutScores:
         if not self.pools:
             return
         step = int(state.step)
-        embedder = Embedder(in_float32(self._config.model), state.params, self._tokenizer)
+        embedder = Embedder(in_float32(self._config.model), state.params, self._tokenizer).merged()
         report = self._report(score_pools(partial(encode, embedder), self.pools))
         self._writer.write(
             step, "evaluation", {f"{one.name.replace(' ', '_')}_accuracy": one.mean for one in report.averages}

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from jaxemb.objectives import Objective
 from jaxemb.parallel import batch_sharding, param_shardings, replicated
+from jaxemb.training.freezing import Select, everything, overlay
 
 
 class TrainState(NamedTuple):
@@ -34,13 +35,15 @@ def state_shardings(mesh: Mesh, state: TrainState) -> Any:
     return TrainState(replicated(mesh), param_shardings(mesh, state.params), param_shardings(mesh, state.opt_state))
 
 
-def _build(optimizer: optax.GradientTransformation, params: Any) -> TrainState:
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+def _build(optimizer: optax.GradientTransformation, trained: Select, params: Any) -> TrainState:
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(trained(params)))
 
 
-def abstract_state(params: Any, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+def abstract_state(
+    params: Any, optimizer: optax.GradientTransformation, mesh: Mesh, trained: Select = everything
+) -> TrainState:
     """Shapes, types and shardings of the state of these parameters (or their shapes): what `restore` reads into."""
-    state = jax.eval_shape(partial(_build, optimizer), params)
+    state = jax.eval_shape(partial(_build, optimizer, trained), params)
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         state,
@@ -48,26 +51,40 @@ def abstract_state(params: Any, optimizer: optax.GradientTransformation, mesh: M
     )
 
 
-def init_state(params: Any, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
-    """Puts parameters on the mesh and initialises the optimizer there."""
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(params, optimizer, mesh))
-    return jax.jit(partial(_build, optimizer), out_shardings=shardings)(jax.device_put(params, shardings.params))
+def init_state(
+    params: Any, optimizer: optax.GradientTransformation, mesh: Mesh, trained: Select = everything
+) -> TrainState:
+    """Puts parameters on the mesh and initialises the optimizer of those that are trained there."""
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(params, optimizer, mesh, trained))
+    build = jax.jit(partial(_build, optimizer, trained), out_shardings=shardings)
+    return build(jax.device_put(params, shardings.params))
 
 
 def make_train_step(
-    objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh, state: TrainState, seed: int
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    state: TrainState,
+    seed: int,
+    trained: Select = everything,
 ) -> TrainStep:
     """Compiles `(state, batch) -> (state, metrics)`; the state is donated.
 
     The key that the objective gets is a pure function of (seed, step). The gradient is taken outside the objective's
-    `shard_map`, so it is the gradient of the global loss on any mesh.
+    `shard_map`, so it is the gradient of the global loss on any mesh. It is that of the parameters that `trained`
+    selects; the others stay as they are.
     """
 
     def train_step(state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        (loss, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params, batch, key)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        part = trained(state.params)
+
+        def loss_of(part: Any) -> tuple[Array, dict[str, Array]]:
+            return objective(overlay(state.params, part), batch, key)
+
+        (loss, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(part)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, part)
+        params = overlay(state.params, optax.apply_updates(part, updates))
         metrics = {"loss": loss, **metrics, "gradient_norm": optax.tree.norm(gradients)}
         return TrainState(state.step + 1, params, opt_state), metrics
 

@@ -68,6 +68,40 @@ def test_a_batch_depends_on_seed_and_step_only(pairs, data_config):
     assert len(ids(one, [10**9])) == 24  # seeking is free
 
 
+@pytest.mark.parametrize("buckets", [None, (8, 16, 32)], ids=["packed", "padded"])
+def test_the_order_within_a_window_depends_on_seed_and_window(pairs, data_config, monkeypatch, buckets):
+    """Of the same pairs, drawn for every seed and window: their order is shuffled apart from the draw."""
+    monkeypatch.setattr(Batches, "_draw", lambda self, positions: np.arange(len(positions)))
+    config = data_config.model_copy(update={"length_buckets": buckets, "window": 8})
+    windows = [
+        ids(Batches(pairs, config, 8, seed=seed), range(first, first + 8)) for seed in (3, 4) for first in (0, 8)
+    ]
+    for one, other in itertools.combinations(windows, 2):
+        np.testing.assert_array_equal(np.sort(one), np.sort(other))
+        assert (one != other).any()
+        if buckets:  # pairs of one length stay together: batches change places, not only the rows of a batch
+            sums = [window.reshape(8, 8).sum(axis=1) for window in (one, other)]
+            np.testing.assert_array_equal(*map(np.sort, sums))
+            assert (sums[0] != sums[1]).any()
+
+
+@pytest.mark.parametrize("buckets", [None, (8, 16, 32)], ids=["packed", "padded"])
+def test_any_number_of_devices_gets_the_same_global_batches(pairs, data_config, buckets):
+    config = data_config.model_copy(update={"length_buckets": buckets})
+    one, two, eight = (ids(Batches(pairs, config, 24, seed=0, devices=n), range(12)) for n in (1, 2, 8))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, eight)
+
+
+def test_languages_and_pairs_are_drawn_by_the_seed(pairs, data_config):
+    config = data_config.model_copy(update={"language_exponent": 0.5})
+    one, other = (Batches(pairs, config, 24, seed) for seed in (3, 4))
+    assert (one._turns != other._turns).any()
+    np.testing.assert_array_equal(np.bincount(one._turns), np.bincount(other._turns))
+    other._turns, other._places = one._turns, one._places
+    assert (one._draw(np.arange(48)) != other._draw(np.arange(48))).any()
+
+
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_the_global_batch(pairs, data_config, processes):
     # So many lengths that the parts of a batch would often choose different ones.

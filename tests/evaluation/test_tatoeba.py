@@ -8,7 +8,7 @@ import pytest
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
 from jaxemb.evaluation.tatoeba import GROUPS, tatoeba
-from jaxemb.loading import load, with_prompt
+from jaxemb.loading import load
 
 WORDS = ["cat", "dog", "bird", "horse"]
 
@@ -119,6 +119,6 @@ def test_multilingual_e5_small(real_data, language):
     checkpoint = os.environ.get("JAXEMB_TEST_E5")
     if checkpoint is None:
         pytest.skip("no checkpoint: set JAXEMB_TEST_E5 to a folder with multilingual-e5-small")
-    embedder = with_prompt(load(checkpoint), "query: ")
+    embedder = load(checkpoint).with_prompt("query: ")
     report = tatoeba(partial(encode, embedder), real_data / "tatoeba", [language])
     assert (report.pairs[0].forward, report.pairs[0].backward) == pytest.approx(PUBLISHED[language], abs=0.2)

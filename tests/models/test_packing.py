@@ -1,14 +1,16 @@
 """Packed texts give what the same texts give each in a row of its own."""
 
 import functools
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from packed import packed
-from tiny_models import embed, tiny_embedder
+from tiny_models import ENCODERS, embed, tiny_embedder
 
+from jaxemb.config.model import PoolingMode
 from jaxemb.parallel import batch_sharding, make_mesh, replicated
 
 KEY = jax.random.key(5)
@@ -36,12 +38,22 @@ def value_and_gradient(config, params, tokens, key):
     return out, gradient
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+ALL_POOLINGS = get_args(PoolingMode)
+
+
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "dropout"])
-@pytest.mark.parametrize(("devices", "length"), [(1, 24), (4, 32)])
-def test_packed_equals_padded(pooling, key, devices, length):
-    model = tiny_embedder(pooling=pooling)
+@pytest.mark.parametrize(
+    ("family", "pooling", "devices", "length"),
+    [
+        ("bert", "cls", 1, 24), ("bert", "mean", 4, 32), ("roberta", ALL_POOLINGS, 1, 32), ("distilbert", "max", 1, 24),
+        ("mpnet", "mean", 1, 32), ("modernbert", "weightedmean", 1, 32), ("qwen3", "lasttoken", 4, 32),
+    ],
+)  # fmt: skip
+def test_packed_equals_padded(family, pooling, key, devices, length):
+    encoder = ENCODERS[family]
+    model = tiny_embedder(encoder=encoder, pooling=pooling)
     tokens = batch()
+    tokens["input_ids"] += encoder.pad_token_id * (tokens["attention_mask"] == 0)
     rows = packed(tokens, devices, length)
     assert rows["input_ids"].size < tokens["input_ids"].size
     wanted, wanted_gradient = value_and_gradient(model.config, model.params, tokens, key)

@@ -1,11 +1,15 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from tiny_models import tiny_embedder
 
 from jaxemb.models import pooling
 
 
-def pool(tokens, mask, how):
-    return pooling.pool(tokens, mask[:, None], how)[:, 0]
+def pool(tokens, mask, *modes, first=None):
+    positions = jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
+    return pooling.pool(tokens, mask[:, None], modes, positions, first)[:, 0]
 
 
 TOKENS = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5, 4)), jnp.float32)
@@ -35,7 +39,60 @@ def test_cls_is_the_first_real_token_on_either_side():
 
 def test_texts_that_share_a_row():
     masks = jnp.array([[0, 1, 1, 0, 0], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]], bool)
-    mean, cls = (pooling.pool(TOKENS[:1], masks[None], how)[0] for how in ("mean", "cls"))
+    mean, cls = (
+        pooling.pool(TOKENS[:1], masks[None], [how], jnp.array([[0, 0, 1, 0, 1]]))[0] for how in ("mean", "cls")
+    )
     np.testing.assert_allclose(mean[:2], [TOKENS[0, 1:3].mean(0), TOKENS[0, 3:].mean(0)], rtol=1e-6)
     assert not np.any(mean[2])
     np.testing.assert_array_equal(cls[:2], TOKENS[0, jnp.array([1, 3])])
+
+
+MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+
+
+@pytest.mark.parametrize("modes", [*([mode] for mode in MODES), MODES], ids=[*MODES, "all"])
+@pytest.mark.parametrize("mask", [RIGHT, RIGHT[:, ::-1]], ids=["right", "left"])
+@pytest.mark.parametrize("prompt", [0, 1])
+def test_equals_sentence_transformers_in_value_and_gradient(modes, mask, prompt):
+    torch = pytest.importorskip("torch")
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    mask = mask[: 3 - prompt]  # the last text is one token long: nothing is left of it
+    tokens = TOKENS[: 3 - prompt]
+    theirs_in = torch.tensor(np.asarray(tokens), requires_grad=True)
+    features = {"token_embeddings": theirs_in, "attention_mask": torch.tensor(np.asarray(mask, np.int64))}
+    module = modules.Pooling(4, pooling_mode=modes, include_prompt=not prompt)
+    theirs = module(features | {"prompt_length": prompt})["sentence_embedding"]
+    theirs.sin().sum().backward()
+
+    def loss(tokens):
+        positions = jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
+        pooled = pooling.pool(tokens, (mask & (positions >= prompt))[:, None], modes, positions)[:, 0]
+        return jnp.sin(pooled).sum(), pooled
+
+    (_, ours), gradient = jax.value_and_grad(loss, has_aux=True)(tokens)
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gradient, theirs_in.grad.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_first_and_last_layer():
+    first = TOKENS[::-1]
+    both = pool(TOKENS, RIGHT, "first_last_mean", first=first)
+    wanted = (pool(TOKENS, RIGHT, "mean") + pool(first, RIGHT, "mean")) / 2
+    np.testing.assert_allclose(both, wanted, rtol=1e-6)
+
+
+def test_no_token_is_finite_in_value_and_gradient():
+    def loss(tokens):
+        return pool(tokens, jnp.zeros((3, 5), bool), *MODES).sum()
+
+    value, gradient = jax.value_and_grad(loss)(TOKENS)
+    assert value == 0
+    assert not np.any(gradient)
+
+
+def test_a_prompt_that_does_not_count():
+    model = tiny_embedder(pooling="mean", include_prompt=False, prompt="abc ", prompt_tokens=4)
+    counted = model.with_prompt("abc ")
+    assert counted.config.prompt_tokens == 4  # [CLS] a ##b ##c
+    with_it = tiny_embedder(pooling="mean", prompt="abc ")
+    assert np.abs(model.encode(["xy z"]) - with_it.encode(["xy z"])).max() > 1e-3

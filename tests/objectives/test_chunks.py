@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from loss_cases import IN_BATCH
 from packed import packed
 
 from jaxemb import models, objectives
 from jaxemb.config import BertConfig, LabseObjective, ModelConfig
-from jaxemb.parallel import chunked_embed, make_mesh
+from jaxemb.parallel import chunked_embed, make_mesh, rows_of_tokens
 from jaxemb.training.step import place
 
 ENCODER = {"vocab_size": 200, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
@@ -124,6 +125,52 @@ def test_memory_is_that_of_a_chunk():
         return jax.jit(jax.grad(loss)).lower(kernel, x).compile().memory_analysis().temp_size_in_bytes
 
     assert used(256) < used(None) / 4
+
+
+@pytest.mark.parametrize(("pack", "rows"), [(False, 4), (True, 3)])
+def test_chunks_by_tokens_are_so_many_rows_of_them(pack, rows, monkeypatch):
+    """50 tokens hold 4 rows of 12, or 3 packed ones of 16."""
+    seen = []
+
+    def spy(embed, params, batch, key, chunk, *, mesh):
+        seen.append(chunk)
+        return chunked_embed(embed, params, batch, key, chunk, mesh=mesh)
+
+    monkeypatch.setattr("jaxemb.objectives.embedding.chunked_embed", spy)
+    objective = objectives.build(LabseObjective(chunk_tokens=50), MODEL, make_mesh(1, 1, jax.devices()[:1]))
+    jax.eval_shape(objective, PARAMS, batch(pack, 1), jax.random.key(1))
+    assert seen == [rows]
+    assert rows_of_tokens(5, 12) == 1
+
+
+@pytest.mark.parametrize("name", ["gist/hard", "siglip", "cosent"])
+def test_any_loss_has_the_gradient_of_its_parameters_without_a_mesh(name):
+    """Of a linear encoder with random bits for each example; 24 rows in chunks of 5."""
+    case = IN_BATCH[name]
+    numbers = {key: jnp.float32(value) for key, value in case.numbers.items()}
+    floats = [k for k, array in enumerate(case.arrays) if array.ndim > 1]
+    kernel = jnp.eye(6) + 0.1 * jnp.arange(36.0).reshape(6, 6) / 36
+
+    def embed(kernel, batch, key):
+        bits = jax.vmap(lambda n: jax.random.uniform(jax.random.fold_in(key, n), (6,)))(batch["id"])
+        return [
+            jnp.matmul(x, kernel, precision="highest") * bits.reshape(-1, *[1] * (x.ndim - 2), 6) for x in batch["x"]
+        ]
+
+    def loss(kernel, chunk):
+        batch = {"x": [jnp.asarray(case.arrays[k]) for k in floats], "id": jnp.arange(len(case.arrays[0]))}
+        arguments = (kernel, batch, jax.random.key(3))
+        embeddings = embed(*arguments) if chunk is None else chunked_embed(embed, *arguments, chunk)
+        arrays = list(case.arrays)
+        for k, embedding in zip(floats, embeddings, strict=True):
+            arrays[k] = embedding
+        return case.call(arrays, numbers).sum()
+
+    value, gradient = jax.jit(jax.value_and_grad(lambda kernel: loss(kernel, None)))(kernel)
+    chunked, chunked_gradient = jax.jit(jax.value_and_grad(lambda kernel: loss(kernel, 5)))(kernel)
+    assert jnp.abs(gradient).max() > 0.1
+    np.testing.assert_allclose(chunked, value, rtol=1e-6)
+    np.testing.assert_allclose(chunked_gradient, gradient, atol=1e-6 * float(jnp.abs(gradient).max()))
 
 
 def test_chunks_and_rows_that_do_not_go_are_refused():

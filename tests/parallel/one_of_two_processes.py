@@ -1,9 +1,12 @@
-"""What each process of `test_processes` runs: losses over the devices of both against the dense maths."""
+"""What each process of `test_processes` runs: losses over the devices of both against the dense maths.
+
+Some of them, or with JAXEMB_TEST_ALL_MESHES every in-batch loss by every strategy.
+"""
 
 import os
 import sys
 
-CASES = [
+SOME = [
     ("multiple_negatives_ranking/hard", "ring"),
     ("multiple_negatives_ranking/hard", "gather"),
     ("gist/hard", "local"),
@@ -12,6 +15,15 @@ CASES = [
     ("cosent", "gather"),
     ("batch_all_triplet", "gather"),
 ]
+
+
+def cases() -> list[tuple[str, str]]:
+    """Losses and strategies."""
+    if not os.environ.get("JAXEMB_TEST_ALL_MESHES"):
+        return SOME
+    from parallel.test_every_loss import IN_BATCH, strategies
+
+    return [(name, negatives) for name in IN_BATCH for negatives in strategies(name)]
 
 
 def main(port: str, number: str) -> None:
@@ -31,7 +43,7 @@ def main(port: str, number: str) -> None:
     assert len(jax.devices()) == 8
     assert len(jax.local_devices()) == 4
     weights = jnp.array(REAL, jnp.float32)
-    for name, negatives in CASES:
+    for name, negatives in cases():
         across = Across(make_mesh(4, 2), negatives, tuple(map(jnp.array, IDS)), weights, CHUNK)
         actual = value_and_gradients(IN_BATCH[name], weights, across=across)
         dense = Dense(8 if negatives == "local" else 1, negatives, padded=True, hashed=True)

@@ -1,7 +1,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from jaxemb.errors import UserError
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.step import TrainState
 
@@ -17,3 +19,25 @@ def test_a_step_that_is_being_saved_may_be_saved_again(tmp_path):
         checkpoints.save(state, 0, {}, wait=True)
         restored = checkpoints.restore(state)
     np.testing.assert_array_equal(restored.params["weights"], params["weights"])
+
+
+def test_a_checkpoint_of_another_architecture_or_a_damaged_one_is_named(tmp_path):
+    params = {"encoder": {"kernel": jnp.ones((3, 4))}, "bias": jnp.ones(2)}
+    state = TrainState(jnp.int32(7), params, {"moment": jnp.ones(2)})
+    with Checkpoints(tmp_path / "checkpoints", keep=2) as checkpoints:
+        checkpoints.save(state, 0, {}, wait=True)
+
+    def refused(like):
+        with pytest.raises(UserError) as error, Checkpoints(tmp_path / "checkpoints") as checkpoints:
+            checkpoints.restore_params(like)
+        assert str(error.value).endswith("; there are checkpoints of steps 7")
+        return str(error.value).partition("checkpoints/7: the checkpoint is ")[2]
+
+    other = "of another architecture than config.yaml, or damaged: "
+    wider = {**params, "encoder": {"kernel": jnp.ones((3, 5))}}
+    assert refused(wider).startswith(other + "encoder/kernel is [3, 4], [3, 5] by the config")
+    assert refused({"encoder": params["encoder"]}).startswith(other + "bias is [2], not by the config")
+    assert refused({**params, "scale": jnp.ones(1)}).startswith(other + "scale is not there, [1] by the config")
+    metadata = tmp_path / "checkpoints" / "7" / "params" / "_METADATA"
+    metadata.write_bytes(metadata.read_bytes()[:-20])
+    assert refused(params).startswith("damaged; ")

@@ -1,6 +1,7 @@
 """Whole runs on a few generated pairs: resume, refusals, signals."""
 
 import fcntl
+import functools
 import json
 import shutil
 import signal
@@ -13,6 +14,7 @@ import jaxemb
 from jaxemb import losses
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
+from jaxemb.parallel import make_mesh
 from jaxemb.training.metrics import MetricsWriter
 from tests.training.runs import TINY, losses_of, run_to_the_end, start, wait_for
 
@@ -173,19 +175,20 @@ def test_a_run_goes_on_where_a_kill_left_it(values, tmp_path):
     assert jaxemb.train(changed, resume=True, quiet=True).embedder.encode(["one"]).shape == (1, 32)
 
 
-def test_resume_on_another_mesh(values, tmp_path, monkeypatch):
+def test_resume_on_another_mesh_of_fewer_devices(values, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
     values["mesh"] = {"data": 8, "fsdp": 1}
     whole = jaxemb.train(values, quiet=True)
     killed = tmp_path / "killed"
     shutil.copytree(whole.run_dir, killed)
     shutil.rmtree(killed / "checkpoints" / "4")
-    resumed = jaxemb.train({**values, "output_dir": str(killed), "mesh": {"data": 2, "fsdp": 4}}, resume=True,
+    monkeypatch.setattr("jaxemb.training.run.make_mesh", functools.partial(make_mesh, devices=jax.devices()[:4]))
+    resumed = jaxemb.train({**values, "output_dir": str(killed), "mesh": {"data": 2, "fsdp": 2}}, resume=True,
                            quiet=True)  # fmt: skip
     expected, found = losses_of(whole.run_dir), losses_of(killed)
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-5)
-    assert config_files.load_config(killed / "config.yaml").mesh.fsdp == 4
+    assert config_files.load_config(killed / "config.yaml").mesh.fsdp == 2
     texts = ["one two", "Haus"]
     np.testing.assert_allclose(resumed.embedder.encode(texts), whole.embedder.encode(texts), atol=1e-4)
 

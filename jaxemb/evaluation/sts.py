@@ -1,0 +1,101 @@
+"""The suite `sts`: does the cosine of two sentences rise with how alike people find them?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from jaxemb.errors import UserError
+from jaxemb.evaluation.pools import EncodeFn, encode_checked
+from jaxemb.evaluation.retrieval import check_finite
+from jaxemb.evaluation.sts_files import SPLITS, find_sts
+from jaxemb.evaluation.sts_formats import read_sts
+from jaxemb.evaluation.sts_report import StsReport, StsScore
+
+PUBLISHED_PAIRS = {"STS12": 3108, "STS13": 1500, "STS14": 3750, "STS15": 3000, "STS16": 1186}
+"""Pairs of each year's test set in published results (SentEval, Conneau & Kiela 2018)."""
+_NOISE = 1e-6
+"""Cosines of float32 embeddings that lie closer together than this differ by rounding only."""
+
+
+def sts(encode_fn: EncodeFn, paths: Sequence[Path], *, split: str = "test") -> StsReport:
+    """Spearman and Pearson correlation, x 100, of the cosine with the gold score, on each set that `paths` name.
+
+    A year of SemEval is one set: the pairs of all its files are put together before they are correlated ("all" in
+    SimCSE, Gao et al. 2021), which is not the mean over its files. The report has each file's own correlation, too.
+
+    Args:
+      encode_fn: texts to embeddings, any norm; called once with all distinct texts.
+      paths: folders, of which the files of `split` are taken (see `find_sts`), and files, each a set of its own,
+        taken as they are. See `read_sts` for the formats. A file that is named twice counts once.
+      split: `train`, `dev` or `test`.
+
+    Raises:
+      ValueError: if there is no such split.
+      UserError: if a file is missing or malformed, a folder holds nothing of the kind, an embedding is not finite, or
+        all pairs of a file have the same cosine.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}: it must be one of {', '.join(SPLITS)}")
+    sets = [(one, [read_sts(path) for path in one.files]) for one in find_sts(paths, split)]
+    every = [pairs for _, files in sets for pairs in files]
+    texts = list(dict.fromkeys(text for pairs in every for text in (*pairs.first, *pairs.second)))
+    embeddings = encode_checked(encode_fn, texts)
+    check_finite(embeddings)
+    row = {text: i for i, text in enumerate(texts)}
+    scored: list[StsScore] = []
+    for one, files in sets:
+        found = []
+        for pairs in files:
+            first, second = ([row[text] for text in side] for side in (pairs.first, pairs.second))
+            found.append(cosine(embeddings[first], embeddings[second]))
+            _check_spread(found[-1], pairs.path)
+        gold = [np.array(pairs.scores) for pairs in files]
+        subsets = tuple(_score(*subset) for subset in zip(one.subsets, found, gold, strict=False))
+        scored.append(_score(one.name, np.concatenate(found), np.concatenate(gold), subsets))
+    notes = tuple(
+        f"{score.name}: {score.n:,} pairs; published scores are over {PUBLISHED_PAIRS[score.name]:,}"
+        for score in scored
+        if split == "test" and PUBLISHED_PAIRS.get(score.name, score.n) != score.n
+    )
+    return StsReport(split, tuple(scored), notes)
+
+
+def _score(name: str, cosines: np.ndarray, gold: np.ndarray, subsets: tuple[StsScore, ...] = ()) -> StsScore:
+    return StsScore(name, *correlations(cosines, gold), len(gold), subsets)
+
+
+def _check_spread(cosines: Float32[np.ndarray, "N"], path: Path) -> None:
+    if np.ptp(cosines) < _NOISE:
+        raise UserError(
+            f"{path}: every pair has the cosine {cosines[0]:.6f}, so nothing correlates with them: the model's "
+            "embeddings have collapsed; use an earlier checkpoint or train with a lower learning rate"
+        )
+
+
+def correlations(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> tuple[float, float]:
+    """Spearman (average ranks for ties) and Pearson correlation, x 100.
+
+    >>> spearman, pearson = correlations(np.array([0.0, 1.0, 4.0, 9.0]), np.array([0.0, 1.0, 2.0, 3.0]))
+    >>> round(spearman, 2), round(pearson, 2)
+    (100.0, 95.83)
+    """
+    from scipy import stats
+
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    return 100 * float(stats.spearmanr(x, y).statistic), 100 * float(stats.pearsonr(x, y).statistic)
+
+
+def cosine(a: Float[np.ndarray, "N E"], b: Float[np.ndarray, "N E"]) -> Float32[np.ndarray, "N"]:
+    """Cosine of each row of `a` with the same row of `b`; 0 for a row of zeros.
+
+    Computed in float64, then rounded to float32: all pairs of equal sentences get 1 and share their rank.
+
+    >>> a, b = np.array([[0.1, 0.7], [3.0, 4.0], [0.0, 0.0]]), np.array([[0.1, 0.7], [4.0, -3.0], [1.0, 1.0]])
+    >>> cosine(a, b)
+    array([1., 0., 0.], dtype=float32)
+    """
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return ((a * b).sum(1) / np.maximum(norms, np.finfo(np.float64).tiny)).astype(np.float32)

@@ -1,0 +1,86 @@
+"""Finding STS test sets among the files and folders that the user named."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jaxemb.errors import UserError
+
+SPLITS = {"train": "train", "dev": "trial", "test": "test"}
+"""The splits, and what SICK calls them."""
+_YEAR = re.compile(r"20\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class StsSet:
+    """Files whose pairs are correlated together."""
+
+    name: str
+    """`STS12` for the year 2012 of SemEval, else the file's name without its endings."""
+    files: tuple[Path, ...]
+    """The files, sorted: those of a year, or a single one."""
+    subsets: tuple[str, ...] = ()
+    """Names of a year's files; none for a single file."""
+
+
+def find_sts(paths: Sequence[Path], split: str) -> list[StsSet]:
+    """Resolves what the user named into sets: those of `split` in a folder, a file as it is; each once, in order.
+
+    What a folder is searched for, plain or `.gz` (of both, the plain file is taken):
+    - `2012/NAME.SPLIT.tsv` and so on for other years: one set of all files of the year. The folder may itself be one.
+    - `LANG.SPLIT.csv`: a set of its own.
+    - `SICK_train*.txt`, `SICK_trial*.txt` (split dev), `SICK_test*.txt`: a set of its own.
+
+    Sets of the same name in different places get their places' names, too.
+
+    Raises:
+      UserError: if a path is missing or a folder holds nothing of the kind.
+    """
+    sets: dict[tuple[Path, ...], StsSet] = {}
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: there is no such file or directory")
+        for one in _in_folder(path, split) if path.is_dir() else [StsSet(_stem(path), (path,))]:
+            sets.setdefault(tuple(file.resolve() for file in one.files), one)
+    count = Counter(one.name for one in sets.values())
+    return [one if count[one.name] == 1 else replace(one, name=f"{one.name} ({_place(one)})") for one in sets.values()]
+
+
+def _in_folder(folder: Path, split: str) -> list[StsSet]:
+    if found := _of_split(folder, split):
+        return found
+    others = [name for name in SPLITS if name != split and _of_split(folder, name)]
+    raise UserError(
+        f"{folder}: holds nothing of the split {split}: no 2012/NAME.{split}.tsv, no LANG.{split}.csv, "
+        f"no SICK_{SPLITS[split]}.txt (or .gz)"
+        + (f"; there is --split {' and --split '.join(others)}, and a file can be named" if others else "")
+    )
+
+
+def _of_split(folder: Path, split: str) -> list[StsSet]:
+    sets = []
+    inner = sorted(path for path in folder.iterdir() if path.is_dir())
+    for year in [folder, *inner]:
+        name = year.resolve().name
+        if _YEAR.fullmatch(name) and (files := _named(year, rf".+\.{split}\.tsv")):
+            subsets = tuple(_stem(file).removesuffix(f".{split}") for file in files)
+            sets.append(StsSet(f"STS{name[2:]}", tuple(files), subsets))
+    files = [*_named(folder, rf"(.+[.-])?{split}\.csv"), *_named(folder, rf"SICK_{SPLITS[split]}.*\.txt")]
+    return sets + [StsSet(_stem(file), (file,)) for file in files]
+
+
+def _named(folder: Path, pattern: str) -> list[Path]:
+    """The files of that name, plain or `.gz`, sorted; of both, the plain one."""
+    compiled = re.compile(rf"{pattern}(\.gz)?")
+    files = sorted(path for path in folder.iterdir() if compiled.fullmatch(path.name) and path.is_file())
+    return [file for file in files if file.suffix != ".gz" or file.with_suffix("") not in files]
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"\.[a-z]+$", "", path.name.removesuffix(".gz"))
+
+
+def _place(one: StsSet) -> Path:
+    return one.files[0].parent if one.subsets else one.files[0]

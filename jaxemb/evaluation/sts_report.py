@@ -1,0 +1,63 @@
+"""What the suite `sts` found: correlations per set, their average, and the JSON form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StsScore:
+    """Correlation of cosines with gold scores over one set of sentence pairs."""
+
+    name: str
+    """The year, or the file."""
+    spearman: float
+    """Spearman's rank correlation, x 100."""
+    pearson: float
+    """Pearson's correlation, x 100."""
+    n: int
+    """Pairs."""
+    subsets: tuple["StsScore", ...] = ()
+    """Each file of a year by itself."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The score as plain JSON values, without its name."""
+        values: dict[str, Any] = {"spearman": self.spearman, "pearson": self.pearson, "n": self.n}
+        return values | ({"subsets": {one.name: one.to_json() for one in self.subsets}} if self.subsets else {})
+
+
+@dataclass(frozen=True, slots=True)
+class StsReport:
+    """The result of the suite `sts` for one model."""
+
+    split: str
+    """Which files of folders were taken: `train`, `dev` or `test`."""
+    scores: tuple[StsScore, ...]
+    """One a set, in the order of the paths given; at least one."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the numbers."""
+
+    @property
+    def spearman(self) -> float:
+        """Mean over the sets: each counts the same, as in published averages."""
+        return _mean([score.spearman for score in self.scores])
+
+    @property
+    def pearson(self) -> float:
+        """Mean over the sets."""
+        return _mean([score.pearson for score in self.scores])
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON values; correlations x 100."""
+        return {
+            "suite": "sts",
+            "metric": "correlation of cosine and gold score, x 100",
+            "split": self.split,
+            "sets": {score.name: score.to_json() for score in self.scores},
+            "average": {"spearman": self.spearman, "pearson": self.pearson, "present": len(self.scores)},
+            "notes": list(self.notes),
+        }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

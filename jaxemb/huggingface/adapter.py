@@ -1,0 +1,209 @@
+"""Writes LoRA's adapters as a folder that PEFT, transformers and sentence-transformers load beside the base model."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors.numpy import load_file
+
+from jaxemb.config import LoraConfig, ModelConfig
+from jaxemb.errors import UserError
+from jaxemb.files import atomic_directory
+from jaxemb.huggingface import hub
+from jaxemb.huggingface.export import save_head
+from jaxemb.huggingface.load import load_model
+from jaxemb.huggingface.modules import check_exportable, module_files, read_modules, write_json_files
+from jaxemb.huggingface.tensors import read_object, save_tensors
+from jaxemb.huggingface.tokenizer import save_tokenizer
+from jaxemb.huggingface.weights import FAMILIES, Entry, encoder_to_tensors
+from jaxemb.models import Embedder
+from jaxemb.models.lora import LORA, merge
+
+ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+TOLERANCE = 1e-5  # of merged kernels, over the largest value where that is more than 1
+CARD = """---
+base_model: {base}
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, sentence-similarity, feature-extraction, peft, lora, jaxemb]
+---
+
+LoRA adapters of `{base}`, trained with jaxemb. `SentenceTransformer` loads this folder (with `peft` installed): base
+model, adapters, pooling and what follows it. The encoder alone, for further use with PEFT:
+
+```python
+from peft import PeftModel
+from transformers import AutoModel
+
+encoder = PeftModel.from_pretrained(AutoModel.from_pretrained("{base}"), "this folder")
+```
+"""
+
+
+@dataclass
+class _Module:
+    """A linear module of theirs with adapters, and the kernels of ours that it is made of: one, or several fused."""
+
+    entries: list[Entry] = field(default_factory=list)
+    """All its parts, in their order."""
+    adapters: dict[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """By the number of the part."""
+
+
+def export_adapter(embedder: Embedder, out: str | Path, *, base: str | None = None) -> Path:
+    """Writes the adapters of `embedder` to `out` in PEFT's format.
+
+    `PeftModel.from_pretrained(AutoModel.from_pretrained(base), out)` is the adapted encoder. The folder is also a
+    sentence-transformers model: pooling, the layer norm and dense layer after it as they were trained, normalisation,
+    prompts and tokenizer lie beside the adapters, so that `SentenceTransformer(out)` embeds as `embedder` does.
+
+    ModernBERT has one kernel for queries, keys and values, and one for gate and values: their adapters are put
+    together, exactly: A's stacked, B's block-diagonal, with a rank (and alpha) as many times as large.
+
+    Args:
+      embedder: the model with its adapters apart, as from `loading.load_as_trained`.
+      out: the folder; must not exist, or be empty.
+      base: what the adapters belong to: a Hugging Face folder, which is checked, or a name of the Hub, which is not;
+        `config.init_from` when None.
+
+    Returns: `out`, as an absolute path.
+    Raises: UserError if the model has no adapters, `base` is a folder but not of the encoder that was adapted, or
+      `out` holds something.
+    """
+    config = embedder.config
+    if config.lora is None or LORA not in embedder.params:
+        raise UserError("the model has no adapters (it was trained without model.lora): export it without --adapter")
+    base = base or config.init_from
+    if base is None:
+        raise UserError("the adapters need the name of the model that they belong to (--base)")
+    check_exportable(config)
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), jax.device_get(embedder.params))
+    base = _check_base(base, config, params)
+    modules = _modules(config, params[LORA])
+    tensors = {name: tensor for one in modules.items() for name, tensor in _tensors(*one, config)}
+    length = config.max_seq_length or config.encoder.max_tokens
+    out = Path(out).absolute()
+    with atomic_directory(out) as folder:
+        adapter = _config_json(config.lora, config.encoder.model_type, modules, config.encoder.num_hidden_layers, base)
+        write_json_files({ADAPTER_CONFIG: adapter, **module_files(config, length)}, folder)
+        save_tensors(tensors, folder / ADAPTER)
+        save_head(config, params, folder)
+        token_types = getattr(config.encoder, "type_vocab_size", 1) > 1
+        save_tokenizer(embedder.tokenizer, folder, length, token_types=token_types)
+        (folder / "README.md").write_text(CARD.format(base=hub.base_name(base)), encoding="utf-8")
+        _verify(folder, config, params, merge(config, params))
+    return out
+
+
+def _verify(folder: Path, config: ModelConfig, params: Any, merged: Any) -> None:
+    """Reads the folder as PEFT does; every tensor of the encoder must come out as the merged one.
+
+    Raises: UserError.
+    """
+    adapter, written = read_object(folder / ADAPTER_CONFIG), load_file(folder / ADAPTER)
+    tensors, wanted = (encoder_to_tensors(tree["encoder"], config.encoder) for tree in (params, merged))
+    for name, tensor in tensors.items():
+        prefix = f"base_model.model.{name.removesuffix('.weight')}"
+        if (a := written.pop(f"{prefix}.lora_A.weight", None)) is not None:
+            end = next((end for end in adapter["rank_pattern"] if prefix.endswith(f".{end}")), None)
+            rank = adapter["rank_pattern"].get(end, adapter["r"])
+            scale = adapter["alpha_pattern"].get(end, adapter["lora_alpha"]) / rank
+            tensor = tensor + scale * (written.pop(f"{prefix}.lora_B.weight") @ a)
+        difference = np.abs(tensor - wanted[name]).max()
+        if difference > TOLERANCE * max(np.abs(wanted[name]).max(), 1.0):
+            raise UserError(f"{folder}: {name} with its adapter is {difference:.1e} away from what was trained")
+    assert not written
+
+
+def _check_base(base: str, config: ModelConfig, params: Any) -> str:
+    """What to write as the base; a folder must hold the frozen weights of `params`, to the bit."""
+    folder = Path(base).expanduser()
+    if not folder.is_dir():
+        return base
+    folder = folder.absolute()
+    if not (folder / "modules.json").exists() and not (folder / "config.json").exists():
+        raise UserError(
+            f"{folder}: no Hugging Face folder, so that PEFT cannot load it: export it (`jaxemb export {base} FOLDER`) "
+            "and name the export by --base"
+        )
+    there = load_model(folder)
+    if there.config.encoder.model_type != config.encoder.model_type:
+        raise UserError(f"{folder}: a {there.config.encoder.model_type}, not the model that was adapted")
+    ours = encoder_to_tensors(params["encoder"], config.encoder)
+    theirs = encoder_to_tensors(jax.device_get(there.params["encoder"]), there.config.encoder)
+    for name, tensor in ours.items():
+        if name not in theirs or not np.array_equal(tensor, theirs[name]):
+            raise UserError(
+                f"{folder}: not the model that was adapted: {name} is another tensor there; name that model by --base"
+            )
+    return str(read_modules(folder).transformer)
+
+
+def _modules(config: ModelConfig, adapters: Mapping[str, Any]) -> dict[str, _Module]:
+    """Their modules with adapters, by name (`{layer}` stands for the number of the layer), in the family's order."""
+    modules: dict[str, _Module] = {}
+    for entry in FAMILIES[config.encoder.model_type].table:
+        if entry.path[-1] == "kernel":
+            module = modules.setdefault(entry.name.removesuffix(".weight"), _Module())
+            if (path := "/".join(("encoder", *entry.path))) in adapters:
+                module.adapters[len(module.entries)] = adapters[path]
+            module.entries.append(entry)
+    return {name: module for name, module in modules.items() if module.adapters}
+
+
+def _tensors(name: str, module: _Module, config: ModelConfig) -> Iterator[tuple[str, np.ndarray]]:
+    """PEFT's tensors of a module: `lora_A` [k r, in] and `lora_B` [out, k r] of each layer, for k adapted parts."""
+    parts = len(module.entries)
+    for layer in range(config.encoder.num_hidden_layers):
+        a = np.concatenate([adapter["a"][layer].T for adapter in module.adapters.values()])
+        rank, outputs = next(iter(module.adapters.values()))["b"][layer].shape
+        b = np.zeros((parts, outputs, len(module.adapters), rank), np.float32)
+        for column, (part, adapter) in enumerate(module.adapters.items()):
+            b[part, :, column] = adapter["b"][layer].T
+        prefix = f"base_model.model.{name.format(layer=layer)}"
+        yield f"{prefix}.lora_A.weight", a
+        yield f"{prefix}.lora_B.weight", b.reshape(parts * outputs, -1)
+
+
+def _config_json(lora: LoraConfig, family: str, modules: Mapping[str, _Module], layers: int, base: str) -> Any:
+    """`adapter_config.json`. A fused module of k adapted parts has k times the rank and alpha, so the same scale."""
+    alpha = int(lora.alpha) if lora.alpha.is_integer() else lora.alpha
+    several = {name: len(module.adapters) for name, module in modules.items() if len(module.adapters) > 1}
+    short = {name: _short_names(name, modules, family, layers) for name in modules}
+    return {
+        "peft_type": "LORA",
+        "task_type": "FEATURE_EXTRACTION",
+        "base_model_name_or_path": (name := hub.base_name(base)),
+        "revision": base[len(name) + 1 :] or None,
+        "r": lora.rank,
+        "lora_alpha": alpha,
+        "target_modules": list(dict.fromkeys(one for names in short.values() for one in names)),
+        "rank_pattern": {one: count * lora.rank for name, count in several.items() for one in short[name]},
+        "alpha_pattern": {one: count * alpha for name, count in several.items() for one in short[name]},
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "use_rslora": False,
+        "use_dora": False,
+        "modules_to_save": None,
+        "inference_mode": True,
+    }
+
+
+def _short_names(name: str, modules: Mapping[str, _Module], family: str, layers: int) -> list[str]:
+    """The shortest end of a module's name that no module without adapters has; or the name in every layer.
+
+    PEFT takes every module whose name ends so: `output.dense` would be that of BERT's attention, too.
+    """
+    names = FAMILIES[family]
+    others = {entry.name.removesuffix(".weight") for entry in names.table} - modules.keys()
+    others |= {"pooler.dense"} if names.pooler else set()
+    words = name.split("{layer}.")[-1].split(".")
+    for count in range(1, len(words) + 1):
+        end = ".".join(words[-count:])
+        if not any(f".{other}".endswith(f".{end}") for other in others):
+            return [end]
+    return [name.format(layer=layer) for layer in range(layers)]

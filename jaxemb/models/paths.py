@@ -1,0 +1,54 @@
+"""Parameters by their paths, such as `encoder/layers/attention/query/kernel`."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+
+
+def list_paths(params: Any) -> list[str]:
+    """Paths of all leaves of a tree of dicts, arrays or their shapes.
+
+    >>> list_paths({"dense": {"kernel": 1, "bias": 2}})
+    ['dense/bias', 'dense/kernel']
+    """
+    return ["/".join(key.key for key in path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+
+
+def at_path(params: Mapping[str, Any], path: str) -> Any:
+    """What lies at a path.
+
+    Raises:
+      KeyError: if there is nothing.
+    """
+    tree: Any = params
+    for key in path.split("/"):
+        tree = tree[key]
+    return tree
+
+
+def with_leaves(params: dict[str, Any], leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The same tree with other leaves at some paths.
+
+    >>> with_leaves({"dense": {"kernel": 1, "bias": 2}}, {"dense/bias": 3})
+    {'dense': {'kernel': 1, 'bias': 3}}
+    """
+    changed = dict(params)
+    for path, leaf in leaves.items():
+        *parents, last = path.split("/")
+        tree = changed
+        for key in parents:
+            tree[key] = tree = dict(tree[key])
+        tree[last] = leaf
+    return changed
+
+
+def nearest(pattern: str, paths: Sequence[str]) -> str:
+    """The paths most like a pattern that matches none, for a message.
+
+    >>> nearest("encoder/layer/output", ["dense/bias", "encoder/layers/output/bias", "encoder/layers/output/kernel"])
+    'the nearest are encoder/layers/output/bias, encoder/layers/output/kernel'
+    """
+    near = difflib.get_close_matches(pattern, paths, n=3, cutoff=0.4) or list(paths)[:3]
+    return f"the nearest are {', '.join(near)}"

@@ -1,0 +1,78 @@
+"""Which parameters a run trains: all but those of `training.freeze`, and with LoRA but the encoder's own.
+
+The step differentiates by the trained part alone. So frozen parameters have no gradient that could count in its norm or
+be clipped, no moments and no weight decay, and XLA computes of the backward pass only what the others need.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+
+from jaxemb.config import TrainConfig
+from jaxemb.errors import UsageError
+from jaxemb.models import init
+from jaxemb.models.paths import list_paths, nearest
+
+Select = Callable[[Any], Any]
+"""From all parameters to the tree of those that are trained; the others' keys are not in it."""
+
+
+def everything(params: Any) -> Any:
+    """The `Select` of a run that freezes nothing."""
+    return params
+
+
+def overlay(params: Any, part: Any) -> Any:
+    """The parameters, with those of `part` in place of their own.
+
+    >>> overlay({"encoder": {"kernel": 1, "bias": 2}, "dense": 3}, {"encoder": {"bias": 4}})
+    {'encoder': {'kernel': 1, 'bias': 4}, 'dense': 3}
+    """
+    if not isinstance(part, Mapping):
+        return part
+    return {name: overlay(tree, part[name]) if name in part else tree for name, tree in params.items()}
+
+
+def select_trained(config: TrainConfig) -> Select:
+    """Reads `training.freeze` and `model.lora`.
+
+    Args:
+      config: with the encoder of the run; its `vocab_size` may be left out.
+
+    Raises:
+      UsageError: if a pattern matches no parameter (of the encoder's kernels for `model.lora.targets`), or nothing is
+        left to train.
+    """
+    lora, patterns = config.model.lora, config.training.freeze
+    if lora is None and not patterns:
+        return everything
+    encoder = config.model.encoder
+    encoder = encoder.model_copy(update={"vocab_size": encoder.vocab_size or 1})
+    model = config.model.model_copy(update={"encoder": encoder})
+    paths = list_paths(jax.eval_shape(partial(init, model), jax.random.key(0)))
+    for pattern in patterns:
+        if not any(re.fullmatch(pattern, path) for path in paths):
+            raise UsageError(f"training.freeze: {pattern!r} matches no parameter; {nearest(pattern, paths)}")
+    if lora is not None:
+        patterns += ("encoder/.*",) if lora.train_head else (r"(?!lora/).*",)
+    trained = {path for path in paths if not any(re.fullmatch(pattern, path) for pattern in patterns)}
+    if not trained:
+        raise UsageError(
+            f"training.freeze: nothing is left to train; {', '.join(map(repr, patterns))} match everything"
+        )
+    return partial(_prune, trained)
+
+
+def _prune(paths: set[str], tree: Any, prefix: str = "") -> Any:
+    kept = {}
+    for name, inner in tree.items():
+        path = prefix + name
+        if isinstance(inner, Mapping):
+            if inner := _prune(paths, inner, f"{path}/"):
+                kept[name] = inner
+        elif path in paths:
+            kept[name] = inner
+    return kept

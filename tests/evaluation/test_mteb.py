@@ -1,0 +1,267 @@
+"""mteb's own tasks on tiny data of ours: the scores are those we compute, and those of sentence-transformers."""
+
+import random
+import subprocess
+import sys
+import types
+import typing
+
+import numpy as np
+import pytest
+from scipy import stats
+from tiny_models import tiny_embedder
+
+from jaxemb.encoding import encode
+from jaxemb.errors import UserError
+from jaxemb.evaluation import MtebModel, retrieval_accuracy
+from jaxemb.huggingface import export
+
+mteb = pytest.importorskip("mteb")
+datasets = pytest.importorskip("datasets")
+
+# mteb's bitext mining copies the torch tensor that a model's `similarity` gives, sentence-transformers' too.
+pytestmark = pytest.mark.filterwarnings("ignore:To copy construct from a tensor:UserWarning:mteb")
+
+PROMPTS = {"query": "ask: ", "document": "say: "}
+
+
+def _sentences(seed, n):
+    words = random.Random(seed)
+    return [" ".join("".join(words.choices("abcdefghij", k=3)) for _ in range(words.randint(1, 5))) for _ in range(n)]
+
+
+A, B = _sentences(1, 24), _sentences(2, 24)
+B[:10] = [f"{text} a" for text in A[:10]]  # some that are alike
+GOLD = [random.Random(3).randint(0, 10) / 2 + 2 * (i < 10) for i in range(24)]
+
+
+def _task(base, kind, main_score, load):
+    """An mteb task of type `kind` whose dataset is what `load` gives."""
+    from mteb.abstasks.task_metadata import TaskMetadata
+
+    def load_data(self, *args, **kwargs):
+        self.dataset, self.data_loaded = load(), True
+
+    metadata = TaskMetadata(
+        name=f"Tiny{kind}",
+        type=kind,
+        description="sentences drawn by chance",
+        dataset={"path": "none", "revision": "none"},
+        main_score=main_score,
+        eval_langs=["eng-Latn"],
+        eval_splits=["test"],
+        modalities=["text"],
+        category="t2t",
+    )
+    return type(f"Tiny{kind}", (base,), {"metadata": metadata, "load_data": load_data})()
+
+
+def sts_task():
+    from mteb.abstasks import AbsTaskSTS
+
+    columns = {"sentence1": A, "sentence2": B, "score": GOLD}
+    return _task(
+        AbsTaskSTS,
+        "STS",
+        "cosine_spearman",
+        lambda: datasets.DatasetDict({"test": datasets.Dataset.from_dict(columns)}),
+    )
+
+
+def bitext_task():
+    from mteb.abstasks import AbsTaskBitextMining
+
+    columns = {"sentence1": A, "sentence2": B}
+    return _task(
+        AbsTaskBitextMining,
+        "BitextMining",
+        "accuracy",
+        lambda: datasets.DatasetDict({"test": datasets.Dataset.from_dict(columns)}),
+    )
+
+
+def retrieval_task():
+    from mteb.abstasks import AbsTaskRetrieval
+
+    def load():
+        queries, corpus = ([{"id": f"{i}", "text": text} for i, text in enumerate(texts)] for texts in (A, B))
+        split = {
+            "queries": datasets.Dataset.from_list(queries),
+            "corpus": datasets.Dataset.from_list(corpus),
+            "relevant_docs": {f"{i}": {f"{i}": 1} for i in range(len(A))},
+            "top_ranked": None,
+        }
+        return {"default": {"test": split}}
+
+    return _task(AbsTaskRetrieval, "Retrieval", "ndcg_at_10", load)
+
+
+def score(model, task, cache=None):
+    """All scores of the one split."""
+    result = mteb.evaluate(model, task, cache=cache, show_progress_bar=False)
+    (scores,) = result.task_results[0].scores["test"]
+    return scores
+
+
+def embeddings(embedder, *prompts):
+    a, b = (
+        encode(embedder.with_prompt(prompt), texts, batch_size=32)
+        for prompt, texts in zip(prompts, (A, B), strict=True)
+    )
+    return [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
+
+
+def ndcg(a, b):
+    """NDCG@10 where each query has one right document, by the plain definition."""
+    cosines = a @ b.T
+    ranks = 1 + (cosines > np.diag(cosines)[:, None]).sum(1)
+    return np.mean(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0))
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return tiny_embedder(pooling="mean", normalize=False, prompt="own: ")
+
+
+def test_sts_bitext_mining_and_retrieval_are_what_we_compute(embedder):
+    model = MtebModel(embedder, prompts=PROMPTS)
+    a, b = embeddings(embedder, "own: ", "own: ")  # these tasks know no query and no document
+    assert score(model, sts_task())["cosine_spearman"] == pytest.approx(
+        stats.spearmanr((a * b).sum(1), GOLD).statistic, abs=1e-4
+    )
+    found = score(model, bitext_task())
+    assert 100 * found["accuracy"] == pytest.approx(retrieval_accuracy(a, b)[0])
+    assert 0.2 < found["accuracy"] < 0.9
+    found = score(model, retrieval_task())["ndcg_at_10"]
+    assert found == pytest.approx(ndcg(*embeddings(embedder, "ask: ", "say: ")), abs=1e-5)
+    for other in (("own: ", "own: "), ("say: ", "ask: "), ("", "")):
+        assert abs(found - ndcg(*embeddings(embedder, *other))) > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:Model prompts specified, these will overwrite:UserWarning:mteb")
+def test_sentence_transformers_of_the_exported_folder_scores_alike(embedder, tmp_path):
+    pytest.importorskip("sentence_transformers")
+    plain = embedder.with_prompt("")
+    export(plain, tmp_path / "model", verify="jax")
+    theirs = mteb.SentenceTransformerEncoderWrapper(str(tmp_path / "model"), device="cpu", model_prompts=PROMPTS)
+    ours = MtebModel(plain, prompts=PROMPTS)
+    for task, name in (
+        (sts_task, "cosine_spearman"), (sts_task, "pearson"), (sts_task, "spearman"), (bitext_task, "f1"),
+        (retrieval_task, "ndcg_at_10"), (retrieval_task, "map_at_3"),
+    ):  # fmt: skip
+        assert score(ours, task())[name] == pytest.approx(score(theirs, task())[name], abs=1e-4), name
+
+
+@pytest.mark.parametrize(
+    ("left_out", "as_query", "as_document", "as_neither"),
+    [
+        ([], "task query", "task", "task"),
+        (["Mine-query"], "task", "task", "task"),
+        (["Mine-query", "Mine"], "type", "type document", "type"),
+        (["Mine-query", "Mine", "Retrieval-document", "Retrieval"], "query", None, None),
+    ],
+)
+def test_the_most_specific_prompt_counts(embedder, left_out, as_query, as_document, as_neither):
+    from mteb.types import PromptType
+
+    prompts = {
+        "query": "query", "Retrieval": "type", "Retrieval-document": "type document", "Mine": "task",
+        "Mine-query": "task query",
+    }  # fmt: skip
+    model = MtebModel(embedder, prompts={key: text for key, text in prompts.items() if key not in left_out})
+    task = types.SimpleNamespace(name="Mine", type="Retrieval")
+    assert model.prompt(task, PromptType.query) == as_query
+    assert model.prompt(task, PromptType.document) == as_document
+    assert model.prompt(task) == as_neither
+
+
+def test_the_embeddings(embedder):
+    from mteb.models import EncoderProtocol
+    from mteb.types import PromptType
+
+    batches = [{"text": A[:5]}, {"text": A[5:]}]
+    task = types.SimpleNamespace(name="Mine", type="STS")
+    model = MtebModel(embedder, prompts={"query": ""})
+    assert isinstance(model, EncoderProtocol)
+    rows = model.encode(batches, task_metadata=task, hf_split="test", hf_subset="default", batch_size=32)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, embedder.encode(A, batch_size=16), atol=1e-6)
+    bare = model.encode(
+        batches, task_metadata=task, hf_split="test", hf_subset="default", prompt_type=PromptType.query, batch_size=32
+    )
+    np.testing.assert_allclose(bare, embedder.with_prompt("").encode(A, batch_size=32), atol=1e-6)
+    assert np.abs(bare - rows).max() > 0.01
+    np.testing.assert_allclose(np.diag(model.similarity(rows, bare)), model.similarity_pairwise(rows, bare), atol=1e-6)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(model.similarity(rows, rows), unit @ unit.T, atol=1e-6)
+    with pytest.raises(UserError, match="precision 'int8' is not supported"):
+        model.encode(batches, task_metadata=task, precision="int8")
+    with pytest.raises(UserError, match="Mine: its inputs hold image but no text"):
+        model.encode([{"image": []}], task_metadata=task)
+
+
+def test_what_mteb_is_told(embedder):
+    meta = MtebModel(embedder, name="we/tiny", revision="7").mteb_model_meta
+    assert (meta.name, meta.revision, meta.framework, meta.modalities) == ("we/tiny", "7", ["JAX"], ["text"])
+    assert (meta.embed_dim, meta.max_tokens, meta.use_instructions) == (32, 40, True)
+    assert meta.n_parameters == sum(leaf.size for leaf in _leaves(embedder.params))
+    assert not MtebModel(embedder.with_prompt("")).mteb_model_meta.use_instructions
+
+
+def _leaves(tree):
+    return [leaf for child in tree.values() for leaf in _leaves(child)] if isinstance(tree, dict) else [tree]
+
+
+def test_another_model_does_not_get_cached_scores(embedder, tmp_path):
+    from mteb.cache import ResultCache
+
+    def files():
+        return len(list(tmp_path.rglob("TinySTS.json")))
+
+    cache = ResultCache(tmp_path)
+    model = MtebModel(embedder)
+    first = score(model, sts_task(), cache)["cosine_pearson"]
+    again = MtebModel(embedder)  # encoding has left its mark in the tokenizer, but that is no other model
+    assert again.mteb_model_meta.revision == model.mteb_model_meta.revision
+    assert score(again, sts_task(), cache)["cosine_pearson"] == pytest.approx(first, abs=1e-6)
+    assert files() == 1
+    others = [
+        MtebModel(tiny_embedder(7, pooling="mean", normalize=False, prompt="own: ")),
+        MtebModel(embedder.with_prompt("other: ")),
+        MtebModel(embedder, prompts={"STS": "others: "}),
+    ]
+    for n, other in enumerate(others, start=2):
+        assert abs(score(other, sts_task(), cache)["cosine_pearson"] - first) > 1e-4
+        assert files() == n
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "tiny"}, r"name is 'tiny': mteb wants ORGANIZATION/MODEL, such as 'jaxemb/tiny'"),
+        ({"prompts": {"quary": "x"}}, r"no 'quary' \(in 'quary'\); did you mean 'query'"),
+        ({"prompts": {"retrieval": "x"}}, r"did you mean 'Retrieval'"),
+        ({"prompts": {"Retrieval-passage": "x"}}, r"no 'passage' \(in 'Retrieval-passage'\); did you mean 'document'"),
+        ({"prompts": {"sts-query": "x"}}, r"no 'sts' \(in 'sts-query'\); did you mean 'STS'"),
+    ],
+)
+def test_mistakes(embedder, settings, message):
+    with pytest.raises(UserError, match=message):
+        MtebModel(embedder, **settings)
+
+
+def test_every_task_of_mteb_can_have_a_prompt(embedder):
+    from mteb.abstasks.task_metadata import TaskType
+    from mteb.get_tasks import _TASKS_REGISTRY
+
+    names = [*_TASKS_REGISTRY, *typing.get_args(TaskType)]
+    assert len(names) > 1000
+    MtebModel(embedder, prompts={name + end: "x" for name in names for end in ("", "-query", "-document")})
+
+
+def test_mteb_is_not_imported_and_its_absence_is_told(embedder, monkeypatch):
+    code = "import sys, jaxemb.evaluation.mteb; sys.exit('mteb' in sys.modules or 'torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    monkeypatch.setitem(sys.modules, "mteb", None)
+    with pytest.raises(UserError, match=r"mteb is missing or too old .*pip install 'jaxemb\[mteb\]'"):
+        MtebModel(embedder)

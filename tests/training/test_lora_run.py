@@ -1,0 +1,141 @@
+"""Whole runs with adapters and frozen parameters: loaded, resumed, exported, refused."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import jaxemb
+from jaxemb.config import ModelConfig
+from jaxemb.config import files as config_files
+from jaxemb.errors import UsageError, UserError
+from jaxemb.huggingface import export, export_adapter
+from jaxemb.loading import load_as_trained
+from jaxemb.models import Embedder
+from tests.tiny_models import ENCODER, TOKENIZER, tiny_embedder
+from tests.training.runs import losses_of
+
+TEXTS = ["one two", "", "drei Haus"]
+
+
+@pytest.fixture
+def lora_values(values, tmp_path):
+    """A run that adapts a model of one layer."""
+    encoder = ENCODER.model_copy(update={"num_hidden_layers": 1})
+    export(tiny_embedder(encoder=encoder), tmp_path / "base", verify="jax")
+    return {**values, "model": {"init_from": str(tmp_path / "base"), "lora": {"rank": 2}}}
+
+
+def test_a_run_with_adapters(lora_values, tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
+    lora_values["mesh"] = {"data": 2, "fsdp": 4}
+    result = jaxemb.train(lora_values, quiet=True)
+    base = jaxemb.load(tmp_path / "base")
+    # What is given back, loaded and exported has the adapters merged.
+    assert result.embedder.config.lora is None
+    assert "lora" not in result.embedder.params
+    ours = result.embedder.encode(TEXTS)
+    for model in (result.run_dir, result.export_dir):
+        loaded = jaxemb.load(model)
+        assert loaded.config.lora is None
+        np.testing.assert_allclose(loaded.encode(TEXTS), ours, atol=1e-6)
+    assert np.abs(ours - base.encode(TEXTS)).max() > 1e-3
+    # Before training the adapters do nothing; afterwards the encoder itself is that of the base.
+    apart = load_as_trained(result.run_dir)
+    assert apart.config.lora.rank == 2
+    jax.tree.map(np.testing.assert_array_equal, apart.params["encoder"], base.params["encoder"])
+    assert all(adapter["b"].any() for adapter in apart.params["lora"].values())
+    adapter = export_adapter(apart, tmp_path / "adapter")
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == str(
+        tmp_path / "base"
+    )
+    # Killed after the first checkpoint, without the base: the run knows all that it needs.
+    shutil.rmtree(tmp_path / "base")
+    killed = tmp_path / "killed"
+    shutil.copytree(result.run_dir, killed)
+    shutil.rmtree(killed / "checkpoints" / "4")
+    again = jaxemb.train({**lora_values, "output_dir": str(killed)}, resume=True, quiet=True)
+    assert losses_of(killed) == losses_of(result.run_dir)
+    jax.tree.map(np.testing.assert_array_equal, again.embedder.params, result.embedder.params)
+    other = {**lora_values, "model": {**lora_values["model"], "lora": {"rank": 3}}}
+    with pytest.raises(UsageError, match=r"model\.lora\.rank: 2 in the run, 3 now"):
+        jaxemb.train(other, resume=True, quiet=True)
+
+
+def test_frozen_parameters_are_those_of_the_model_to_start_from(lora_values, tmp_path, capsys):
+    values = {**lora_values, "model": {"init_from": str(tmp_path / "base")}}
+    values["training"] = {**values["training"], "freeze": ["encoder/.*"]}
+    seen = set()
+
+    def objective(params, batch, key):  # one's own gets all parameters
+        seen.update(params)
+        embeddings = jaxemb.models.apply(base.config, params, batch["anchor"], key)
+        return embeddings.sum(), {}
+
+    base = jaxemb.load(tmp_path / "base")
+    result = jaxemb.train(values, objective=objective)
+    assert seen == {"encoder", "dense"}
+    assert "(1,056 of them trained)" in capsys.readouterr().out  # 32 x 32 and a bias
+    jax.tree.map(np.testing.assert_array_equal, result.embedder.params["encoder"], base.params["encoder"])
+    for old, new in zip(*map(jax.tree.leaves, (base.params["dense"], result.embedder.params["dense"])), strict=True):
+        assert (np.asarray(old) != new).mean() > 0.9
+
+
+def test_ones_own_objective_sees_merged_kernels(lora_values, tmp_path):
+    base = jaxemb.load(tmp_path / "base")
+    seen = set()
+
+    def objective(params, batch, key):
+        seen.update(params)
+        return base.apply(params, batch["anchor"], key)[:, 0].mean(), {}
+
+    before = base.encode(TEXTS)
+    result = jaxemb.train(lora_values, objective=objective, quiet=True)
+    assert seen == {"encoder", "dense"}
+    assert np.abs(result.embedder.encode(TEXTS) - before).max() > 1e-3
+
+
+def test_what_is_refused_before_any_work(lora_values, values, tmp_path):
+    def refused(message, config, **changes):
+        with pytest.raises(UsageError, match=message):
+            jaxemb.train({**config, **changes}, quiet=True)
+
+    def training(*freeze):
+        return {**values["training"], "freeze": list(freeze)}
+
+    refused("config: model.lora: adapters need a model to adapt", values, model={"lora": {}})
+    refused("config: training.freeze: '\\(' is no regular expression", values, training=training("("))
+    refused("config: model.lora.targets: '\\(' is no regular expression", values, model={"lora": {"targets": "("}})
+    nearest = "'encoder/words/.*' matches no parameter; the nearest are"
+    refused(f"training.freeze: {nearest}", values, training=training("encoder/words/.*"))
+    refused(f"training.freeze: {nearest}", lora_values, training=training("encoder/words/.*"))
+    refused("training.freeze: nothing is left to train", values, training=training(".*"))
+    refused("model.lora.targets: 'x' matches no kernel", lora_values,
+            model={**lora_values["model"], "lora": {"targets": "x"}})  # fmt: skip
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_export_adapter_refuses(tmp_path):
+    lora = {"lora": {"rank": 2}, "init_from": "a/name"}
+    encoder = ENCODER.model_copy(update={"num_hidden_layers": 1})
+    config = config_files.validate(ModelConfig, {"encoder": encoder.model_dump(mode="json"), **lora}, "config")
+    embedder = tiny_embedder(encoder=encoder, lora=config.lora, init_from=config.init_from)
+
+    def refused(message, embedder=embedder, **settings):
+        with pytest.raises(UserError, match=message):
+            export_adapter(embedder, tmp_path / "out", **settings)
+        assert not (tmp_path / "out").exists()
+
+    refused("the model has no adapters .*: export it without --adapter", embedder.merged())
+    export(tiny_embedder(seed=1, encoder=encoder), tmp_path / "other", verify="jax")
+    refused(r"other: not the model that was adapted: embeddings\..* is another tensor", base=str(tmp_path / "other"))
+    (tmp_path / "run").mkdir()
+    refused(r"run: no Hugging Face folder, .*: export it \(`jaxemb export .*run FOLDER`\)", base=str(tmp_path / "run"))
+    nameless = Embedder(config.model_copy(update={"init_from": None}), embedder.params, TOKENIZER)
+    refused("the adapters need the name of the model", nameless)
+    out = export_adapter(embedder, tmp_path / "out")  # a name of the Hub is taken as it is
+    assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] == "a/name"
+    with pytest.raises(UserError, match="exists and is not empty"):
+        export_adapter(embedder, out)
