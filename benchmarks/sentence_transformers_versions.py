@@ -16,24 +16,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerFast
 
-from jaxemb.config import (
-    DenseConfig,
-    DistilBertConfig,
-    ModernBertConfig,
-    MPNetConfig,
-    Prompt,
-    Qwen3Config,
-    RobertaConfig,
-)
+from jaxemb.config import DenseConfig, Prompt
 from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.verify import SENTENCES, TOLERANCE
 from jaxemb.models import Embedder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from tiny_models import ENCODER, SPECIAL, TOKENIZER, tiny_embedder
+from tiny_models import ENCODERS, tiny_embedder
 
 TORCH = "torch==2.13.0"
 VERSIONS = {
@@ -43,7 +33,6 @@ VERSIONS = {
     "6.newest": ("sentence-transformers==6.*", "transformers>=5"),
 }
 TEXTS = [*SENTENCES, "x " * 60, "敏捷" * 40]
-SIZES = ENCODER.model_dump(include={"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"})
 READER = """
 import json, sys, warnings
 import numpy as np
@@ -61,29 +50,9 @@ for name in json.load(open(folder + "/names.json")):
 """
 
 
-def mpnet_tokenizer() -> PreTrainedTokenizerFast:
-    """The tiny tokenizer with its padding token at 1, where MPNet wants it."""
-    state = json.loads(TOKENIZER.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
-    swap = {0: 1, 1: 0}
-    vocabulary = state["model"]["vocab"]
-    state["model"]["vocab"] = {token: swap.get(number, number) for token, number in vocabulary.items()}
-    for token in state["added_tokens"]:
-        token["id"] = swap.get(token["id"], token["id"])
-    backend = Tokenizer.from_str(json.dumps(state))
-    special = {f"{name}_token": piece for name, piece in SPECIAL.items()}
-    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=40, **special)
-
-
 def models() -> dict[str, tuple[Embedder, str]]:
     """Each model and the type of its weights."""
-    sizes = SIZES | {"vocab_size": ENCODER.vocab_size}
     mean = {"pooling": "mean", "dense": None}
-    padded = sizes | {"max_position_embeddings": 49, "pad_token_id": 0}
-    mpnet = tiny_embedder(encoder=MPNetConfig(**sizes, max_position_embeddings=50), **mean)
-    modernbert = ModernBertConfig(
-        **sizes | {"num_hidden_layers": 4}, max_position_embeddings=48, local_attention=6, pad_token_id=0
-    )
-    qwen3 = Qwen3Config(**sizes, num_key_value_heads=2, head_dim=10, max_position_embeddings=48)
     prompts = (Prompt(name="query", text="query: "), Prompt(name="document", text="document: "))
     found = {
         "bert, cls, tanh": tiny_embedder(),
@@ -96,12 +65,12 @@ def models() -> dict[str, tuple[Embedder, str]]:
         "bert, prompt left out": tiny_embedder(**mean, prompts=prompts, include_prompt=False).with_prompt("query: "),
         "bert, prompt": tiny_embedder(**mean, prompts=prompts, prompt="query: "),
         "bert, bfloat16": tiny_embedder(**mean),
-        "roberta, mean": tiny_embedder(encoder=RobertaConfig(**padded), **mean),
-        "xlm-roberta, cls": tiny_embedder(encoder=RobertaConfig(**padded, model_type="xlm-roberta"), dense=None),
-        "distilbert, mean": tiny_embedder(encoder=DistilBertConfig(**sizes, max_position_embeddings=48), **mean),
-        "mpnet, mean": Embedder(mpnet.config, mpnet.params, mpnet_tokenizer()),
-        "modernbert, cls": tiny_embedder(encoder=modernbert, dense=None),
-        "qwen3, last token": tiny_embedder(encoder=qwen3, pooling="lasttoken", dense=None),
+        "roberta, mean": tiny_embedder(encoder=ENCODERS["roberta"], **mean),
+        "xlm-roberta, cls": tiny_embedder(encoder=ENCODERS["xlm-roberta"], dense=None),
+        "distilbert, mean": tiny_embedder(encoder=ENCODERS["distilbert"], **mean),
+        "mpnet, mean": tiny_embedder(encoder=ENCODERS["mpnet"], **mean),
+        "modernbert, cls": tiny_embedder(encoder=ENCODERS["modernbert"], dense=None),
+        "qwen3, last token": tiny_embedder(encoder=ENCODERS["qwen3"], pooling="lasttoken", dense=None),
     }
     return {name: (embedder, "bfloat16" if "bfloat16" in name else "float32") for name, embedder in found.items()}
 

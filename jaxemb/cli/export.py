@@ -56,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("--base goes with --adapter")
     if arguments.adapter and (arguments.vocabulary or arguments.dtype != "float32"):
         raise UsageError(
-            "--adapter writes float32 adapters of the whole vocabulary: leave --vocabulary and --dtype out"
+            "--vocabulary and --dtype do not go with --adapter: the base model keeps its tokens and its type"
         )
     from jaxemb.huggingface import CardInfo, export, export_adapter, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_of_run, load, load_as_trained

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from jaxemb.config import LoraConfig, ModelConfig
 from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
+from jaxemb.huggingface import hub
 from jaxemb.huggingface.export import save_head
 from jaxemb.huggingface.load import load_model
 from jaxemb.huggingface.modules import check_exportable, module_files, read_modules, write_json_files
@@ -90,8 +91,9 @@ def export_adapter(embedder: Embedder, out: str | Path, *, base: str | None = No
         write_json_files({ADAPTER_CONFIG: adapter, **module_files(config, length)}, folder)
         save_tensors(tensors, folder / ADAPTER)
         save_head(config, params, folder)
-        save_tokenizer(embedder.tokenizer, folder, length)
-        (folder / "README.md").write_text(CARD.format(base=base), encoding="utf-8")
+        token_types = getattr(config.encoder, "type_vocab_size", 1) > 1
+        save_tokenizer(embedder.tokenizer, folder, length, token_types=token_types)
+        (folder / "README.md").write_text(CARD.format(base=hub.base_name(base)), encoding="utf-8")
         _verify(folder, config, params, merge(config, params))
     return out
 
@@ -174,7 +176,8 @@ def _config_json(lora: LoraConfig, family: str, modules: Mapping[str, _Module], 
     return {
         "peft_type": "LORA",
         "task_type": "FEATURE_EXTRACTION",
-        "base_model_name_or_path": base,
+        "base_model_name_or_path": (name := hub.base_name(base)),
+        "revision": base[len(name) + 1 :] or None,
         "r": lora.rank,
         "lora_alpha": alpha,
         "target_modules": list(dict.fromkeys(one for names in short.values() for one in names)),
