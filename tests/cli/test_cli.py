@@ -126,6 +126,7 @@ def test_from_pairs_to_embeddings(tmp_path):
         (["train", "--config", "nowhere.yaml"], 2, "error: nowhere.yaml: no such file"),
         (["evaluate", "nowhere", "--suite", "tatoeba", "--data", "."], 1, "error: nowhere: no such directory"),
         (["encode", "nowhere", "in.txt", "--output", "out.npy"], 1, "error: nowhere: no such directory"),
+        (["export", "run", "out", "--base", "name"], 2, "error: --base goes with --adapter"),
         (["export", "nowhere", "out"], 1, "error: nowhere: no such directory"),
     ],
 )
