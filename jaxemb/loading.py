@@ -14,7 +14,7 @@ from jaxemb.huggingface import CardInfo, hub
 from jaxemb.models import Embedder, in_float32, init
 
 
-def load(model: str | Path) -> Embedder:
+def load(model: str | Path, *, allow: str | None = None) -> Embedder:
     """Loads an embedder, strictly: every parameter must be found, and every parameter that is found must be used.
 
     Args:
@@ -22,6 +22,7 @@ def load(model: str | Path) -> Embedder:
         held-out accuracy (`training.best_metric`); or a Hugging Face or
         sentence-transformers directory (safetensors); or `owner/name` or `owner/name@revision` of the Hub, which is
         fetched into the Hub's cache unless `HF_HUB_OFFLINE=1` is set.
+      allow: for what is no run: tensors that may be missing or left over, see `ModelConfig.init_allow`.
 
     Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`; LoRA's adapters
       are merged into its kernels.
@@ -42,13 +43,13 @@ def load(model: str | Path) -> Embedder:
     >>> embedder.encode(["Hello world", "hello"]).shape
     (2, 8)
     """
-    return load_as_trained(model).merged()
+    return load_as_trained(model, allow=allow).merged()
 
 
-def load_as_trained(model: str | Path) -> Embedder:
+def load_as_trained(model: str | Path, *, allow: str | None = None) -> Embedder:
     """As `load`, but a run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`)."""
     if hub.parse(model) is not None:
-        return huggingface.load_model(hub.fetch(model).folder)
+        return huggingface.load_model(hub.fetch(model).folder, allow=allow)
     path, step = _split(model)
     if not path.is_dir():
         raise UserError(
@@ -62,7 +63,7 @@ def load_as_trained(model: str | Path) -> Embedder:
     if not run.exists():
         if step is not None:
             raise UserError(f"{path}: no run directory, so there is no checkpoint {step!r} to choose")
-        return huggingface.load_model(path)
+        return huggingface.load_model(path, allow=allow)
     config = in_float32(run.load_config().model)
     tokenizer = huggingface.load_tokenizer(run.tokenizer)
     like = jax.eval_shape(lambda: init(config, jax.random.key(0)))

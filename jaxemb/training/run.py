@@ -137,7 +137,7 @@ class _Run:
             start_from = None
             if self.config.model.init_from:
                 self._init_from(pinned(self.config.model.init_from))
-                start_from = load(self.config.model.init_from)
+                start_from = load(self.config.model.init_from, allow=self.config.model.init_allow)
             tokenizer, data = self._start(start_from)
         config = self.config
 

@@ -6,12 +6,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_models import ENCODER, tiny_embedder
+from tiny_models import ENCODER, ENCODERS, tiny_embedder
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import encoder_config_json
 from jaxemb.huggingface.tensors import open_tensors, save_tensors
-from jaxemb.huggingface.weights import encoder_from_tensors, encoder_to_tensors
+from jaxemb.huggingface.weights import FAMILIES, encoder_from_tensors, encoder_to_tensors
 
 PARAMS = tiny_embedder().params["encoder"]
 TENSORS = encoder_to_tensors(PARAMS, ENCODER)
@@ -99,6 +99,34 @@ def test_missing_and_unexpected_are_both_listed():
 def test_a_head_that_is_not_known_is_no_leftover():
     with pytest.raises(UserError, match=r"unexpected \(1\): classifier\.weight"):
         from_tensors(TENSORS | {"classifier.weight": np.zeros((2, 32))})
+
+
+def test_what_may_be_missing_or_left_over(caplog):
+    missing = "encoder.layer.1.output.dense.bias"
+    tensors = {name: array for name, array in TENSORS.items() if name != missing} | {"classifier.weight": np.zeros(2)}
+    readers = {name: (lambda array=array: array) for name, array in tensors.items()}
+    allow = r"classifier\..*|encoder\.layer\.1\.output\.dense\.bias"
+    ours = encoder_from_tensors(readers, ENCODER, Path("checkpoint"), allow)
+    assert f"missing, and drawn as in a new model: {missing}" in caplog.text
+    assert not ours["layers"]["output"]["bias"][1].any()  # biases begin at zero
+    ours["layers"]["output"]["bias"][1] = PARAMS["layers"]["output"]["bias"][1]
+    assert_same(ours)
+    with pytest.raises(UserError, match=r"missing \(1\): encoder.*\n.*unexpected \(0\): none\n.*init_allow"):
+        encoder_from_tensors(readers, ENCODER, Path("checkpoint"), r"classifier.*")
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+def test_every_family_there_and_back_under_the_names_of_task_models(family):
+    config = ENCODERS[family]
+    params = tiny_embedder(encoder=config).params["encoder"]
+    tensors = encoder_to_tensors(params, config)
+    readers = {FAMILIES[family].prefix + name: (lambda array=array: array) for name, array in tensors.items()}
+    ours = encoder_from_tensors(readers, config, Path("checkpoint"))
+    if family == "modernbert":
+        params["layers"]["attention_norm"]["scale"] = params["layers"]["attention_norm"]["scale"].at[0].set(1)  # inert
+    assert_same(ours, params)
+    again = encoder_to_tensors(ours, config)
+    assert all(again[name].tobytes() == array.tobytes() for name, array in tensors.items())
 
 
 def test_more_layers_than_config_says():

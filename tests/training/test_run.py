@@ -233,12 +233,21 @@ def test_starting_from_a_model(values, tmp_path):
     again = jaxemb.train(second, resume=True, quiet=True)
     np.testing.assert_array_equal(again.embedder.encode(["one"]), result.embedder.encode(["one"]))
     head = {"init_from": str(first.export_dir), "new_head": True, "pooling": "mean", "dense": None}
+    head |= {"vocab_multiple": 64}
     with_head = jaxemb.train({**values, "output_dir": str(tmp_path / "head"), "model": head}, quiet=True)
     assert "dense" not in with_head.embedder.params
+    table, rows = (
+        with_head.embedder.params["encoder"]["word_embeddings"]["embedding"],
+        with_head.embedder.config.encoder.vocab_size,
+    )
+    assert len(table) % 64 == 0 < len(table) - rows
+    assert not table[rows:].any()  # the padding rows are inert, also under Adam and weight decay
+    assert table[:rows].any(axis=1).all()
     for settings, message in (
         ({"pooling": "mean"}, "model.pooling: 'mean' here, but 'cls' in model.init_from .* or set model.new_head"),
         ({"encoder": {"hidden_size": 48}}, r"model.encoder.hidden_size: 48 here, but 16 in model.init_from"),
-        ({"max_seq_length": 513}, "model.max_seq_length: 513 tokens do not fit the model's 512 positions"),
+        ({"encoder": {"model_type": "distilbert"}}, r"model.encoder.model_type: 'distilbert' here, but 'bert' in"),
+        ({"max_seq_length": 513}, "model.max_seq_length: 513 tokens do not fit the model, which takes 512"),
     ):
         other = {
             **values,
