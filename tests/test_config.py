@@ -36,6 +36,13 @@ def test_a_flag_overrides_the_file(tmp_path):
     assert config.data.length_buckets == (8, 16)
 
 
+def test_flags_of_lists_and_of_what_may_be_absent(tmp_path):
+    path = write(tmp_path, MINIMAL + "model: {init_from: base, lora: {rank: 4}}\n")
+    config = config_files.load_config(path, ["--model.lora.rank", "16", "--training.freeze", "dense/.*", "lora/.*/a"])
+    assert (config.model.lora.rank, config.model.lora.alpha) == (16, 16.0)
+    assert config.training.freeze == ("dense/.*", "lora/.*/a")
+
+
 def test_what_is_dumped_reads_back(tmp_path):
     config = config_files.load_config(write(tmp_path, MINIMAL))
     assert config_files.load_config(write(tmp_path, config_files.dump(config))) == config

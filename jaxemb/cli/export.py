@@ -29,6 +29,12 @@ def run(argv: Sequence[str]) -> int:
         "auto: torch where it is installed (default: %(default)s)",
     )
     parser.add_argument(
+        "--dtype",
+        choices=["float32", "bfloat16", "float16"],
+        default="float32",
+        help="type of the weights (default: %(default)s)",
+    )
+    parser.add_argument(
         "--vocabulary",
         metavar="FILE",
         type=Path,
@@ -48,8 +54,10 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.base is not None and not arguments.adapter:
         raise UsageError("--base goes with --adapter")
-    if arguments.vocabulary and arguments.adapter:
-        raise UsageError("--vocabulary does not go with --adapter: the base model keeps its tokens")
+    if arguments.adapter and (arguments.vocabulary or arguments.dtype != "float32"):
+        raise UsageError(
+            "--vocabulary and --dtype do not go with --adapter: the base model keeps its tokens and its type"
+        )
     from jaxemb.huggingface import CardInfo, export, export_adapter, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_of_run, load, load_as_trained
     from jaxemb.text_files import read_good_lines
@@ -66,6 +74,6 @@ def run(argv: Sequence[str]) -> int:
         kept = vocabulary_report(whole, embedder)
         print(f"vocabulary: {kept}")
         card = replace(card or CardInfo(), vocabulary=kept)
-    report = export(embedder, arguments.output, card=card, verify=arguments.verify)
+    report = export(embedder, arguments.output, card=card, verify=arguments.verify, dtype=arguments.dtype)
     print(f"{arguments.output}: {report}")
     return 0

@@ -81,13 +81,14 @@ def export_adapter(embedder: Embedder, out: str | Path, *, base: str | None = No
         raise UserError("the adapters need the name of the model that they belong to (--base)")
     check_exportable(config)
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), jax.device_get(embedder.params))
-    base = _check_base(base, config, params)
+    base, revision = _check_base(base, config, params)
     modules = _modules(config, params[LORA])
     tensors = {name: tensor for one in modules.items() for name, tensor in _tensors(*one, config)}
     length = config.max_seq_length or config.encoder.max_tokens
     out = Path(out).absolute()
     with atomic_directory(out) as folder:
-        adapter = _config_json(config.lora, config.encoder.model_type, modules, config.encoder.num_hidden_layers, base)
+        adapter = _config_json(config.lora, config.encoder.model_type, modules, config.encoder.num_hidden_layers)
+        adapter |= {"base_model_name_or_path": base, "revision": revision}
         write_json_files({ADAPTER_CONFIG: adapter, **module_files(config, length)}, folder)
         save_tensors(tensors, folder / ADAPTER)
         save_head(config, params, folder)
@@ -118,12 +119,15 @@ def _verify(folder: Path, config: ModelConfig, params: Any, merged: Any) -> None
     assert not written
 
 
-def _check_base(base: str, config: ModelConfig, params: Any) -> str:
-    """What to write as the base; a folder must hold the frozen weights of `params`, to the bit."""
-    folder = Path(base).expanduser()
+def _check_base(base: str, config: ModelConfig, params: Any) -> tuple[str, str | None]:
+    """Name and revision of the base, as they are written; a folder must hold the frozen weights of `params`."""
+    if named := hub.parse(base):
+        return named
+    folder = Path(base).expanduser().absolute()
     if not folder.is_dir():
-        return base
-    folder = folder.absolute()
+        raise UserError(
+            f"{base}: no such folder (any more), nor a name of the Hub: name the model that was adapted by --base"
+        )
     if not (folder / "modules.json").exists() and not (folder / "config.json").exists():
         raise UserError(
             f"{folder}: no Hugging Face folder, so that PEFT cannot load it: export it (`jaxemb export {base} FOLDER`) "
@@ -139,7 +143,7 @@ def _check_base(base: str, config: ModelConfig, params: Any) -> str:
             raise UserError(
                 f"{folder}: not the model that was adapted: {name} is another tensor there; name that model by --base"
             )
-    return str(read_modules(folder).transformer)
+    return str(read_modules(folder).transformer), None
 
 
 def _modules(config: ModelConfig, adapters: Mapping[str, Any]) -> dict[str, _Module]:
@@ -168,7 +172,7 @@ def _tensors(name: str, module: _Module, config: ModelConfig) -> Iterator[tuple[
         yield f"{prefix}.lora_B.weight", b.reshape(parts * outputs, -1)
 
 
-def _config_json(lora: LoraConfig, family: str, modules: Mapping[str, _Module], layers: int, base: str) -> Any:
+def _config_json(lora: LoraConfig, family: str, modules: Mapping[str, _Module], layers: int) -> dict[str, Any]:
     """`adapter_config.json`. A fused module of k adapted parts has k times the rank and alpha, so the same scale."""
     alpha = int(lora.alpha) if lora.alpha.is_integer() else lora.alpha
     several = {name: len(module.adapters) for name, module in modules.items() if len(module.adapters) > 1}
@@ -176,8 +180,6 @@ def _config_json(lora: LoraConfig, family: str, modules: Mapping[str, _Module], 
     return {
         "peft_type": "LORA",
         "task_type": "FEATURE_EXTRACTION",
-        "base_model_name_or_path": (name := hub.base_name(base)),
-        "revision": base[len(name) + 1 :] or None,
         "r": lora.rank,
         "lora_alpha": alpha,
         "target_modules": list(dict.fromkeys(one for names in short.values() for one in names)),

@@ -155,6 +155,8 @@ def test_sentence_transformers_loads_adapters_and_head(tmp_path, save_base):
     ours = trained.merged().encode(texts)
     np.testing.assert_allclose(model.encode(texts), ours, atol=1e-5)
     assert np.abs(load_model(base).encode(texts) - ours).max() > 0.05
+    export(trained, tmp_path / "whole")  # merged
+    np.testing.assert_allclose(load_model(tmp_path / "whole").encode(texts), ours, atol=1e-6)
 
 
 def test_what_was_written_is_read_again(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ MODELS = {
     "layer norm": {"pooling": "max", "layer_norm": True, "dense": DenseConfig(activation="gelu", bias=False)},
     "prompts": {
         "pooling": ("mean", "lasttoken"), "dense": None, "include_prompt": False, "prompt": "query: ",
-        "prompt_tokens": 8, "prompts": (Prompt(name="q", text="query: "), Prompt(name="d", text="doc: ")),
+        "prompt_tokens": 7, "prompts": (Prompt(name="q", text="query: "), Prompt(name="d", text="doc: ")),
     },
     "padded vocabulary": {"vocab_multiple": 64},
     "training head": {"training_mlp": True},
@@ -179,7 +179,8 @@ def test_swapped_names_are_caught_without_torch(tmp_path, monkeypatch, family):
 
 def test_swapped_names_are_caught_by_torch_and_told_by_layer(tmp_path, monkeypatch, quiet_torch):
     swap(monkeypatch)
-    monkeypatch.setattr(reference, "embed", lambda *_: np.zeros((0, 32), np.float32))  # sees nothing
+    embeddings = tiny_embedder().encode(SENTENCES, batch_size=8)
+    monkeypatch.setattr(reference, "embed", lambda *_: embeddings)  # sees nothing
     with pytest.raises(UserError, match=r"reloaded through sentence-transformers .* embeddings differ by") as caught:
         export(tiny_embedder(), tmp_path / "out", verify="torch")
     gaps = dict(line.strip().split(": ") for line in str(caught.value).splitlines()[2:])

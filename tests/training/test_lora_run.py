@@ -6,8 +6,10 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import jaxemb
+from jaxemb.cli import export as cli_export
 from jaxemb.config import ModelConfig
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
@@ -47,7 +49,9 @@ def test_a_run_with_adapters(lora_values, tmp_path, monkeypatch):
     assert apart.config.lora.rank == 2
     jax.tree.map(np.testing.assert_array_equal, apart.params["encoder"], base.params["encoder"])
     assert all(adapter["b"].any() for adapter in apart.params["lora"].values())
-    adapter = export_adapter(apart, tmp_path / "adapter")
+    adapter = tmp_path / "adapter"
+    assert cli_export.run([str(result.run_dir), str(adapter), "--adapter"]) == 0
+    assert len(load_file(adapter / "adapter_model.safetensors")) == 8
     assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == str(
         tmp_path / "base"
     )
@@ -133,9 +137,14 @@ def test_what_export_adapter_refuses(tmp_path):
     refused(r"other: not the model that was adapted: embeddings\..* is another tensor", base=str(tmp_path / "other"))
     (tmp_path / "run").mkdir()
     refused(r"run: no Hugging Face folder, .*: export it \(`jaxemb export .*run FOLDER`\)", base=str(tmp_path / "run"))
+    refused("run@best: no such folder .*, nor a name of the Hub", base=str(tmp_path / "run@best"))
     nameless = Embedder(config.model_copy(update={"init_from": None}), embedder.params, TOKENIZER)
     refused("the adapters need the name of the model", nameless)
     out = export_adapter(embedder, tmp_path / "out")  # a name of the Hub is taken as it is
-    assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] == "a/name"
+    commit = "0123456789" * 4
+    pinned = export_adapter(embedder, tmp_path / "pinned", base=f"a/name@{commit}")  # as a run records it
+    for folder, revision in ((out, None), (pinned, commit)):
+        written = json.loads((folder / "adapter_config.json").read_text())
+        assert (written["base_model_name_or_path"], written["revision"]) == ("a/name", revision)
     with pytest.raises(UserError, match="exists and is not empty"):
         export_adapter(embedder, out)
