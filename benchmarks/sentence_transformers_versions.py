@@ -131,8 +131,8 @@ def main() -> int:
             ]
     print("# Versions of sentence-transformers that read our exports\n")
     print("`python benchmarks/sentence_transformers_versions.py` made this page: tiny models of every family and head,")
-    print(f"exported, and {len(TEXTS)} texts in many scripts embedded in an environment for each pair of versions. The")
-    print(f"largest absolute difference from jaxemb's embeddings, at most {TOLERANCE:.0e}:\n")
+    print(f"exported, and {len(TEXTS)} texts in many scripts embedded in an environment for each pair of versions, all")
+    print(f"over {TORCH}. The largest absolute difference from jaxemb's embeddings, at most {TOLERANCE:.0e}:\n")
     print("| sentence-transformers / transformers |", " | ".join(columns), "|")
     print("|---|" + "---|" * len(columns))
     for number, name in enumerate(ours):

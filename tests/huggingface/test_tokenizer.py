@@ -1,10 +1,11 @@
 import json
+import sys
 
 import pytest
-from tiny_models import ENCODER, TOKENIZER
+from tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface import load_tokenizer, save_tokenizer
+from jaxemb.huggingface import VerifyReport, export, load_tokenizer, save_tokenizer
 from jaxemb.huggingface.tokenizer import check_vocabulary
 from jaxemb.huggingface.verify import SENTENCES
 
@@ -37,11 +38,15 @@ def test_config_is_readable_by_transformers_4(tmp_path):
     assert json.loads((tmp_path / "special_tokens_map.json").read_text())["cls_token"] == "[CLS]"
 
 
-def test_token_types_are_named_only_for_models_that_have_them(tmp_path):
-    save_tokenizer(TOKENIZER, tmp_path / "bert")
-    assert "token_type_ids" in load_tokenizer(tmp_path / "bert")("a")
-    save_tokenizer(TOKENIZER, tmp_path / "distilbert", token_types=False)
-    assert list(load_tokenizer(tmp_path / "distilbert")("a")) == ["input_ids", "attention_mask"]
+@pytest.mark.parametrize("family", ENCODERS)
+def test_token_types_are_not_named_for_models_without_them(tmp_path, family, monkeypatch):
+    """transformers 4 names them by itself, and sentence-transformers 5.0 hands them on."""
+    monkeypatch.setattr(
+        sys.modules["jaxemb.huggingface.export"], "verify_export", lambda *arguments: VerifyReport({}, 0)
+    )
+    export(tiny_embedder(encoder=ENCODERS[family]), tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
+    assert config.get("model_input_names") == (None if family == "bert" else ["input_ids", "attention_mask"])
 
 
 def test_no_tokenizer(tmp_path):
