@@ -67,7 +67,7 @@ def test_a_config_cannot_be_changed(tmp_path):
         ("optimizer: {learning_rate: -1}", "optimizer.learning_rate: .*greater than 0"),
         (
             "objective: {kind: info_nce, margin: 0.3}",
-            "objective.margin: kind `info_nce` has no `margin`; kind `labse` has",
+            "objective.margin: `info_nce` has no `margin`; `labse` has",
         ),
         ("objective: {kind: labs}", "objective.kind: 'labs' is none of .* did you mean `labse`?"),
         ("objective: {scale: 3.0}", "objective.kind: this key is missing"),

@@ -33,11 +33,8 @@ def run(argv: Sequence[str]) -> int:
     from jaxemb.encoding import encode_file
     from jaxemb.loading import load
 
-    embedder = load(arguments.model)
-    if arguments.prompt is not None:
-        embedder = embedder.with_prompt(arguments.prompt)
     rows = encode_file(
-        embedder,
+        load(arguments.model).with_prompt(arguments.prompt),
         arguments.input,
         arguments.output,
         column=arguments.column,

@@ -53,9 +53,7 @@ def run(argv: Sequence[str]) -> int:
     from jaxemb.files import write_atomically
     from jaxemb.loading import load
 
-    embedder = load(arguments.model)
-    if arguments.prompt is not None:
-        embedder = embedder.with_prompt(arguments.prompt)
+    embedder = load(arguments.model).with_prompt(arguments.prompt)
     encode_fn = partial(encode, embedder, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
     report: RetrievalReport | StsReport
     if arguments.suite == "sts":

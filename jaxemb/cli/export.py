@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jaxemb.errors import UsageError
@@ -28,6 +29,20 @@ def run(argv: Sequence[str]) -> int:
         "auto: torch where it is installed (default: %(default)s)",
     )
     parser.add_argument(
+        "--dtype",
+        choices=["float32", "bfloat16", "float16"],
+        default="float32",
+        help="type of the weights (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--vocabulary",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        help="keep only the tokens that these texts (one a line, plain or .gz) use, special tokens and single "
+        "characters or bytes: a smaller model that embeds them alike, and other texts in more tokens",
+    )
+    parser.add_argument(
         "--adapter",
         action="store_true",
         help="of a run with model.lora: write the adapters alone, in PEFT's format, and the head; the base model stays "
@@ -39,14 +54,26 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.base is not None and not arguments.adapter:
         raise UsageError("--base goes with --adapter")
-    from jaxemb.huggingface import export, export_adapter
+    if arguments.adapter and (arguments.vocabulary or arguments.dtype != "float32"):
+        raise UsageError(
+            "--vocabulary and --dtype do not go with --adapter: the base model keeps its tokens and its type"
+        )
+    from jaxemb.huggingface import CardInfo, export, export_adapter, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_of_run, load, load_as_trained
+    from jaxemb.text_files import read_good_lines
 
     if arguments.adapter:
         out = export_adapter(load_as_trained(arguments.model), arguments.output, base=arguments.base)
         print(f"{out}: the adapters of {arguments.model}, with what follows the encoder")
         return 0
     embedder = load(arguments.model)
-    report = export(embedder, arguments.output, card=card_of_run(arguments.model), verify=arguments.verify)
+    card = card_of_run(arguments.model)
+    if arguments.vocabulary:
+        texts = [line for path in arguments.vocabulary for line in read_good_lines(path)]
+        whole, embedder = embedder, trim_vocabulary(embedder, texts)
+        kept = vocabulary_report(whole, embedder)
+        print(f"vocabulary: {kept}")
+        card = replace(card or CardInfo(), vocabulary=kept)
+    report = export(embedder, arguments.output, card=card, verify=arguments.verify, dtype=arguments.dtype)
     print(f"{arguments.output}: {report}")
     return 0

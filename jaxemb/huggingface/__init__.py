@@ -6,6 +6,7 @@ from jaxemb.huggingface.export import export
 from jaxemb.huggingface.load import load_model
 from jaxemb.huggingface.modules import check_exportable
 from jaxemb.huggingface.tokenizer import load_tokenizer, save_tokenizer
+from jaxemb.huggingface.trimming import trim_vocabulary, vocabulary_report
 from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_with_torch
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "save_tokenizer",
+    "trim_vocabulary",
     "verify_export",
     "verify_with_torch",
+    "vocabulary_report",
 ]

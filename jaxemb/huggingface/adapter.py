@@ -92,8 +92,9 @@ def export_adapter(embedder: Embedder, out: str | Path, *, base: str | None = No
         write_json_files({ADAPTER_CONFIG: adapter, **module_files(config, length)}, folder)
         save_tensors(tensors, folder / ADAPTER)
         save_head(config, params, folder)
-        save_tokenizer(embedder.tokenizer, folder, length)
-        (folder / "README.md").write_text(CARD.format(base=base), encoding="utf-8")
+        token_types = getattr(config.encoder, "type_vocab_size", 1) > 1
+        save_tokenizer(embedder.tokenizer, folder, length, token_types=token_types)
+        (folder / "README.md").write_text(CARD.format(base=hub.base_name(base)), encoding="utf-8")
         _verify(folder, config, params, merge(config, params))
     return out
 

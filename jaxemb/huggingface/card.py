@@ -36,6 +36,8 @@ class CardInfo:
     base_model: str | None = None
     """The model that training started from; in the front matter if it is a name on the Hub (`owner/name`, with or
     without `@COMMIT`)."""
+    vocabulary: str = ""
+    """What became of the vocabulary, if it was trimmed."""
     data: tuple[DataSource, ...] = ()
     """Sources of the training pairs."""
     data_note: str = ""
@@ -67,6 +69,8 @@ def model_card(
     """
     card = card or CardInfo()
     sections = [_front_matter(card), f"# {card.title or out.name}", _about(config, max_seq_length), _usage(config, out)]
+    if card.vocabulary:
+        sections.insert(3, f"The vocabulary is trimmed to the tokens of given texts: {card.vocabulary}.")
     if card.scores:
         sections.append("\n\n".join(filter(None, ["## Scores", card.scores_note, _table(card.scores)])))
     sections += [_training(card)] if card.data or card.command or card.base_model else []

@@ -70,7 +70,8 @@ def export(
             tensors |= _pooler(config, params, pooler)
         save_tensors(tensors, folder / WEIGHTS, dtype)
         save_head(config, params, folder, dtype)
-        save_tokenizer(embedder.tokenizer, folder, length)
+        token_types = getattr(config.encoder, "type_vocab_size", 1) > 1
+        save_tokenizer(embedder.tokenizer, folder, length, token_types=token_types)
         readme = model_card(config, out, card, length, pooler, dtype)
         (folder / "README.md").write_text(readme, encoding="utf-8")
         rounded = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)

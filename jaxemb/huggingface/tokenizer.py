@@ -45,7 +45,9 @@ def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", config: EncoderConfig
         )
 
 
-def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path, max_length: int | None = None) -> None:
+def save_tokenizer(
+    tokenizer: "PreTrainedTokenizerBase", folder: Path, max_length: int | None = None, *, token_types: bool = True
+) -> None:
     """Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`.
 
     Not by `save_pretrained`: transformers 5 writes class names and lists that transformers 4 does not read, and a
@@ -55,6 +57,7 @@ def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path, max_lengt
       tokenizer: a fast tokenizer.
       folder: made if it does not exist.
       max_length: the longest input in tokens; the tokenizer's own when None.
+      token_types: false for a model without them: sentence-transformers 5.0 and 5.1 hand on all that a tokenizer names.
     """
     from tokenizers import Tokenizer
 
@@ -73,5 +76,7 @@ def save_tokenizer(tokenizer: "PreTrainedTokenizerBase", folder: Path, max_lengt
         "clean_up_tokenization_spaces": False,
         **special,
     }
+    if not token_types:
+        config["model_input_names"] = ["input_ids", "attention_mask"]
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2, ensure_ascii=False), encoding="utf-8")

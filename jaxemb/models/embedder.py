@@ -213,8 +213,10 @@ class Embedder:
             raise UsageError(f"prompt_name {name!r}: the model has {', '.join(map(repr, prompts)) or 'no prompts'}")
         return prompts[name]
 
-    def with_prompt(self, prompt: str) -> "Embedder":
-        """The same with another text before every input."""
+    def with_prompt(self, prompt: str | None) -> "Embedder":
+        """The same with another text before every input; None keeps the model's own."""
+        if prompt is None:
+            return self
         tokens = 0 if self.config.include_prompt else count_prompt_tokens(self.tokenizer, prompt)
         config = self.config.model_copy(update={"prompt": prompt, "prompt_tokens": tokens})
         return dataclasses.replace(self, config=config)

@@ -116,23 +116,27 @@ class Checkpoints:
         return steps[-1] if step is None else step
 
     def _load(self, step: int, abstract: dict[str, Any]) -> Any:
-        """Reads parts of a checkpoint, and tells what a damaged one, or one of another architecture, differs in."""
+        """Reads parts of a checkpoint; of one with other shapes nothing is begun to be read."""
+        name = f"{self.directory / str(step)}: the checkpoint"
+        choice = f"there are checkpoints of steps {', '.join(map(str, self.steps))}"
+        try:
+            there = _shapes(self._checkpointer.checkpointables_metadata(step).metadata["params"])
+        except Exception as error:
+            raise UserError(f"{name} is damaged; {choice}") from error
+        if not there:
+            raise UserError(f"{name} is damaged; {choice}")
+        wanted = _shapes(abstract["params"])
+        for parameter in sorted(there | wanted):
+            found, expected = there.get(parameter, "not there"), wanted.get(parameter, "not")
+            if found != expected:
+                raise UserError(
+                    f"{name} is of another architecture than config.yaml, or damaged: {parameter} is {found}, "
+                    f"{expected} by the config; {choice}"
+                )
         try:
             return self._checkpointer.load_checkpointables(step, abstract)
         except Exception as error:
-            try:
-                there = _shapes(self._checkpointer.checkpointables_metadata(step).metadata["params"])
-            except Exception:  # so damaged that it does not tell
-                there = {}
-            wanted, difference = _shapes(abstract["params"]), ""
-            if different := [name for name in sorted(there | wanted) if there.get(name) != wanted.get(name)]:
-                name = different[0]
-                difference = f" ({name} is {there.get(name, 'not')} there, {wanted.get(name, 'not')} by the config)"
-            steps = ", ".join(map(str, self.steps))
-            raise UserError(
-                f"{self.directory / str(step)}: the checkpoint does not load: it is damaged, or of another "
-                f"architecture than config.yaml{difference}; there are checkpoints of steps {steps}"
-            ) from error
+            raise UserError(f"{name} is damaged; {choice}") from error
 
     def restore(self, like: TrainState, step: int | None = None) -> TrainState:
         """Reads the latest checkpoint, or that of `step`, with the shapes and shardings of `like`.

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 
@@ -90,6 +91,7 @@ def test_from_pairs_to_embeddings(tmp_path):
 
     shown = run("train", "--config", "config.yaml", "--output-dir", "run", "--optimizer.learning-rate", "1e-3")
     assert "trained" in shown
+    assert re.search(r"first step done after [\d.]+ s, compilation included", shown)
     assert 'model = load("run/export")' in shown
     assert "learning_rate: 0.001" in (tmp_path / "run" / "config.yaml").read_text()
     (tmp_path / "eval").mkdir()
@@ -134,6 +136,26 @@ def test_a_mistake_ends_with_one_message(arguments, code, message):
     assert done.returncode == code
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_compilations_are_kept_for_the_next_process(tmp_path, monkeypatch):
+    """XLA's, in the cache folder, without a line of the command that asks for it."""
+    compile_once = (
+        "from jaxemb.cli import main; main(['export', 'nowhere', 'out'])\n"
+        "import jax; events = []; jax.monitoring.register_event_listener(lambda event, **_: events.append(event))\n"
+        "jax.jit(lambda x: x @ x + 1).lower(jax.numpy.ones((3, 3))).compile()\n"
+        "print(any(event.endswith('cache_hits') for event in events))"
+    )
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    shown = [
+        subprocess.run([sys.executable, "-c", compile_once], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert list((tmp_path / "jaxemb" / "xla").iterdir())
+    assert shown == ["False\n", "True\n"]
 
 
 def test_the_version():

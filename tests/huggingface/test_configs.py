@@ -1,20 +1,33 @@
 import json
 
 import pytest
-from tiny_models import ENCODER
+from tiny_models import ENCODER, ENCODERS
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface.configs import encoder_config_json, read_encoder_config
+from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json, read_encoder_config
 
 
-def write(tmp_path, **changes):
-    content = {key: value for key, value in (encoder_config_json(ENCODER) | changes).items() if value is not ...}
+def write(tmp_path, encoder=ENCODER, **changes):
+    content = {key: value for key, value in (encoder_config_json(encoder) | changes).items() if value is not ...}
     (tmp_path / "config.json").write_text(json.dumps(content))
     return tmp_path / "config.json"
 
 
-def test_there_and_back(tmp_path):
-    assert read_encoder_config(write(tmp_path)) == ENCODER
+@pytest.mark.parametrize("family", ENCODERS)
+def test_there_and_back(tmp_path, family):
+    assert read_encoder_config(write(tmp_path, ENCODERS[family])) == ENCODERS[family]
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+def test_there_and_back_through_transformers(tmp_path, family):
+    """transformers 5 writes some settings under other names than it reads (rope_parameters, layer_types)."""
+    import transformers
+
+    write(tmp_path, ENCODERS[family])
+    theirs = transformers.AutoConfig.from_pretrained(tmp_path)
+    assert type(theirs) is getattr(transformers, SCHEMAS[family].architecture).config_class
+    theirs.save_pretrained(tmp_path / "again")
+    assert read_encoder_config(tmp_path / "again" / "config.json") == ENCODERS[family]
 
 
 def test_every_size_is_written():
@@ -25,23 +38,47 @@ def test_every_size_is_written():
     assert content["dtype"] == "float32"
 
 
-def test_transformers_reads_the_same(tmp_path):
+@pytest.mark.parametrize("family", SCHEMAS)
+def test_what_is_left_out_is_transformers_default(tmp_path, family):
     import transformers
 
-    write(tmp_path)
-    theirs = transformers.AutoConfig.from_pretrained(tmp_path)
-    assert isinstance(theirs, transformers.BertConfig)
-    for key in type(ENCODER).model_fields:
-        assert getattr(theirs, key) == getattr(ENCODER, key), key
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
+    ours = read_encoder_config(tmp_path / "config.json")
+    theirs = getattr(transformers, SCHEMAS[family].architecture).config_class()
+    schema = SCHEMAS[family]
+    compared = type(ours).model_fields.keys() - schema.fixed.keys()
+    compared -= {"global_attn_every_n_layers", "global_rope_theta", "local_rope_theta", "rope_theta"}
+    for key in compared:
+        wanted = getattr(theirs, schema.names.get(key, key))
+        assert wanted is None or getattr(ours, key) == wanted, key
+    if family == "modernbert":
+        rope = theirs.rope_parameters
+        assert ours.global_rope_theta == rope["full_attention"]["rope_theta"]
+        assert ours.local_rope_theta == rope["sliding_attention"]["rope_theta"]
+    if family == "qwen3":
+        assert ours.rope_theta == theirs.rope_parameters["rope_theta"]
 
 
-def test_what_is_left_out_is_transformers_default(tmp_path):
-    import transformers
-
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    ours, theirs = read_encoder_config(tmp_path / "config.json"), transformers.BertConfig()
-    for key in type(ours).model_fields:
-        assert getattr(ours, key) == getattr(theirs, key), key
+@pytest.mark.parametrize(
+    ("family", "changes", "message"),
+    [
+        ("qwen3", {"use_sliding_window": True}, "use_sliding_window True is not supported"),
+        ("qwen3", {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_type 'default'"),
+        ("qwen3", {"num_key_value_heads": 3}, "num_key_value_heads: 3 must divide"),
+        ("modernbert", {"norm_bias": True}, "norm_bias True is not supported"),
+        ("modernbert", {"layer_types": ["full_attention"] * 2 + ["sliding_attention"] * 2}, "layer_types"),
+        ("modernbert", {"layer_types": 3}, "layer_types 3"),
+        ("mpnet", {"relative_attention_num_buckets": 16}, "relative_attention_num_buckets: Input should be 32"),
+        ("roberta", {"max_position_embeddings": 1}, "max_position_embeddings: 1 hold no token"),
+        ("distilbert", {"n_heads": 5}, "num_attention_heads: 5 must divide"),
+    ],
+)
+def test_what_a_family_cannot_is_named(tmp_path, family, changes, message):
+    path = write(tmp_path, ENCODERS[family], **changes)
+    with pytest.raises(UserError) as caught:
+        read_encoder_config(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_spellings_of_one_activation(tmp_path):
@@ -51,9 +88,9 @@ def test_spellings_of_one_activation(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "roberta"}, "model_type 'roberta' is not supported; supported: 'bert'"),
+        ({"model_type": "t5"}, "model_type 't5' is not supported; supported: 'bert', 'roberta'"),
         ({"model_type": ...}, "model_type None is not supported"),
-        ({"hidden_act": "silu"}, "hidden_act: Input should be 'gelu', 'gelu_new' or 'relu'"),
+        ({"hidden_act": "mish"}, "hidden_act: Input should be 'gelu', 'gelu_new', 'relu' or 'silu'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key' is not supported"),
         ({"is_decoder": True}, "is_decoder True is not supported"),
         ({"hidden_size": "32"}, "hidden_size: Input should be a valid integer"),

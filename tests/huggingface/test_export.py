@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
-from tiny_models import ENCODER, TOKENIZER, tiny_embedder
+from tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
-from jaxemb.config import DenseConfig
+from jaxemb.config import DenseConfig, Prompt
 from jaxemb.errors import UserError
-from jaxemb.huggingface import CardInfo, DataSource, export, load_model, verify_export
+from jaxemb.huggingface import CardInfo, DataSource, export, load_model, reference, verify_export
 from jaxemb.huggingface import weights as weight_map
 from jaxemb.huggingface.verify import SENTENCES
 from jaxemb.models import Embedder
 
+POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 TEXTS = [*SENTENCES, "x " * 200, "敏捷" * 100]
 MODELS = {
     "labse": {},
@@ -24,7 +25,21 @@ MODELS = {
     "identity": {"dense": DenseConfig(activation="identity"), "normalize": False},
     "prompt": {"pooling": "mean", "prompt": "query: ", "max_seq_length": 21},
     "tanh gelu": {"encoder": ENCODER.model_copy(update={"hidden_act": "gelu_new", "layer_norm_eps": 1e-5})},
-}
+    "all poolings": {"pooling": POOLINGS, "dense": None},
+    "layer norm": {"pooling": "max", "layer_norm": True, "dense": DenseConfig(activation="gelu", bias=False)},
+    "prompts": {
+        "pooling": ("mean", "lasttoken"), "dense": None, "include_prompt": False, "prompt": "query: ",
+        "prompt_tokens": 7, "prompts": (Prompt(name="q", text="query: "), Prompt(name="d", text="doc: ")),
+    },
+    "padded vocabulary": {"vocab_multiple": 64},
+    "training head": {"training_mlp": True},
+    "roberta": {"encoder": ENCODERS["roberta"]},
+    "xlm-roberta": {"encoder": ENCODERS["xlm-roberta"], "pooling": "mean", "dense": None},
+    "distilbert": {"encoder": ENCODERS["distilbert"], "pooling": "mean", "dense": None},
+    "mpnet": {"encoder": ENCODERS["mpnet"], "pooling": "mean", "dense": None},
+    "modernbert": {"encoder": ENCODERS["modernbert"], "dense": None},
+    "qwen3": {"encoder": ENCODERS["qwen3"], "pooling": "lasttoken", "dense": None},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -36,13 +51,16 @@ def quiet_torch():
 def test_sentence_transformers_gives_our_embeddings(name, tmp_path, quiet_torch):
     embedder = tiny_embedder(**MODELS[name])
     report = export(embedder, tmp_path / "out", verify="torch")
-    assert len(report.differences) == 2
+    assert len(report.differences) == 3
     assert max(report.differences.values()) <= 1e-5
     model = quiet_torch.SentenceTransformer(str(tmp_path / "out"), device="cpu", local_files_only=True)
     assert model.max_seq_length == embedder.config.max_seq_length
     theirs = model.encode(TEXTS)
     ours = embedder.encode(TEXTS, batch_size=8)
-    np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5)
+    for prompt in embedder.config.prompts:
+        theirs = model.encode(TEXTS, prompt_name=prompt.name)
+        np.testing.assert_allclose(theirs, embedder.encode(TEXTS, prompt_name=prompt.name, batch_size=8), atol=1e-5)
     # The comparison can fail: embeddings of different texts are apart.
     assert np.abs(ours[0] - ours[1]).max() > 0.05
 
@@ -70,6 +88,36 @@ def test_pooler_is_an_identity_elsewhere(tmp_path):
     assert "do not use `AutoModel`'s `pooler_output`" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.parametrize("family", ENCODERS)
+def test_auto_model_takes_every_tensor(family, tmp_path):
+    torch = pytest.importorskip("torch")
+    import transformers
+
+    embedder = tiny_embedder(encoder=ENCODERS[family], dense=None, vocab_multiple=64)
+    export(embedder, tmp_path / "out", verify="jax")
+    model, report = transformers.AutoModel.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(report.values())
+    assert model.dtype == torch.float32
+    assert model.get_input_embeddings().weight.shape[0] == embedder.config.encoder.vocab_size
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision(dtype, tmp_path):
+    embedder = tiny_embedder()
+    assert max(export(embedder, tmp_path / "out", verify="auto", dtype=dtype).differences.values()) <= 1e-5
+    assert {str(array.dtype) for array in load_file(tmp_path / "out" / "model.safetensors").values()} == {dtype}
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == dtype
+    # What has been rounded once goes through unchanged, bit for bit.
+    export(load_model(tmp_path / "out"), tmp_path / "again", verify="jax", dtype=dtype)
+    for name in ("model.safetensors", "2_Dense/model.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_a_pooling_that_sentence_transformers_has_not(tmp_path):
+    with pytest.raises(UserError, match="sentence-transformers has no first_last_mean"):
+        export(tiny_embedder(pooling="first_last_mean", dense=None), tmp_path / "out")
+
+
 def test_old_schema(exported):
     modules = json.loads((exported / "modules.json").read_text())
     assert [module["type"] for module in modules] == [
@@ -92,7 +140,7 @@ def test_parameters_on_a_mesh_and_bfloat16_compute_are_exported_in_float32(tmp_p
     embedder = tiny_embedder(compute_dtype="bfloat16")
     placed = jax.device_put(embedder.params, replicated(make_mesh(2, 2, jax.devices()[:4])))
     report = export(Embedder(embedder.config, placed, TOKENIZER), tmp_path / "out", verify="jax")
-    assert report.differences == {"jaxemb": pytest.approx(0, abs=1e-6)}
+    assert report.differences == {name: pytest.approx(0, abs=1e-6) for name in ("jaxemb", "NumPy")}
     loaded = load_model(tmp_path / "out")
     assert loaded.config.compute_dtype == "float32"
     jax.tree.map(np.testing.assert_array_equal, loaded.params, embedder.params)
@@ -113,18 +161,32 @@ def swap(monkeypatch):
         path = tuple(names.get(part, part) for part in entry.path)
         return dataclasses.replace(entry, path=path)
 
-    table = tuple(exchanged(entry) for entry in weight_map.BERT)
-    assert table != weight_map.BERT
-    monkeypatch.setattr(weight_map, "BERT", table)
+    for family, known in weight_map.FAMILIES.items():
+        table = tuple(exchanged(entry) for entry in known.table)
+        assert table != known.table
+        monkeypatch.setitem(weight_map.FAMILIES, family, dataclasses.replace(known, table=table))
 
 
-def test_swapped_names_are_caught_by_torch(tmp_path, monkeypatch, quiet_torch):
+@pytest.mark.parametrize("family", ["bert", "distilbert", "mpnet", "modernbert"])
+def test_swapped_names_are_caught_without_torch(tmp_path, monkeypatch, family):
     swap(monkeypatch)
-    with pytest.raises(UserError, match=r"reloaded through sentence-transformers .* embeddings differ by"):
-        export(tiny_embedder(), tmp_path / "out", verify="torch")
+    embedder = tiny_embedder(encoder=ENCODERS[family])
+    # Our own loader reads by the same table and cannot see it: NumPy does.
+    with pytest.raises(UserError, match="reloaded through NumPy, embeddings differ by"):
+        export(embedder, tmp_path / "out", verify="jax")
     assert listing(tmp_path) == []
-    # Our own loader reads by the same table and cannot see it.
-    assert export(tiny_embedder(), tmp_path / "out", verify="jax").differences["jaxemb"] <= 1e-6
+
+
+def test_swapped_names_are_caught_by_torch_and_told_by_layer(tmp_path, monkeypatch, quiet_torch):
+    swap(monkeypatch)
+    embeddings = tiny_embedder().encode(SENTENCES, batch_size=8)
+    monkeypatch.setattr(reference, "embed", lambda *_: embeddings)  # sees nothing
+    with pytest.raises(UserError, match=r"reloaded through sentence-transformers .* embeddings differ by") as caught:
+        export(tiny_embedder(), tmp_path / "out", verify="torch")
+    gaps = dict(line.strip().split(": ") for line in str(caught.value).splitlines()[2:])
+    assert gaps.keys() == {"embeddings", "layer 1", "layer 2"}
+    assert float(gaps["embeddings"]) <= 1e-5 < 1e-3 < float(gaps["layer 1"])
+    assert listing(tmp_path) == []
 
 
 def test_what_our_loader_sees_alone(exported):
@@ -174,9 +236,9 @@ def test_without_sentence_transformers(tmp_path, monkeypatch, caplog):
         export(tiny_embedder(), tmp_path / "out", verify="torch")
     with caplog.at_level("INFO"):
         report = export(tiny_embedder(), tmp_path / "out", verify="auto")
-    assert list(report.differences) == ["jaxemb"]
-    assert "verified by jaxemb's own loader only" in caplog.text
-    assert "texts embedded alike: largest difference 0.0e+00 through jaxemb (at most 1e-05)" in str(report)
+    assert list(report.differences) == ["jaxemb", "NumPy"]
+    assert "verified by jaxemb's own loader and in NumPy, not by sentence-transformers" in caplog.text
+    assert "texts embedded alike: largest difference 0.0e+00 through jaxemb, " in str(report)
 
 
 # ------------------------------------------------------------------------------------------------------ the model card

@@ -1,5 +1,6 @@
 """Models by name, from a Hub on this machine; the real one is never asked."""
 
+import json
 import shutil
 import socket
 import time
@@ -13,7 +14,7 @@ from tiny_models import tiny_embedder
 
 import jaxemb
 from jaxemb.errors import UserError
-from jaxemb.huggingface import CardInfo, hub
+from jaxemb.huggingface import CardInfo, export_adapter, hub
 from jaxemb.huggingface.card import model_card
 from jaxemb.loading import pinned
 from jaxemb.training.card import card_of
@@ -190,6 +191,17 @@ def test_the_card_names_the_model_without_its_commit(tmp_path):
     assert "base_model: " not in model_card(
         tiny_embedder().config, tmp_path, CardInfo(base_model="runs/a@12"), 40, True
     )
+
+
+def test_adapters_name_the_model_and_its_commit(tmp_path):
+    whole = tiny_embedder(lora={"rank": 2})
+    out = export_adapter(whole, tmp_path / "out", base=f"owner/name@{COMMIT}")
+    written = json.loads((out / "adapter_config.json").read_text())
+    assert (written["base_model_name_or_path"], written["revision"]) == ("owner/name", COMMIT)
+    assert 'AutoModel.from_pretrained("owner/name")' in (out / "README.md").read_text()
+    out = export_adapter(whole, tmp_path / "other", base="owner/name")
+    written = json.loads((out / "adapter_config.json").read_text())
+    assert (written["base_model_name_or_path"], written["revision"]) == ("owner/name", None)
 
 
 def test_a_run_records_the_commit_and_resumes_with_the_name(online, tmp_path, monkeypatch):

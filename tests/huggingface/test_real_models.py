@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxemb.evaluation.tatoeba import GROUPS
 from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.tensors import open_tensors
 from jaxemb.huggingface.weights import encoder_to_tensors
@@ -72,10 +73,15 @@ def test_minilm_there_and_back(minilm, tmp_path):
 
 
 @pytest.mark.slow
-def test_multilingual_e5_in_several_scripts():
+def test_multilingual_e5_in_36_languages(real_data):
     folder = os.environ.get("JAXEMB_TEST_E5")
     if not folder:
         pytest.skip("no multilingual-e5-small: set JAXEMB_TEST_E5 to its folder")
-    sentences = [f"query: {sentence}" for sentence in SCRIPTS[:9]]
+    sentences = list(SCRIPTS[:9])
+    for language in GROUPS["36"]:
+        lines = (real_data / f"tatoeba/tatoeba.{language}-eng.{language}").read_text(encoding="utf-8").splitlines()
+        sentences += lines[:3]
+    assert len(set(sentences)) > 110
+    sentences = [f"query: {sentence}" for sentence in sentences]
     ours = load_model(folder).encode(sentences, batch_size=4)
     np.testing.assert_allclose(ours, reference(folder).encode(sentences), atol=1e-5)

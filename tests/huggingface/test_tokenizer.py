@@ -37,6 +37,13 @@ def test_config_is_readable_by_transformers_4(tmp_path):
     assert json.loads((tmp_path / "special_tokens_map.json").read_text())["cls_token"] == "[CLS]"
 
 
+def test_token_types_are_named_only_for_models_that_have_them(tmp_path):
+    save_tokenizer(TOKENIZER, tmp_path / "bert")
+    assert "token_type_ids" in load_tokenizer(tmp_path / "bert")("a")
+    save_tokenizer(TOKENIZER, tmp_path / "distilbert", token_types=False)
+    assert list(load_tokenizer(tmp_path / "distilbert")("a")) == ["input_ids", "attention_mask"]
+
+
 def test_no_tokenizer(tmp_path):
     with pytest.raises(UserError, match=r"no tokenizer \(tokenizer\.json or vocab\.txt is missing\)"):
         load_tokenizer(tmp_path)

@@ -30,16 +30,14 @@ def test_a_checkpoint_of_another_architecture_or_a_damaged_one_is_named(tmp_path
     def refused(like):
         with pytest.raises(UserError) as error, Checkpoints(tmp_path / "checkpoints") as checkpoints:
             checkpoints.restore_params(like)
-        assert "checkpoints/7: the checkpoint does not load: " in str(error.value)
         assert str(error.value).endswith("; there are checkpoints of steps 7")
-        return str(error.value)
+        return str(error.value).partition("checkpoints/7: the checkpoint is ")[2]
 
+    other = "of another architecture than config.yaml, or damaged: "
     wider = {**params, "encoder": {"kernel": jnp.ones((3, 5))}}
-    assert "another architecture than config.yaml (encoder/kernel is [3, 4] there, [3, 5] by the config)" in refused(
-        wider
-    )
-    assert "bias is [2] there, not by the config" in refused({"encoder": params["encoder"]})
-    assert "scale is not there, [1] by the config" in refused({**params, "scale": jnp.ones(1)})
+    assert refused(wider).startswith(other + "encoder/kernel is [3, 4], [3, 5] by the config")
+    assert refused({"encoder": params["encoder"]}).startswith(other + "bias is [2], not by the config")
+    assert refused({**params, "scale": jnp.ones(1)}).startswith(other + "scale is not there, [1] by the config")
     metadata = tmp_path / "checkpoints" / "7" / "params" / "_METADATA"
     metadata.write_bytes(metadata.read_bytes()[:-20])
-    assert "it is damaged, or of another architecture" in refused(params)
+    assert refused(params).startswith("damaged; ")
