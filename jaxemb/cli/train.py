@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxemb.config import DataConfig, GettextSource, MosesSource, TrainConfig, TrainingConfig, TsvSource
+from jaxemb.config import DataConfig, GettextSource, LoraConfig, MosesSource, TrainConfig, TrainingConfig, TsvSource
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.training.signals import StopRequest
@@ -41,7 +41,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _help(path: Path | None) -> None:
-    """Prints every field; without a file, of a config with one source of each kind."""
+    """Prints every field; without a file, of a config with one source of each kind, and with adapters."""
     if path is not None:
         config = config_files.validate(TrainConfig, config_files.read_yaml(path), str(path))
     else:
@@ -51,4 +51,6 @@ def _help(path: Path | None) -> None:
             MosesSource(anchor_path="corpus.en", positive_path="corpus.de", positive_lang="de"),
         )
         config = TrainConfig(data=DataConfig(sources=sources), training=TrainingConfig(steps=1000))
+        with_lora = config.model.model_copy(update={"lora": LoraConfig()})
+        config = config.model_copy(update={"model": with_lora})
     config_files.override(config, ["--help"], "jaxemb train", DESCRIPTION)

@@ -33,7 +33,10 @@ class DenseConfig(Settings):
 
 
 class LoraConfig(Settings):
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha / rank * A B; the encoder itself is frozen."""
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha / rank * A B, the encoder itself frozen.
+
+    Turned on in YAML: `lora: {}`.
+    """
 
     rank: PositiveInt = 8
     """Columns of A and rows of B."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from jaxemb.config import DataConfig, TrainConfig, TrainingConfig, TsvSource
+from jaxemb.config import DataConfig, LoraConfig, ModelConfig, TrainConfig, TrainingConfig, TsvSource
 
 CONFIG = """
 data:
@@ -66,7 +66,8 @@ def flags_of(value, prefix="--"):
 def test_train_help_shows_every_field(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
     shown = " ".join(jaxemb("train", "--help").stdout.split())
-    config = TrainConfig(data=DataConfig(sources=(TsvSource(path="x"),)), training=TrainingConfig(steps=1))
+    model = ModelConfig(init_from="x", lora=LoraConfig())
+    config = TrainConfig(data=DataConfig(sources=(TsvSource(path="x"),)), model=model, training=TrainingConfig(steps=1))
     flags = dict(flags_of(config))
     assert len(flags) > 60
     for flag, description in flags.items():
