@@ -4,7 +4,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxemb.config import DataConfig, GettextSource, LoraConfig, MosesSource, TrainConfig, TrainingConfig, TsvSource
+from jaxemb.config import (
+    DataConfig,
+    GettextSource,
+    LoraConfig,
+    MosesSource,
+    Prompt,
+    TrainConfig,
+    TrainingConfig,
+    TsvSource,
+)
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.training.signals import StopRequest
@@ -51,6 +60,6 @@ def _help(path: Path | None) -> None:
             MosesSource(anchor_path="corpus.en", positive_path="corpus.de", positive_lang="de"),
         )
         config = TrainConfig(data=DataConfig(sources=sources), training=TrainingConfig(steps=1000))
-        with_lora = config.model.model_copy(update={"lora": LoraConfig()})
-        config = config.model_copy(update={"model": with_lora})
+        shown = {"lora": LoraConfig(), "prompts": (Prompt(name="query", text="query: "),)}
+        config = config.model_copy(update={"model": config.model.model_copy(update=shown)})
     config_files.override(config, ["--help"], "jaxemb train", DESCRIPTION)

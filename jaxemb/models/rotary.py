@@ -34,8 +34,8 @@ def rotate(x: Float[Array, "B N S D"], turn: Rotation) -> Float[Array, "B N S D"
     """Turns the pairs (x_i, x_{i + P}), in float32.
 
     >>> quarter = rotation(jnp.array([[1]]), jnp.array([jnp.pi / 2]))
-    >>> rotate(jnp.array([[[[3.0, 4.0]]]]), quarter).round(3).tolist()
-    [[[[-4.0, 3.0]]]]
+    >>> rotate(jnp.array([[[[3.0, 4.0]]]]), quarter).round().astype(int).tolist()
+    [[[[-4, 3]]]]
     """
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     cosine, sine = turn
