@@ -93,7 +93,7 @@ class ModelConfig(Settings):
     prompt: str = ""
     """Text put before every input (E5: `query: `)."""
     prompts: tuple[Prompt, ...] = ()
-    """Prompts to choose from by name when encoding; exported, too."""
+    """Prompts (`name`, `text`) to choose from when encoding; chosen in YAML, and exported."""
     vocab_multiple: Size = 1
     """Rows of the embedding table are padded to a multiple of this, the devices of a mesh, say; the rows beyond
     `encoder.vocab_size` are inert, and cut off on export."""

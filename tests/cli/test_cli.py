@@ -59,7 +59,7 @@ def flags_of(value, prefix="--"):
         inner, flag = getattr(value, name), prefix + name.replace("_", "-")
         if isinstance(inner, BaseModel):
             yield from flags_of(inner, flag + ".")
-        elif name not in ("kind", "sources"):
+        elif name not in ("kind", "sources", "prompts"):
             yield flag, field.description
 
 
@@ -74,6 +74,7 @@ def test_train_help_shows_every_field(monkeypatch):
         assert flag in shown
         assert " ".join(description.replace("`", "").split())[:30] in shown.replace("`", ""), flag
     assert "--resume" in shown
+    assert "--model.prompts.0.text" in shown
 
 
 def test_from_pairs_to_embeddings(tmp_path):
