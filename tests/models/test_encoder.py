@@ -205,7 +205,8 @@ def test_remat_changes_nothing(params, remat):
     key = jax.random.key(5)  # with dropout: the second forward pass must draw the same masks
     value, gradient = run(params, key)
     again, gradient_again = run(params, key, remat=remat)
-    np.testing.assert_allclose(again, value, rtol=1e-6)
+    terms = LENGTHS.sum() * CONFIG.hidden_size  # of about 1, which mostly cancel
+    np.testing.assert_allclose(again, value, atol=1e-7 * terms)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), gradient_again, gradient)
 
 
@@ -217,7 +218,7 @@ def test_scan_equals_layers_one_by_one(params):
     x = forward(Encoder(first), shallow, ids, mask)
     for index in (1, 2):
         layer = jax.tree.map(lambda leaf, index=index: leaf[index], params["layers"])
-        tokens = Tokens(mask[:, None], np.arange(mask.shape[1])[None])
+        tokens = Tokens(jnp.asarray(mask)[:, None], jnp.arange(mask.shape[1])[None])
         x = Layer(CONFIG, jnp.float32).apply({"params": layer}, x, jnp.asarray(index), tokens)
     np.testing.assert_allclose(x, whole, rtol=1e-5, atol=1e-5)
 
