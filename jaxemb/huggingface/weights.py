@@ -244,7 +244,7 @@ def encoder_from_tensors(
         shape = leaf.shape[1 if entry.stacked else 0 :]
         expected = shape[::-1] if entry.transposed else shape
         expected = (expected[0] * of, *expected[1:])
-        arrays = [np.ones(shape, np.float32)] * entry.first_layer
+        arrays = [np.ones(shape, np.float32) for _ in range(entry.first_layer)]
         for name in entry.names(config.num_hidden_layers):
             array = found[name]()
             if array.shape != expected:
