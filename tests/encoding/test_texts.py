@@ -11,12 +11,11 @@ from jaxemb.encoding.texts import embed_batch
 from jaxemb.parallel import make_mesh, param_shardings, replicated
 
 EMBEDDER = tiny_embedder(pooling="mean")
-RNG = np.random.default_rng(0)
 
 
 def texts(count, longest=60):
-    letters = "abcdefghij klmn"
-    return ["".join(RNG.choice(list(letters), RNG.integers(0, longest))) for _ in range(count)]
+    rng = np.random.default_rng(count)
+    return ["".join(rng.choice(list("abcdefghij klmn"), rng.integers(0, longest))) for _ in range(count)]
 
 
 def one_by_one(embedder, batch):
