@@ -11,10 +11,11 @@ import jax
 from jaxemb import huggingface
 from jaxemb.errors import UserError
 from jaxemb.huggingface import CardInfo, hub
-from jaxemb.models import Embedder, in_float32, init
+from jaxemb.models import Embedder, Side, Towers, in_float32, init_towers, towers_of
+from jaxemb.models.towers import unchosen
 
 
-def load(model: str | Path, *, allow: str | None = None) -> Embedder:
+def load(model: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Embedder:
     """Loads an embedder, strictly: every parameter must be found, and every parameter that is found must be used.
 
     Args:
@@ -23,10 +24,12 @@ def load(model: str | Path, *, allow: str | None = None) -> Embedder:
         sentence-transformers directory (safetensors); or `owner/name` or `owner/name@revision` of the Hub, which is
         fetched into the Hub's cache unless `HF_HUB_OFFLINE=1` is set.
       allow: for what is no run: tensors that may be missing or left over, see `ModelConfig.init_allow`.
+      tower: of a model with two untied towers the one that embeds anchors (queries) or that for positives (documents).
+        Any other model has one for both.
 
     Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`; LoRA's adapters
       are merged into its kernels.
-    Raises: UserError if there is no such model or it is damaged.
+    Raises: UserError if there is no such model, it is damaged, or has two towers of which none is chosen.
 
     >>> import pathlib, tempfile
     >>> from transformers import BertTokenizerFast
@@ -35,6 +38,7 @@ def load(model: str | Path, *, allow: str | None = None) -> Embedder:
     >>> encoder = BertConfig(
     ...     vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
     ... )
+    >>> from jaxemb.models import init
     >>> config = ModelConfig(encoder=encoder, max_seq_length=16)
     >>> tokenizer = BertTokenizerFast(vocab={word: i for i, word in enumerate(words)})
     >>> folder = pathlib.Path(tempfile.mkdtemp()) / "model"
@@ -43,13 +47,19 @@ def load(model: str | Path, *, allow: str | None = None) -> Embedder:
     >>> embedder.encode(["Hello world", "hello"]).shape
     (2, 8)
     """
-    return load_as_trained(model, allow=allow).merged()
+    towers = load_towers(model, allow=allow)
+    if tower is None and not towers.tied:
+        raise unchosen(model)
+    return getattr(towers, tower or "anchor").merged()
 
 
-def load_as_trained(model: str | Path, *, allow: str | None = None) -> Embedder:
-    """As `load`, but a run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`)."""
+def load_towers(model: str | Path, *, allow: str | None = None) -> Towers:
+    """As `load`, both towers: one embedder for both where they are tied.
+
+    A run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`); see `Embedder.merged`.
+    """
     if hub.parse(model) is not None:
-        return huggingface.load_model(hub.fetch(model).folder, allow=allow)
+        return huggingface.load_towers(hub.fetch(model).folder, allow=allow)
     path, step = _split(model)
     if not path.is_dir():
         raise UserError(
@@ -63,13 +73,13 @@ def load_as_trained(model: str | Path, *, allow: str | None = None) -> Embedder:
     if not run.exists():
         if step is not None:
             raise UserError(f"{path}: no run directory, so there is no checkpoint {step!r} to choose")
-        return huggingface.load_model(path, allow=allow)
+        return huggingface.load_towers(path, allow=allow)
     config = in_float32(run.load_config().model)
     tokenizer = huggingface.load_tokenizer(run.tokenizer)
-    like = jax.eval_shape(lambda: init(config, jax.random.key(0)))
+    like = jax.eval_shape(lambda: init_towers(config, jax.random.key(0)))
     with Checkpoints(run.checkpoints) as checkpoints:
         step = run.best_step() if step == "best" else step
-        return Embedder(config, checkpoints.restore_params(like, step), tokenizer)
+        return towers_of(config, checkpoints.restore_params(like, step), tokenizer)
 
 
 def pinned(model: str) -> str:
@@ -95,8 +105,10 @@ def pinned_as(model: str | None, saved: str | None) -> str | None:
     return saved if saved != (name := hub.base_name(saved)) and name == named[0] else model
 
 
-def card_of_run(model: str | Path) -> CardInfo | None:
-    """What the model card tells of the run that MODEL names; None if it names something else."""
+def card_for(model: str | Path) -> CardInfo | None:
+    """What the model card tells of MODEL: a run's data and scores, or a name of the Hub; None of a folder."""
+    if hub.parse(model) is not None:
+        return CardInfo(base_model=pinned(str(model)))
     from jaxemb.training.card import card_of
     from jaxemb.training.rundir import RunDirectory
 

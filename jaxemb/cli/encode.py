@@ -26,6 +26,11 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("input", metavar="INPUT", type=Path, help="texts: lines, .tsv or .jsonl, plain or .gz")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help=".npy or .parquet")
     parser.add_argument("--column", help="column of a .tsv (number, from 0) or key of a .jsonl")
+    parser.add_argument(
+        "--tower",
+        choices=["anchor", "positive"],
+        help="of a model with two untied towers, which one embeds: that of queries or that of documents",
+    )
     parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")
     parser.add_argument("--prompt", help="text before every input, in place of the model's own")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -34,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
     from jaxemb.loading import load
 
     rows = encode_file(
-        load(arguments.model).with_prompt(arguments.prompt),
+        load(arguments.model, tower=arguments.tower).with_prompt(arguments.prompt),
         arguments.input,
         arguments.output,
         column=arguments.column,

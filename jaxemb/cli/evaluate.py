@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from jaxemb.errors import UsageError
@@ -25,7 +24,10 @@ def run(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="run directory (RUN, RUN@STEP, RUN@best) or Hugging Face directory"
+        "model",
+        metavar="MODEL",
+        help="run directory (RUN, RUN@STEP, RUN@best), Hugging Face directory, or owner/name[@REVISION] of the Hub "
+        "(fetched only with HF_HUB_OFFLINE=0 in the environment)",
     )
     parser.add_argument("--suite", choices=["tatoeba", "parallel", "sts"], required=True)
     parser.add_argument("--data", metavar="DIR", type=Path, nargs="+", required=True, help="the suite's files")
@@ -34,6 +36,12 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--split", choices=["train", "dev", "test"], help="sts: which files of a folder are taken (default: test)"
+    )
+    parser.add_argument(
+        "--tower",
+        choices=["anchor", "positive"],
+        help="of a model with two untied towers, the one that embeds everything (default: that of the anchors English "
+        "in tatoeba, and the first side elsewhere; that of the positives the other side)",
     )
     parser.add_argument("--prompt", help="text before every input, in place of the model's own (E5: 'query: ')")
     parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")
@@ -48,13 +56,24 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("--split: only the suite sts has splits to choose from")
     from rich.console import Console
 
-    from jaxemb.encoding import encode
-    from jaxemb.evaluation import RetrievalReport, StsReport, parallel, report_table, sts, sts_table, tatoeba
+    from jaxemb.evaluation import (
+        RetrievalReport,
+        StsReport,
+        encode_fns,
+        parallel,
+        report_table,
+        sts,
+        sts_table,
+        tatoeba,
+    )
     from jaxemb.files import write_atomically
-    from jaxemb.loading import load
+    from jaxemb.loading import load_towers
+    from jaxemb.models import Towers
 
-    embedder = load(arguments.model).with_prompt(arguments.prompt)
-    encode_fn = partial(encode, embedder, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
+    towers = load_towers(arguments.model).map(lambda tower: tower.merged().with_prompt(arguments.prompt))
+    if arguments.tower is not None:
+        towers = Towers(*2 * [getattr(towers, arguments.tower)])
+    encode_fn = encode_fns(towers, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
     report: RetrievalReport | StsReport
     if arguments.suite == "sts":
         report = sts(encode_fn, arguments.data, split=arguments.split or "test")

@@ -51,6 +51,12 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--base", help="with --adapter: the name of the base model that is written (default: the run's model.init_from)"
     )
+    parser.add_argument(
+        "--tower",
+        choices=["anchor", "positive"],
+        help="of a model with two untied towers, the one to write; by default both, under a sentence-transformers "
+        "Router",
+    )
     arguments = parser.parse_args(argv)
     if arguments.base is not None and not arguments.adapter:
         raise UsageError("--base goes with --adapter")
@@ -58,22 +64,29 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(
             "--vocabulary and --dtype do not go with --adapter: the base model keeps its tokens and its type"
         )
-    from jaxemb.huggingface import CardInfo, export, export_adapter, trim_vocabulary, vocabulary_report
-    from jaxemb.loading import card_of_run, load, load_as_trained
+    from jaxemb.huggingface import CardInfo, export_adapter, export_towers, trim_vocabulary, vocabulary_report
+    from jaxemb.loading import card_for, load_towers
+    from jaxemb.models import Embedder, Towers
+    from jaxemb.models.towers import unchosen
     from jaxemb.text_files import read_good_lines
 
+    towers = load_towers(arguments.model)
+    if arguments.tower is not None:
+        towers = Towers(*2 * [getattr(towers, arguments.tower)])
     if arguments.adapter:
-        out = export_adapter(load_as_trained(arguments.model), arguments.output, base=arguments.base)
+        if not towers.tied:
+            raise unchosen(arguments.model)
+        out = export_adapter(towers.anchor, arguments.output, base=arguments.base)
         print(f"{out}: the adapters of {arguments.model}, with what follows the encoder")
         return 0
-    embedder = load(arguments.model)
-    card = card_of_run(arguments.model)
+    towers = towers.map(Embedder.merged)
+    card = card_for(arguments.model)
     if arguments.vocabulary:
         texts = [line for path in arguments.vocabulary for line in read_good_lines(path)]
-        whole, embedder = embedder, trim_vocabulary(embedder, texts)
-        kept = vocabulary_report(whole, embedder)
+        whole, towers = towers, towers.map(lambda tower: trim_vocabulary(tower, texts))
+        kept = vocabulary_report(whole.anchor, towers.anchor)
         print(f"vocabulary: {kept}")
         card = replace(card or CardInfo(), vocabulary=kept)
-    report = export(embedder, arguments.output, card=card, verify=arguments.verify, dtype=arguments.dtype)
+    report = export_towers(towers, arguments.output, card=card, verify=arguments.verify, dtype=arguments.dtype)
     print(f"{arguments.output}: {report}")
     return 0

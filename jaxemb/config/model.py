@@ -68,6 +68,10 @@ class ModelConfig(Settings):
     """With `init_from`: take the encoder only, and begin the pooling, dense layer and normalisation given here."""
     lora: LoraConfig | None = None
     """With `init_from`: train low-rank adapters (LoRA) in place of the encoder's own weights; null for none."""
+    towers: Literal["tied", "untied"] = "tied"
+    """One encoder for both sides of a pair, or one of the same architecture for each: `untied`, for sides that are
+    unlike, such as queries and documents. Both start alike, from random weights or `init_from`, or each from its own
+    where `init_from` has two."""
     encoder: Encoder = BertConfig()
     """The encoder; its `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert,
     qwen3), in YAML."""

@@ -64,7 +64,7 @@ class TrainingConfig(Settings):
     """Held-out metric whose highest value makes a checkpoint the best one (`MODEL@best`); needs `evaluate_every`."""
     freeze: tuple[str, ...] = ()
     """Regular expressions of parameters that stay as they are, by their whole paths: `encoder/word_embeddings/.*`,
-    `encoder/.*` (all but the head)."""
+    `encoder/.*` (all but the head). Paths of untied towers begin with `anchor/` or `positive/`."""
 
     @model_validator(mode="after")
     def _check(self) -> "TrainingConfig":

@@ -5,7 +5,7 @@ from jaxemb.evaluation.heldout import build_pools, evaluate_heldout, heldout_rep
 from jaxemb.evaluation.masking import brand_names, mask_pair, mask_placeholders
 from jaxemb.evaluation.mteb import MtebModel
 from jaxemb.evaluation.parallel import parallel
-from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
+from jaxemb.evaluation.pools import EncodeFn, EncodeFns, Pool, encode_fns, score_pools
 from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
 from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
 from jaxemb.evaluation.sts import sts
@@ -16,6 +16,7 @@ from jaxemb.evaluation.tatoeba import tatoeba
 __all__ = [
     "Average",
     "EncodeFn",
+    "EncodeFns",
     "MtebModel",
     "PairAccuracy",
     "Pool",
@@ -25,6 +26,7 @@ __all__ = [
     "brand_names",
     "build_pools",
     "comparison_table",
+    "encode_fns",
     "evaluate_heldout",
     "heldout_report",
     "mask_pair",

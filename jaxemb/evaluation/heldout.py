@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from jaxemb.config import EvaluationConfig
 from jaxemb.evaluation.masking import brand_names, has_letters, mask_pair, mask_placeholders
-from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
+from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
 from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
 from jaxemb.evaluation.scripts import majority_script
 
@@ -28,7 +28,7 @@ class TranslationPair(Protocol):
 
 
 def evaluate_heldout(
-    encode_fn: EncodeFn, heldout: Mapping[str, Sequence[TranslationPair]], config: EvaluationConfig
+    encode_fn: EncodeFns, heldout: Mapping[str, Sequence[TranslationPair]], config: EvaluationConfig
 ) -> RetrievalReport:
     """Accuracy in both directions for each language of the held-out split, with macro averages.
 
@@ -36,7 +36,7 @@ def evaluate_heldout(
     split build the pools once: `heldout_report(score_pools(encode_fn, pools))`.
 
     Args:
-      encode_fn: texts to embeddings; called once with all distinct texts.
+      encode_fn: texts to embeddings; called once with all distinct texts. Of two functions the first gets the anchors.
       heldout: pairs by language.
       config: size of the pools, and whether placeholders and brand names are masked.
     """

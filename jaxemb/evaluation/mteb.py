@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
-from jaxemb.models import Embedder, embedding_size
+from jaxemb.models import Embedder, Towers, embedding_size
 
 
 class MtebModel:
@@ -26,7 +26,7 @@ class MtebModel:
 
     def __init__(
         self,
-        embedder: Embedder,
+        embedder: Embedder | Towers,
         *,
         name: str = "jaxemb/embedder",
         revision: str | None = None,
@@ -35,7 +35,8 @@ class MtebModel:
         """Describes the embedder to mteb.
 
         Args:
-          embedder: from `jaxemb.load`, say.
+          embedder: from `jaxemb.load`, say; or two towers, from `jaxemb.loading.load_towers`: that of the positives
+            embeds what mteb calls documents, and that of the anchors everything else.
           name: `ORGANIZATION/MODEL`, under which mteb files results.
           revision: which one of that name. mteb gives the results that it has of a name and revision again instead of
             computing them; so None stands for a hash of the weights, the tokenizer, the config and `prompts`.
@@ -47,19 +48,21 @@ class MtebModel:
         mteb = _import_mteb()
         if name.count("/") != 1 or not all(name.split("/")):
             raise UserError(f"name is {name!r}: mteb wants ORGANIZATION/MODEL, such as 'jaxemb/{name.split('/')[-1]}'")
-        self._embedder = embedder
+        towers = embedder if isinstance(embedder, Towers) else Towers(embedder, embedder)
+        self._towers = towers = towers.map(Embedder.merged)
         self.model_prompts = dict(prompts) if prompts is not None else None
         """As `prompts`; by this name mteb's helper reads them."""
         _check_keys(self.model_prompts or {})
-        config = embedder.config
+        config = towers.anchor.config
+        leaves = jax.tree.leaves([tower.params for tower in self._distinct()])
         self.mteb_model_meta = mteb.models.ModelMeta(
             name=name,
-            revision=_fingerprint(embedder, self.model_prompts) if revision is None else revision,
+            revision=_fingerprint(self._distinct(), self.model_prompts) if revision is None else revision,
             loader=None,
             release_date=None,
             languages=None,
-            n_parameters=sum(leaf.size for leaf in jax.tree.leaves(embedder.params)),
-            memory_usage_mb=sum(leaf.nbytes for leaf in jax.tree.leaves(embedder.params)) / 2**20,
+            n_parameters=sum(leaf.size for leaf in leaves),
+            memory_usage_mb=sum(leaf.nbytes for leaf in leaves) / 2**20,
             max_tokens=config.max_seq_length or config.encoder.max_position_embeddings,
             embed_dim=embedding_size(config),
             license=None,
@@ -71,6 +74,9 @@ class MtebModel:
             use_instructions=bool(prompts or config.prompt),
             training_datasets=None,
         )
+
+    def _distinct(self) -> list[Embedder]:
+        return [self._towers.anchor] if self._towers.tied else [self._towers.anchor, self._towers.positive]
 
     def encode(
         self,
@@ -108,7 +114,9 @@ class MtebModel:
             if "text" not in batch:
                 raise UserError(f"{task_metadata.name}: its inputs hold {', '.join(batch)} but no text")
             texts += batch["text"]
-        embedder = self._embedder.with_prompt(self.prompt(task_metadata, prompt_type))
+        document = getattr(prompt_type, "value", prompt_type) == "document"
+        tower = self._towers.positive if document else self._towers.anchor
+        embedder = tower.with_prompt(self.prompt(task_metadata, prompt_type))
         return encode(embedder, texts, batch_size=batch_size, show_progress=show_progress_bar)
 
     def prompt(self, task_metadata: Any, prompt_type: Any = None) -> str | None:
@@ -158,15 +166,17 @@ def _check_keys(prompts: Mapping[str, str]) -> None:
                 raise UserError(f"prompts: mteb knows no {word!r} (in {key!r}); did you mean {meant!r}?")
 
 
-def _fingerprint(embedder: Embedder, prompts: Mapping[str, str] | None) -> str:
+def _fingerprint(embedders: Sequence[Embedder], prompts: Mapping[str, str] | None) -> str:
     """40 hexadecimal digits that change with anything that changes an embedding."""
-    config = embedder.config.model_dump(exclude={"init_from", "new_head", "remat", "scan_layers"}, mode="json")
-    tokenizer = json.loads(embedder.tokenizer.backend_tokenizer.to_str())
-    for state in ("truncation", "padding"):  # of the last call
-        tokenizer.pop(state, None)
-    digest = hashlib.sha256(json.dumps([config, prompts, tokenizer], sort_keys=True).encode())
-    for path, leaf in jax.tree_util.tree_flatten_with_path(embedder.params)[0]:
-        array = np.asarray(jax.device_get(leaf))
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+    digest = hashlib.sha256(json.dumps(prompts, sort_keys=True).encode())
+    for embedder in embedders:
+        config = embedder.config.model_dump(exclude={"init_from", "new_head", "remat", "scan_layers"}, mode="json")
+        tokenizer = json.loads(embedder.tokenizer.backend_tokenizer.to_str())
+        for state in ("truncation", "padding"):  # of the last call
+            tokenizer.pop(state, None)
+        digest.update(json.dumps([config, tokenizer], sort_keys=True).encode())
+        for path, leaf in jax.tree_util.tree_flatten_with_path(embedder.params)[0]:
+            array = np.asarray(jax.device_get(leaf))
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
     return digest.hexdigest()[:40]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxemb.evaluation.aligned import find_aligned, read_moses, read_tsv
-from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
+from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
 from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
 
 
 def parallel(
-    encode_fn: EncodeFn, paths: Sequence[Path], *, anchor_column: int = 0, positive_column: int = 1
+    encode_fn: EncodeFns, paths: Sequence[Path], *, anchor_column: int = 0, positive_column: int = 1
 ) -> RetrievalReport:
     """Accuracy in both directions on each aligned set that `paths` name, and their macro average.
 
@@ -17,7 +17,7 @@ def parallel(
     wanted counts as right.
 
     Args:
-      encode_fn: texts to embeddings; called once a set.
+      encode_fn: texts to embeddings; called once a set. Of two functions the first gets the first sides.
       paths: TSV files (or `.gz`), directories, or aligned text files in twos; see `find_aligned`.
       anchor_column: column of the first side in TSV files, counted from 0.
       positive_column: column of the second side.

@@ -2,15 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
+from jaxemb.encoding import encode
 from jaxemb.evaluation.report import PairAccuracy
 from jaxemb.evaluation.retrieval import retrieval_accuracy
+from jaxemb.models import Towers
 
 EncodeFn = Callable[[Sequence[str]], np.ndarray]
 """Texts to embeddings, float [N, E], one row a text, in order; any norm."""
+EncodeFns = EncodeFn | tuple[EncodeFn, EncodeFn]
+"""One for all texts, or one for each side of the pairs: that of the anchors, that of the positives."""
+
+
+def encode_fns(towers: Towers, **settings: Any) -> EncodeFns:
+    """`encode` of each tower, with these settings."""
+    anchor, positive = (partial(encode, tower, **settings) for tower in (towers.anchor, towers.positive))
+    return anchor if towers.tied else (anchor, positive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +42,48 @@ class Pool:
             raise ValueError(f"{self.name}: {len(self.anchors)} anchors and {len(self.positives)} positives")
 
 
-def score_pools(encode_fn: EncodeFn, pools: Sequence[Pool]) -> tuple[PairAccuracy, ...]:
+def score_pools(encode_fn: EncodeFns, pools: Sequence[Pool]) -> tuple[PairAccuracy, ...]:
     """Accuracy of each pool in both directions.
 
     All texts go to `encode_fn` in one call, each distinct one once: the English sides of different languages overlap.
+    Of two functions each gets those of its side.
 
     Raises:
       ValueError: if `encode_fn` returns anything but one row a text.
       UserError: if an embedding holds NaN or infinity.
     """
-    texts = list(dict.fromkeys(text for pool in pools for text in (*pool.anchors, *pool.positives)))
-    if not texts:
+    if not pools:
         return ()
-    embeddings = encode_checked(encode_fn, texts)
-    row = {text: i for i, text in enumerate(texts)}
+    anchor, positive = embed_sides(
+        encode_fn,
+        [text for pool in pools for text in pool.anchors],
+        [text for pool in pools for text in pool.positives],
+    )
     scored = []
     for pool in pools:
         forward, backward = retrieval_accuracy(
-            embeddings[[row[text] for text in pool.anchors]],
-            embeddings[[row[text] for text in pool.positives]],
-            a_texts=pool.anchors,
-            b_texts=pool.positives,
+            anchor(pool.anchors), positive(pool.positives), a_texts=pool.anchors, b_texts=pool.positives
         )
         scored.append(PairAccuracy(pool.name, forward, backward, len(pool.anchors), pool.script))
     return tuple(scored)
 
 
-def encode_checked(encode_fn: EncodeFn, texts: Sequence[str]) -> Float[np.ndarray, "N E"]:
-    """The embeddings of `texts`; a ValueError when there is not exactly one row a text."""
-    embeddings = np.asarray(encode_fn(texts))
-    if embeddings.ndim != 2 or len(embeddings) != len(texts):
-        raise ValueError(f"encode_fn gave an array of shape {embeddings.shape} for {len(texts)} texts")
-    return embeddings
+def embed_sides(encode_fn: EncodeFns, anchors: Sequence[str], positives: Sequence[str]) -> tuple[EncodeFn, EncodeFn]:
+    """Embeds all texts of both sides, each distinct one once a function.
+
+    Returns: for each side, what gives the embeddings of some of its texts.
+    Raises: ValueError if a function returns anything but one row a text.
+    """
+    if isinstance(encode_fn, tuple):
+        return _embedded(encode_fn[0], anchors), _embedded(encode_fn[1], positives)
+    both = _embedded(encode_fn, [*anchors, *positives])
+    return both, both
+
+
+def _embedded(encode_fn: EncodeFn, texts: Sequence[str]) -> EncodeFn:
+    distinct = list(dict.fromkeys(texts))
+    embeddings = np.asarray(encode_fn(distinct))
+    if embeddings.ndim != 2 or len(embeddings) != len(distinct):
+        raise ValueError(f"encode_fn gave an array of shape {embeddings.shape} for {len(distinct)} texts")
+    row = {text: i for i, text in enumerate(distinct)}
+    return lambda some: embeddings[[row[text] for text in some]]

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation.pools import EncodeFn, encode_checked
+from jaxemb.evaluation.pools import EncodeFns, embed_sides
 from jaxemb.evaluation.retrieval import check_finite
 from jaxemb.evaluation.sts_files import SPLITS, find_sts
 from jaxemb.evaluation.sts_formats import read_sts
@@ -19,14 +19,15 @@ _NOISE = 1e-6
 """Cosines of float32 embeddings that lie closer together than this differ by rounding only."""
 
 
-def sts(encode_fn: EncodeFn, paths: Sequence[Path], *, split: str = "test") -> StsReport:
+def sts(encode_fn: EncodeFns, paths: Sequence[Path], *, split: str = "test") -> StsReport:
     """Spearman and Pearson correlation, x 100, of the cosine with the gold score, on each set that `paths` name.
 
     A year of SemEval is one set: the pairs of all its files are put together before they are correlated ("all" in
     SimCSE, Gao et al. 2021), which is not the mean over its files. The report has each file's own correlation, too.
 
     Args:
-      encode_fn: texts to embeddings, any norm; called once with all distinct texts.
+      encode_fn: texts to embeddings, any norm; called once with all distinct texts. Of two functions the first gets
+        the first sentences and the other the second ones.
       paths: folders, of which the files of `split` are taken (see `find_sts`), and files, each a set of its own,
         taken as they are. See `read_sts` for the formats. A file that is named twice counts once.
       split: `train`, `dev` or `test`.
@@ -40,16 +41,17 @@ def sts(encode_fn: EncodeFn, paths: Sequence[Path], *, split: str = "test") -> S
         raise ValueError(f"split is {split!r}: it must be one of {', '.join(SPLITS)}")
     sets = [(one, [read_sts(path) for path in one.files]) for one in find_sts(paths, split)]
     every = [pairs for _, files in sets for pairs in files]
-    texts = list(dict.fromkeys(text for pairs in every for text in (*pairs.first, *pairs.second)))
-    embeddings = encode_checked(encode_fn, texts)
-    check_finite(embeddings)
-    row = {text: i for i, text in enumerate(texts)}
+    first, second = embed_sides(
+        encode_fn, [text for pairs in every for text in pairs.first], [text for pairs in every for text in pairs.second]
+    )
     scored: list[StsScore] = []
     for one, files in sets:
         found = []
         for pairs in files:
-            first, second = ([row[text] for text in side] for side in (pairs.first, pairs.second))
-            found.append(cosine(embeddings[first], embeddings[second]))
+            a, b = first(pairs.first), second(pairs.second)
+            check_finite(a)
+            check_finite(b)
+            found.append(cosine(a, b))
             _check_spread(found[-1], pairs.path)
         gold = [np.array(pairs.scores) for pairs in files]
         subsets = tuple(_score(*subset) for subset in zip(one.subsets, found, gold, strict=False))

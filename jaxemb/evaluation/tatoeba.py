@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxemb.errors import UserError
 from jaxemb.evaluation.aligned import read_moses
-from jaxemb.evaluation.pools import EncodeFn, Pool, score_pools
+from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
 from jaxemb.evaluation.report import RetrievalReport, macro_average
 
 _CODES = {
@@ -29,13 +29,14 @@ GROUPS: dict[str, tuple[str, ...]] = {name: tuple(codes.split()) for name, codes
 _NAME = re.compile(r"tatoeba\.([A-Za-z_]+)-eng\.(?:\1|eng)")
 
 
-def tatoeba(encode_fn: EncodeFn, data_dir: Path, languages: Sequence[str] | None = None) -> RetrievalReport:
+def tatoeba(encode_fn: EncodeFns, data_dir: Path, languages: Sequence[str] | None = None) -> RetrievalReport:
     """Accuracy per language, xx->eng and eng->xx, and macro averages over the 14, 36 and 112 languages.
 
     The averages are taken over the languages that were evaluated; the report says how many of the group these are.
 
     Args:
-      encode_fn: texts to embeddings; called once with all distinct texts.
+      encode_fn: texts to embeddings; called once with all distinct texts. Of two functions the first, that of the
+        anchors, gets the English ones, as in training.
       data_dir: folder of the files `tatoeba.XXX-eng.XXX` and `tatoeba.XXX-eng.eng`.
       languages: ISO 639-3 codes or groups (`14`, `36`, `112`); all that the folder holds when None. Of a group, the
         languages that the folder holds are taken; a language that is named must be there.
@@ -43,6 +44,8 @@ def tatoeba(encode_fn: EncodeFn, data_dir: Path, languages: Sequence[str] | None
     Raises:
       UserError: if the folder, a side or a language is missing, or line counts differ.
     """
+    if isinstance(encode_fn, tuple):
+        encode_fn = encode_fn[1], encode_fn[0]  # a pool has English second
     scored = score_pools(encode_fn, tatoeba_pools(data_dir, languages))
     averages = [
         average

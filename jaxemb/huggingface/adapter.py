@@ -64,7 +64,7 @@ def export_adapter(embedder: Embedder, out: str | Path, *, base: str | None = No
     together, exactly: A's stacked, B's block-diagonal, with a rank (and alpha) as many times as large.
 
     Args:
-      embedder: the model with its adapters apart, as from `loading.load_as_trained`.
+      embedder: the model with its adapters apart, as from `loading.load_towers`.
       out: the folder; must not exist, or be empty.
       base: what the adapters belong to: a Hugging Face folder, which is checked, or a name of the Hub, which is not;
         `config.init_from` when None.

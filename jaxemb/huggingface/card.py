@@ -55,7 +55,14 @@ class CardInfo:
 
 
 def model_card(
-    config: ModelConfig, out: Path, card: CardInfo | None, max_seq_length: int, pooler: bool, dtype: str = "float32"
+    config: ModelConfig,
+    out: Path,
+    card: CardInfo | None,
+    max_seq_length: int,
+    pooler: bool,
+    dtype: str = "float32",
+    *,
+    towers: bool = False,
 ) -> str:
     """Renders README.md.
 
@@ -66,9 +73,13 @@ def model_card(
       max_seq_length: longest input in tokens.
       pooler: whether the encoder's pooler holds the model's dense layer, not an identity.
       dtype: type of the weights.
+      towers: whether the folder holds two such models.
     """
     card = card or CardInfo()
-    sections = [_front_matter(card), f"# {card.title or out.name}", _about(config, max_seq_length), _usage(config, out)]
+    about, usage = _about(config, max_seq_length), _usage(config, out, towers)
+    if towers:
+        about += " There are two such models, one for queries (`anchor/`) and one for documents (`positive/`)."
+    sections = [_front_matter(card), f"# {card.title or out.name}", about, usage]
     if card.vocabulary:
         sections.insert(3, f"The vocabulary is trimmed to the tokens of given texts: {card.vocabulary}.")
     if card.scores:
@@ -127,11 +138,12 @@ def _about(config: ModelConfig, max_seq_length: int) -> str:
     )
 
 
-def _usage(config: ModelConfig, out: Path) -> str:
+def _usage(config: ModelConfig, out: Path, towers: bool) -> str:
+    one = 'embeddings = model.encode(["A sentence.", "Une phrase."])\n'
+    two = 'queries = model.encode_query(["A query?"])\ndocuments = model.encode_document(["A document.", "Another."])\n'
     text = (
         "## Usage\n\n```python\nfrom sentence_transformers import SentenceTransformer\n"
-        f'model = SentenceTransformer("{out.name}")\n'
-        'embeddings = model.encode(["A sentence.", "Une phrase."])\n```'
+        f'model = SentenceTransformer("{out.name}")\n{two if towers else one}```'
     )
     if not config.prompts:
         return text

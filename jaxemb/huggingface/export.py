@@ -16,13 +16,14 @@ from jaxemb.huggingface.modules import (
     check_exportable,
     dense_folder,
     module_files,
+    router_files,
     write_json_files,
 )
 from jaxemb.huggingface.tensors import WEIGHTS, Dtype, save_tensors, to_dtype
 from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
-from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_with_torch
+from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_towers, verify_with_torch
 from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
-from jaxemb.models import Embedder, embedding_size
+from jaxemb.models import Embedder, Towers, embedding_size
 
 
 def export(
@@ -54,28 +55,71 @@ def export(
       or the reloaded export embeds differently.
     """
     out = Path(out).absolute()
+    verify_with_torch(verify)  # says what is not installed before the work
+    with atomic_directory(out, replace=replace) as folder:
+        return verify_export(_write(embedder, folder, out, card, dtype), folder, verify)
+
+
+def export_towers(
+    towers: Towers,
+    out: str | Path,
+    *,
+    card: CardInfo | None = None,
+    verify: Literal["auto", "jax", "torch"] = "auto",
+    dtype: Dtype = "float32",
+    replace: bool = False,
+) -> VerifyReport:
+    """As `export`; of two towers one folder each, `anchor` and `positive`, and over them a model of both.
+
+    Each of the two is a model by itself. `SentenceTransformer(out)` has both: `encode_query` is that of the anchors
+    (`encode`, too), and `encode_document` that of the positives.
+
+    Args: as for `export`; `towers` must be alike in all but their weights.
+    """
+    if towers.tied:
+        return export(towers.anchor, out, card=card, verify=verify, dtype=dtype, replace=replace)
+    out = Path(out).absolute()
+    verify_with_torch(verify)
+    card = card or CardInfo()
+    with atomic_directory(out, replace=replace) as folder:
+        written = {}
+        for side, texts in (("anchor", "anchors (queries)"), ("positive", "positives (documents)")):
+            (folder / side).mkdir()
+            title = f"{card.title or out.name}: the tower of the {texts}"
+            own = dataclasses.replace(card, title=title, scores=(), data=(), command="", config="")
+            written[side] = _write(getattr(towers, side), folder / side, out / side, own, dtype)
+        config = written["anchor"].config
+        length = _longest_input(config)
+        write_json_files(router_files(module_files(config, length)), folder)
+        readme = model_card(config, out, card, length, _ends_in_pooler(config), dtype, towers=True)
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        return verify_towers(Towers(**written), folder, verify)
+
+
+def _longest_input(config: ModelConfig) -> int:
+    return config.max_seq_length or config.encoder.max_tokens
+
+
+def _write(embedder: Embedder, folder: Path, out: Path, card: CardInfo | None, dtype: Dtype) -> Embedder:
+    """Writes the files of one model; gives the model as written, its weights rounded to `dtype`."""
     embedder = embedder.merged()
     config = embedder.config
     check_exportable(config)
-    verify_with_torch(verify)  # says what is not installed before the work
     check_vocabulary(embedder.tokenizer, config.encoder, "the model to export")
     params = jax.tree.map(lambda leaf: to_dtype(np.asarray(leaf), dtype), jax.device_get(embedder.params))
-    length = config.max_seq_length or config.encoder.max_tokens
-    pooler = _ends_in_pooler(config)
-    with atomic_directory(out, replace=replace) as folder:
-        files = {"config.json": encoder_config_json(config.encoder, dtype), **module_files(config, length)}
-        write_json_files(files, folder)
-        tensors = encoder_to_tensors(params["encoder"], config.encoder)
-        if FAMILIES[config.encoder.model_type].pooler:
-            tensors |= _pooler(config, params, pooler)
-        save_tensors(tensors, folder / WEIGHTS, dtype)
-        save_head(config, params, folder, dtype)
-        token_types = getattr(config.encoder, "type_vocab_size", 1) > 1
-        save_tokenizer(embedder.tokenizer, folder, length, token_types=token_types)
-        readme = model_card(config, out, card, length, pooler, dtype)
-        (folder / "README.md").write_text(readme, encoding="utf-8")
-        rounded = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
-        return verify_export(dataclasses.replace(embedder, params=rounded), folder, verify)
+    length, pooler = _longest_input(config), _ends_in_pooler(config)
+    files = {"config.json": encoder_config_json(config.encoder, dtype), **module_files(config, length)}
+    write_json_files(files, folder)
+    tensors = encoder_to_tensors(params["encoder"], config.encoder)
+    if FAMILIES[config.encoder.model_type].pooler:
+        tensors |= _pooler(config, params, pooler)
+    save_tensors(tensors, folder / WEIGHTS, dtype)
+    save_head(config, params, folder, dtype)
+    token_types = getattr(config.encoder, "type_vocab_size", 1) > 1
+    save_tokenizer(embedder.tokenizer, folder, length, token_types=token_types)
+    (folder / "README.md").write_text(model_card(config, out, card, length, pooler, dtype), encoding="utf-8")
+    rounded = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
+    return dataclasses.replace(embedder, params=rounded)
 
 
 def save_head(config: ModelConfig, params: dict[str, Any], folder: Path, dtype: Dtype = "float32") -> None:

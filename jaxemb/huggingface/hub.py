@@ -26,7 +26,11 @@ _SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetens
 _FLAX = "flax_model.msgpack"
 _MODULE = "[0-9]_*/"
 """Folder of a module of sentence-transformers."""
-FILES = [folder + name for folder in ("", _MODULE) for name in (*_CONFIGS, *_SAFETENSORS)] + ["modules.json"]
+_TOWERS = ("anchor/", "positive/", "query_[0-9]_*/", "document_[0-9]_*/")
+"""Folders of the modules of a `Router`: as we name them, and as sentence-transformers does."""
+_FOLDERS = ("", _MODULE, *_TOWERS, *(tower + _MODULE for tower in _TOWERS[:2]))
+FILES = [folder + name for folder in _FOLDERS for name in (*_CONFIGS, *_SAFETENSORS)]
+FILES += ["modules.json", "router_config.json"]
 """All that is fetched; where there are no safetensors, Flax weights, too. No pickles and no code."""
 FLAX_FILES = [_FLAX, _MODULE + _FLAX]
 TIMEOUT = 8.0
@@ -167,5 +171,6 @@ def _in_cache(name: str, revision: str | None) -> Path | None:
 
 
 def _has(folder: Path, *names: str) -> bool:
-    """Whether the encoder's folder, the first or the one beside modules.json, has such a file."""
-    return any(next(folder.glob(place + name), None) for place in ("", "0_*/") for name in names)
+    """Whether the encoder's folder, the first or the one beside modules.json, or a tower's has such a file."""
+    places = ("", "0_*/", "anchor/", "query_0_*/")
+    return any(next(folder.glob(place + name), None) for place in places for name in names)

@@ -10,14 +10,14 @@ import numpy as np
 from jaxemb.config import ModelConfig, Qwen3Config
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import read_encoder_config
-from jaxemb.huggingface.modules import Modules, read_modules
+from jaxemb.huggingface.modules import Modules, has_towers, read_modules
 from jaxemb.huggingface.tensors import open_tensors
 from jaxemb.huggingface.tokenizer import check_vocabulary, load_tokenizer
 from jaxemb.huggingface.weights import encoder_from_tensors
-from jaxemb.models import Embedder, count_prompt_tokens
+from jaxemb.models import SIDES, Embedder, Side, Towers, count_prompt_tokens
 
 
-def load_model(path: str | Path, *, allow: str | None = None) -> Embedder:
+def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Embedder:
     """Loads a model from a local folder, strictly: no tensor is missing, left over or guessed.
 
     A sentence-transformers folder (old or new schema) gives its pooling, layer norm, dense layer, normalisation,
@@ -28,6 +28,8 @@ def load_model(path: str | Path, *, allow: str | None = None) -> Embedder:
       path: the folder. Nothing is downloaded and no code of the folder runs.
       allow: a regular expression of the encoder's tensors that may be missing (they are drawn as in a new model) or
         left over; see `ModelConfig.init_allow`.
+      tower: of a `Router`, which has a model for queries and one for documents, that for queries (`anchor`) or that for
+        documents (`positive`).
 
     Returns: the embedder; parameters are float32 arrays on the default device, dropout rates as in config.json.
     Raises: UserError that names the file and what is wrong with it.
@@ -35,7 +37,7 @@ def load_model(path: str | Path, *, allow: str | None = None) -> Embedder:
     folder = Path(path)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    modules = read_modules(folder)
+    modules = read_modules(folder, tower)
     source = modules.transformer
     encoder = read_encoder_config(source / "config.json")
     tokenizer = load_tokenizer(source)
@@ -64,6 +66,14 @@ def load_model(path: str | Path, *, allow: str | None = None) -> Embedder:
     if modules.dense is not None:
         params["dense"] = _read_dense(modules, config)
     return Embedder(config, jax.tree.map(jnp.asarray, params), tokenizer)
+
+
+def load_towers(path: str | Path, *, allow: str | None = None) -> Towers:
+    """As `load_model`, both towers: two of a `Router`, one embedder for both of any other folder."""
+    if has_towers(Path(path)):
+        return Towers(*(load_model(path, allow=allow, tower=side) for side in SIDES))
+    embedder = load_model(path, allow=allow)
+    return Towers(embedder, embedder)
 
 
 def _lowercases(tokenizer: Any) -> bool:

@@ -12,10 +12,14 @@ from jaxemb.config import DenseConfig, ModelConfig, Prompt
 from jaxemb.config.model import PoolingMode
 from jaxemb.errors import UserError
 from jaxemb.huggingface.tensors import read_json, read_object
-from jaxemb.models import embedding_size
+from jaxemb.models import Side, embedding_size
+from jaxemb.models.towers import unchosen
 
 ORDER = ("Transformer", "Pooling", "LayerNorm", "Dense", "Normalize")  # the last three may be absent
 LAYER_NORM_FOLDER = "2_LayerNorm"
+ROUTER = "router_config.json"
+ROUTES: dict[Side, str] = {"anchor": "query", "positive": "document"}
+"""What sentence-transformers calls the towers: `encode_query` and `encode_document` choose them."""
 POOLING_FLAGS: dict[PoolingMode, str] = {
     "cls": "pooling_mode_cls_token",
     "max": "pooling_mode_max_tokens",
@@ -62,14 +66,28 @@ class Modules:
     """Whether texts are lower-cased, whatever the tokenizer does."""
 
 
-def read_modules(folder: Path) -> Modules:
+def has_towers(folder: Path) -> bool:
+    """Whether the folder is a sentence-transformers `Router`: one model for queries, one for documents.
+
+    Raises: UserError if modules.json is broken.
+    """
+    path = folder / "modules.json"
+    return path.exists() and [_kind(entry) for entry in _entries(path)] == ["Router"]
+
+
+def read_modules(folder: Path, tower: Side | None = None) -> Modules:
     """Reads modules.json and the files it names; mean pooling and L2 normalisation for a folder without it.
 
-    Raises: UserError if a file is missing or broken, or names a module, an order or a setting that is not supported.
+    Args:
+      folder: of the model.
+      tower: which model of a `Router` is read: that for queries or that for documents.
+
+    Raises: UsageError for a `Router` without `tower`; UserError if a file is missing or broken, or names a module, an
+      order or a setting that is not supported.
     """
     if not (folder / "modules.json").exists():
         return Modules(folder)
-    places = _places(folder / "modules.json")
+    places = _places(folder / "modules.json", tower)
     dense_folder = places.get("Dense")
     dense, inputs = _read_dense(dense_folder / "config.json") if dense_folder else (None, None)
     if "Normalize" in places and (places["Normalize"] / "config.json").exists():
@@ -94,17 +112,47 @@ def read_modules(folder: Path) -> Modules:
     )
 
 
-def _places(path: Path) -> dict[str, Path]:
-    """The folder of each module; checks their kinds and order."""
+def _kind(entry: dict[str, Any]) -> str:
+    return str(entry["type"].rsplit(".", 1)[-1])
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """What modules.json lists."""
     entries = read_json(path)
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and isinstance(entry.get("type"), str) and isinstance(entry.get("path"), str)
         for entry in entries
     ):
         raise UserError(f"{path} must hold a list of objects with `type` and `path`")
+    return entries
+
+
+def _route(path: Path, tower: Side) -> list[dict[str, Any]]:
+    """The modules of one tower, as modules.json would list them."""
+    config = read_object(path)
+    types, structure = config.get("types"), config.get("structure")
+    if not isinstance(types, dict) or not isinstance(structure, dict):
+        raise UserError(f"{path} must hold objects `types` and `structure`")
+    if structure.keys() != set(ROUTES.values()):
+        routes = ", ".join(map(repr, structure)) or "none"
+        raise UserError(f"{path}: the routes {routes} are not supported; supported: 'query' and 'document'")
+    names = structure[ROUTES[tower]]
+    if not isinstance(names, list) or not all(isinstance(types.get(name), str) for name in map(str, names)):
+        raise UserError(f"{path}: `types` must have the type of each module of {ROUTES[tower]!r}")
+    return [{"type": types[name], "path": name} for name in map(str, names)]
+
+
+def _places(path: Path, tower: Side | None) -> dict[str, Path]:
+    """The folder of each module; checks their kinds and order."""
+    entries = _entries(path)
+    if [_kind(entry) for entry in entries] == ["Router"]:
+        if tower is None:
+            raise unchosen(path.parent)
+        path = path.parent / entries[0]["path"] / ROUTER
+        entries = _route(path, tower)
     kinds = []
     for entry in entries:
-        kind = entry["type"].rsplit(".", 1)[-1]
+        kind = _kind(entry)
         if kind not in ORDER or not entry["type"].startswith("sentence_transformers."):
             raise UserError(f"{path}: module {entry['type']!r} is not supported; supported: {', '.join(ORDER)}")
         kinds.append(kind)
@@ -237,6 +285,22 @@ def module_files(config: ModelConfig, max_seq_length: int) -> dict[str, Any]:
         for index, (kind, path) in enumerate(kinds)
     ]
     return files
+
+
+def router_files(tower: dict[str, Any]) -> dict[str, Any]:
+    """The JSON files of a `Router` over folders `anchor` and `positive` with `module_files` of their own."""
+    modules = [(Path(entry["path"]), entry["type"]) for entry in tower["modules.json"]]
+    return {
+        "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}],
+        ROUTER: {
+            "types": {(side / path).as_posix(): kind for side in map(Path, ROUTES) for path, kind in modules},
+            "structure": {
+                route: [(Path(side) / path).as_posix() for path, _ in modules] for side, route in ROUTES.items()
+            },
+            "parameters": {"default_route": ROUTES["anchor"], "allow_empty_key": True},
+        },
+        "config_sentence_transformers.json": tower["config_sentence_transformers.json"],
+    }
 
 
 def dense_folder(config: ModelConfig) -> str:

@@ -15,7 +15,8 @@ from jaxemb.encoding import encode
 from jaxemb.errors import UserError
 from jaxemb.huggingface import reference
 from jaxemb.huggingface.load import load_model
-from jaxemb.models import Embedder, count_prompt_tokens, in_float32, token_vectors
+from jaxemb.huggingface.modules import ROUTES
+from jaxemb.models import SIDES, Embedder, Side, Towers, count_prompt_tokens, in_float32, token_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,26 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
     return VerifyReport(differences, len(texts))
 
 
+def verify_towers(towers: Towers, folder: Path, verify: Literal["auto", "jax", "torch"] = "auto") -> VerifyReport:
+    """As `verify_export`, for the folder of each tower and, with `torch`, for the model of both.
+
+    Returns: of each reader the largest difference in any tower.
+    Raises: UserError, as `verify_export`.
+    """
+    reports = [verify_export(getattr(towers, side), folder / side, verify) for side in SIDES]
+    differences = {name: max(report.differences[name] for report in reports) for name in reports[0].differences}
+    if verify_with_torch(verify):
+        for side in SIDES:
+            alone = _encode_with_torch(folder / side, list(SENTENCES), side)
+            routed = _encode_with_torch(folder, list(SENTENCES), side)
+            if not _difference(alone, routed) <= TOLERANCE:
+                raise UserError(
+                    f"the export does not embed as the model does: sentence-transformers gives other embeddings for "
+                    f"{ROUTES[side]} from the folder of both towers than from {side}/; nothing was kept"
+                )
+    return VerifyReport(differences, reports[0].sentences)
+
+
 def _layers_with_torch(embedder: Embedder, folder: Path) -> str:
     """How far the vectors of the tokens are apart after each layer, for one text."""
     import torch
@@ -145,7 +166,7 @@ def _difference(wanted: np.ndarray, found: np.ndarray) -> float:
     return float(np.abs(wanted - found).max()) / max(1.0, longest)
 
 
-def _encode_with_torch(folder: Path, texts: list[str]) -> np.ndarray:
+def _encode_with_torch(folder: Path, texts: list[str], side: Side | None = None) -> np.ndarray:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as progress
 
@@ -153,7 +174,8 @@ def _encode_with_torch(folder: Path, texts: list[str]) -> np.ndarray:
     progress.disable_progress_bar()
     try:
         model = SentenceTransformer(str(folder), device="cpu", local_files_only=True).float()
-        return np.asarray(model.encode(texts, batch_size=ROWS, show_progress_bar=False), np.float32)
+        method = {None: model.encode, "anchor": model.encode_query, "positive": model.encode_document}[side]
+        return np.asarray(method(texts, batch_size=ROWS, show_progress_bar=False), np.float32)
     finally:
         if bars:
             progress.enable_progress_bar()

@@ -12,16 +12,23 @@ from jaxemb.models.embedder import (
     pad_vocabulary,
     token_vectors,
 )
+from jaxemb.models.towers import SIDES, Side, Towers, init_towers, tower_params, towers_of
 
 __all__ = [
+    "SIDES",
     "Embedder",
     "Params",
+    "Side",
     "Tokens",
+    "Towers",
     "apply",
     "count_prompt_tokens",
     "embedding_size",
     "in_float32",
     "init",
+    "init_towers",
     "pad_vocabulary",
     "token_vectors",
+    "tower_params",
+    "towers_of",
 ]

@@ -113,7 +113,12 @@ def apply(
         index without `ids`) alone.
 
     Returns: one embedding a text, float32; of length 1 if `config.normalize`.
+    Raises: ValueError if `params` are of two untied towers.
     """
+    if "encoder" not in params and "anchor" in params:
+        raise ValueError(
+            "params hold two towers: apply params['anchor'] to anchors and params['positive'] to positives"
+        )
     params = merge(config, params)
     packed = "slots" in tokens
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"]

@@ -1,6 +1,7 @@
 """How objectives embed a batch: both sides of the pairs at once, all rows at once or chunk by chunk."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from jaxemb.config import ModelConfig
-from jaxemb.models import Tokens, apply
+from jaxemb.models import SIDES, Tokens, apply, tower_params
 from jaxemb.models.packing import put_in_slots, take_slots, texts_per_row
 from jaxemb.parallel import chunked_embed, rows_of_tokens
 
@@ -65,7 +66,7 @@ def embed_pairs(
     chunk: int | None = None,
     chunk_tokens: int | None = None,
 ) -> tuple[Array, Array]:
-    """Embeds both sides in one call of the shared encoder, each with its own dropout mask.
+    """Embeds both sides, each with its own dropout mask: in one call of a shared encoder, or each by its own tower.
 
     Args:
       model: the architecture.
@@ -78,6 +79,14 @@ def embed_pairs(
 
     Returns: embeddings of anchors and positives, [B, E] each.
     """
+    embed_side = partial(embed, model, key=key, mesh=mesh, chunk=chunk, chunk_tokens=chunk_tokens)
+    ids = 2 * batch["id"], 2 * batch["id"] + 1
+    if model.towers == "untied":
+        sides = zip(SIDES, ids, strict=True)
+        anchors, positives = (
+            embed_side(tower_params(model, params, side), {**batch[side], "ids": own}) for side, own in sides
+        )
+        return anchors, positives
     anchor, positive = batch["anchor"], batch["positive"]
     # Both sides of a group lie on one device: a packed group, or a pair.
     groups = len(anchor.get("slots", batch["id"]))
@@ -88,11 +97,11 @@ def embed_pairs(
         return jnp.concatenate(both, axis=1).reshape(-1, *anchor.shape[1:])
 
     tokens = {name: beside(anchor[name], positive[name]) for name in anchor if name != "slots"}
-    tokens["ids"] = beside(2 * batch["id"], 2 * batch["id"] + 1)
+    tokens["ids"] = beside(*ids)
     if "slots" in anchor:
         rows, length = anchor["input_ids"].shape
         after = rows // groups * texts_per_row(length)  # the slots of the anchors' rows
         tokens["slots"] = jnp.concatenate([anchor["slots"], positive["slots"] + after], axis=1)
-    embeddings = embed(model, params, tokens, key, mesh=mesh, chunk=chunk, chunk_tokens=chunk_tokens)
+    embeddings = embed_side(params, tokens)
     pairs = embeddings.reshape(groups, 2, -1, embeddings.shape[-1])
     return pairs[:, 0].reshape(-1, embeddings.shape[-1]), pairs[:, 1].reshape(-1, embeddings.shape[-1])

@@ -13,7 +13,7 @@ import jax
 
 from jaxemb.config import TrainConfig
 from jaxemb.errors import UsageError
-from jaxemb.models import init
+from jaxemb.models import init_towers
 from jaxemb.models.paths import list_paths, nearest
 
 Select = Callable[[Any], Any]
@@ -52,12 +52,13 @@ def select_trained(config: TrainConfig) -> Select:
     encoder = config.model.encoder
     encoder = encoder.model_copy(update={"vocab_size": encoder.vocab_size or 1})
     model = config.model.model_copy(update={"encoder": encoder})
-    paths = list_paths(jax.eval_shape(partial(init, model), jax.random.key(0)))
+    paths = list_paths(jax.eval_shape(partial(init_towers, model), jax.random.key(0)))
     for pattern in patterns:
         if not any(re.fullmatch(pattern, path) for path in paths):
             raise UsageError(f"training.freeze: {pattern!r} matches no parameter; {nearest(pattern, paths)}")
     if lora is not None:
-        patterns += ("encoder/.*",) if lora.train_head else (r"(?!lora/).*",)
+        tower = "(?:anchor/|positive/)?"
+        patterns += (f"{tower}encoder/.*",) if lora.train_head else (f"(?!{tower}lora/).*",)
     trained = {path for path in paths if not any(re.fullmatch(pattern, path) for pattern in patterns)}
     if not trained:
         raise UsageError(

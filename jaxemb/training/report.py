@@ -24,4 +24,13 @@ def print_result(result: TrainResult) -> None:
         f'model = load("{result.export_dir}")\n'
         'embeddings = model.encode(["Hello world", "Bonjour le monde"])'
     )
+    if not result.towers.tied:
+        lines = (
+            "from sentence_transformers import SentenceTransformer\n"
+            f'model = SentenceTransformer("{result.export_dir}")\n'
+            'anchors, positives = model.encode_query(["Hello world"]), model.encode_document(["Bonjour le monde"])\n\n'
+            "import jaxemb\n"
+            f'anchor = jaxemb.load("{result.export_dir}", tower="anchor")  # and tower="positive"\n'
+            'anchors = anchor.encode(["Hello world"])'
+        )
     console.print(Syntax(lines, "python", background_color="default"))

@@ -11,7 +11,7 @@ from jaxemb.config import ModelConfig, MPNetConfig, TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import check_exportable, verify_with_torch
-from jaxemb.models import count_prompt_tokens
+from jaxemb.models import Towers, count_prompt_tokens
 from jaxemb.training.freezing import select_trained
 
 DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -64,6 +64,23 @@ def check_batch(config: TrainConfig, devices: int) -> None:
         )
 
 
+def check_init_from(model: ModelConfig, base: Towers) -> None:
+    """Raises UsageError where `model.init_from` has two towers, and the run is to have one, or they are not alike."""
+    if base.tied:
+        return
+    if model.towers == "tied":
+        raise UsageError(
+            f"model.towers: tied here, but model.init_from ({model.init_from}) has two towers: set it to untied, or "
+            "start from one tower (`jaxemb export MODEL OUT --tower anchor`, then `init_from: OUT`)"
+        )
+    anchor, positive = base.anchor, base.positive
+    if anchor.config != positive.config or anchor.tokenizer.get_vocab() != positive.tokenizer.get_vocab():
+        raise UsageError(
+            f"model.init_from: the two towers of {model.init_from} differ in more than their weights, which is not "
+            "supported: their architecture, head, prompts and tokenizer must be the same"
+        )
+
+
 def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> TrainConfig:
     """Fills in what the tokenizer or the model to start from decide, and checks the whole again.
 
@@ -78,7 +95,7 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     model = config.model
     if base is not None:
         own = {"init_from", "init_allow", "new_head", "compute_dtype", "remat", "scan_layers", "max_seq_length"}
-        own |= {"vocab_multiple", "prompt_tokens", "lora"}
+        own |= {"vocab_multiple", "prompt_tokens", "lora", "towers"}
         own |= {name for name in ("prompt", "prompts") if getattr(model, name)}
         own |= HEAD if model.new_head else set()
         _check_contradictions(model, base, own)

@@ -16,9 +16,20 @@ from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenize
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, report_from_json
 from jaxemb.files import atomic_directory, write_atomically
-from jaxemb.loading import load, pinned, pinned_as
-from jaxemb.models import Embedder, Params, in_float32, init, pad_vocabulary
-from jaxemb.models.lora import add_adapters, merge
+from jaxemb.loading import load_towers, pinned, pinned_as
+from jaxemb.models import (
+    Embedder,
+    Params,
+    Side,
+    Towers,
+    in_float32,
+    init_towers,
+    pad_vocabulary,
+    tower_params,
+    towers_of,
+)
+from jaxemb.models.lora import add_adapters
+from jaxemb.models.towers import copied, each_tower, merge_towers
 from jaxemb.objectives import Objective
 from jaxemb.parallel import make_mesh, param_shardings
 from jaxemb.training import optimizer as optimizers
@@ -28,7 +39,7 @@ from jaxemb.training.display import Display
 from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter
-from jaxemb.training.resolve import check_batch, preflight, read_config, resolve
+from jaxemb.training.resolve import check_batch, check_init_from, preflight, read_config, resolve
 from jaxemb.training.rundir import RunDirectory
 from jaxemb.training.scoring import HeldoutScores
 from jaxemb.training.signals import StopRequest
@@ -39,13 +50,19 @@ from jaxemb.training.step import abstract_state, init_state, make_train_step
 class TrainResult:
     """What a run leaves behind."""
 
-    embedder: Embedder
+    towers: Towers
+    """What embeds anchors and what embeds positives; one and the same unless `model.towers` is `untied`."""
     run_dir: Path
     export_dir: Path | None
     """The Hugging Face folder; None if `export.enabled` is off."""
     heldout: Mapping[str, RetrievalReport]
     """Held-out retrieval of each system: `untrained` (`before training` with `model.init_from`), TF-IDF if asked for,
     `trained`. Empty without a split."""
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model; that of the anchors where the towers are untied."""
+        return self.towers.anchor
 
 
 def train(
@@ -62,8 +79,8 @@ def train(
       objective: `(params, batch, key) -> (loss, metrics)` in place of the config's own. `loss` is a scalar over the
         global batch; `batch` holds `anchor` and `positive` (`models.Tokens`, for `models.apply`: packed, or padded if
         there are `data.length_buckets`), `anchor_hash` and `positive_hash` (uint32 [B, 2]), `id` (uint32 [B]) and
-        `weight` (float32 [B]). It runs under `jit` with the batch split over the devices: plain `jax.numpy` over the
-        whole batch is right.
+        `weight` (float32 [B]). Of untied towers `params` holds those of `anchor` and those of `positive`. It runs under
+        `jit` with the batch split over the devices: plain `jax.numpy` over the whole batch is right.
       resume: continue the run in `output_dir` from its newest checkpoint; start it if there is none.
       quiet: print nothing.
 
@@ -137,7 +154,9 @@ class _Run:
             start_from = None
             if self.config.model.init_from:
                 self._init_from(pinned(self.config.model.init_from))
-                start_from = load(self.config.model.init_from, allow=self.config.model.init_allow)
+                start_from = load_towers(self.config.model.init_from, allow=self.config.model.init_allow)
+                start_from = start_from.map(Embedder.merged)
+                check_init_from(self.config.model, start_from)
             tokenizer, data = self._start(start_from)
         config = self.config
 
@@ -156,7 +175,7 @@ class _Run:
         best = partial(run.scores, config.training.best_metric)
         with Checkpoints(run.checkpoints, config.training.keep_checkpoints, best) as checkpoints:
             if resumed:
-                shapes = jax.eval_shape(partial(init, config.model), jax.random.key(0))
+                shapes = jax.eval_shape(partial(init_towers, config.model), jax.random.key(0))
                 state = checkpoints.restore(abstract_state(shapes, optimizer, mesh, trained))
                 say(f"resuming after step {int(state.step)}")
             else:
@@ -194,21 +213,23 @@ class _Run:
         step = int(state.step)
         run.save_results(step, None, scores.reports)
         params = jax.tree.map(np.asarray, jax.device_get(state.params))
-        embedder = Embedder(in_float32(config.model), params, tokenizer).merged()
-        export_dir = self._export(embedder)
+        towers = towers_of(in_float32(config.model), params, tokenizer).map(Embedder.merged)
+        export_dir = self._export(towers)
         if export_dir is not None:
             run.save_results(step, step, scores.reports)
-        return TrainResult(embedder, run.path, export_dir, scores.reports)
+        return TrainResult(towers, run.path, export_dir, scores.reports)
 
-    def _start(self, start_from: Embedder | None) -> tuple[Any, PreparedData]:
+    def _start(self, start_from: Towers | None) -> tuple[Any, PreparedData]:
         """The tokenizer and the data of a new run; writes what the run directory says of them."""
         config, run = self.config, self.run
         if start_from is not None:
-            config = resolve(config, start_from.config, start_from.tokenizer)  # refuses before the data are read
+            config = resolve(
+                config, start_from.anchor.config, start_from.anchor.tokenizer
+            )  # refuses before the data are read
             select_trained(config)
         data = self._prepare()
         if start_from is not None:
-            tokenizer = start_from.tokenizer
+            tokenizer = start_from.anchor.tokenizer
         else:
             self.display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
             tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
@@ -258,27 +279,34 @@ class _Run:
             raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} pairs there are")
         return data
 
-    def _initial_params(self, start_from: Embedder | None) -> Params:
+    def _initial_params(self, start_from: Towers | None) -> Params:
         """What training starts from; drawn where it will lie, so that no device holds all of a sharded model."""
-        model = self.config.model
-        if start_from is not None:
-            encoder = pad_vocabulary(start_from.params["encoder"], model.table_rows)
-            if not model.new_head:
-                params = {**start_from.params, "encoder": encoder}
-                return add_adapters(model, params, jax.random.key(self.config.training.seed))
-        draw, key = partial(init, self.config.model), jax.random.key(self.config.training.seed)
-        shardings = param_shardings(self.mesh, jax.eval_shape(draw, key))
-        params = jax.jit(draw, out_shardings=shardings)(key)
-        return params if start_from is None else {**params, "encoder": encoder}
+        model, key = self.config.model, jax.random.key(self.config.training.seed)
+        if start_from is None or model.new_head:
+            draw = partial(init_towers, model)
+            drawn = jax.jit(draw, out_shardings=param_shardings(self.mesh, jax.eval_shape(draw, key)))(key)
+            if start_from is None:
+                return drawn
 
-    def _export(self, embedder: Embedder) -> Path | None:
+        def tower(side: Side) -> Params:
+            base = getattr(start_from, side).params
+            encoder = pad_vocabulary(base["encoder"], model.table_rows)
+            if model.new_head:
+                params = {**tower_params(model, drawn, side), "encoder": encoder}
+            else:
+                params = add_adapters(model, {**base, "encoder": encoder}, key)
+            return params if side == "anchor" else copied(params)
+
+        return each_tower(model, tower)
+
+    def _export(self, towers: Towers) -> Path | None:
         if not self.config.export.enabled:
             return None
         self.display.headline("exporting, reloading and comparing")
         card = card_of(self.run.path)
         # The export of a shorter run that was continued gives way.
-        report = huggingface.export(
-            embedder, self.run.export, card=card, verify=self.config.export.verify, replace=True
+        report = huggingface.export_towers(
+            towers, self.run.export, card=card, verify=self.config.export.verify, replace=True
         )
         self.display.headline(f"exported to {self.run.export}: {report}")
         return self.run.export
@@ -287,7 +315,7 @@ class _Run:
         results = self.run.load_results() or {"systems": {}}
         heldout = {name: report_from_json(report) for name, report in results["systems"].items()}
         export_dir = self.run.export if self.config.export.enabled else None
-        return TrainResult(load(self.run.path), self.run.path, export_dir, heldout)
+        return TrainResult(load_towers(self.run.path).map(Embedder.merged), self.run.path, export_dir, heldout)
 
 
 def _count(params: Params, trained: Select) -> str:
@@ -298,7 +326,7 @@ def _count(params: Params, trained: Select) -> str:
 
 def _with_merged(objective: Objective, model: ModelConfig) -> Objective:
     """The objective of the merged parameters: once a step, whatever `objective` does with them."""
-    return lambda params, batch, key: objective(merge(model, params), batch, key)
+    return lambda params, batch, key: objective(merge_towers(model, params), batch, key)
 
 
 def _name(objective: Objective) -> str:

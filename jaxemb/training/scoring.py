@@ -1,20 +1,19 @@
 """Held-out retrieval during a run: the pools, the systems scored on them, and `results.json`."""
 
-from functools import partial
 from typing import Any
 
 from jaxemb.config import TrainConfig
 from jaxemb.data import PreparedData
-from jaxemb.encoding import encode
 from jaxemb.evaluation import (
     RetrievalReport,
     build_pools,
+    encode_fns,
     heldout_report,
     report_from_json,
     score_pools,
     score_pools_tfidf,
 )
-from jaxemb.models import Embedder, in_float32
+from jaxemb.models import Embedder, in_float32, towers_of
 from jaxemb.training.display import Display
 from jaxemb.training.metrics import MetricsWriter
 from jaxemb.training.rundir import RunDirectory
@@ -63,8 +62,8 @@ class HeldoutScores:
         if not self.pools:
             return
         step = int(state.step)
-        embedder = Embedder(in_float32(self._config.model), state.params, self._tokenizer).merged()
-        report = self._report(score_pools(partial(encode, embedder), self.pools))
+        towers = towers_of(in_float32(self._config.model), state.params, self._tokenizer).map(Embedder.merged)
+        report = self._report(score_pools(encode_fns(towers), self.pools))
         self._writer.write(
             step, "evaluation", {f"{one.name.replace(' ', '_')}_accuracy": one.mean for one in report.averages}
         )

@@ -15,6 +15,7 @@ from jaxemb.encoding import encode
 from jaxemb.errors import UserError
 from jaxemb.evaluation import MtebModel, retrieval_accuracy
 from jaxemb.huggingface import export
+from jaxemb.models import Towers
 
 mteb = pytest.importorskip("mteb")
 datasets = pytest.importorskip("datasets")
@@ -136,6 +137,19 @@ def test_sts_bitext_mining_and_retrieval_are_what_we_compute(embedder):
     assert found == pytest.approx(ndcg(*embeddings(embedder, "ask: ", "say: ")), abs=1e-5)
     for other in (("own: ", "own: "), ("say: ", "ask: "), ("", "")):
         assert abs(found - ndcg(*embeddings(embedder, *other))) > 1e-3
+
+
+def test_of_two_towers_that_of_the_positives_embeds_documents(embedder):
+    other = tiny_embedder(1, pooling="mean", normalize=False, prompt="own: ")
+    model = MtebModel(Towers(embedder, other))
+    queries, documents = embeddings(embedder, "own: ", "own: ")[0], embeddings(other, "own: ", "own: ")[1]
+    assert score(model, retrieval_task())["ndcg_at_10"] == pytest.approx(ndcg(queries, documents), abs=1e-5)
+    assert score(model, sts_task())["cosine_spearman"] == pytest.approx(
+        score(MtebModel(embedder), sts_task())["cosine_spearman"]
+    )
+    metas = [one.mteb_model_meta for one in (model, MtebModel(Towers(other, embedder)), MtebModel(embedder))]
+    assert len({meta.revision for meta in metas}) == 3
+    assert metas[0].n_parameters == 2 * metas[2].n_parameters
 
 
 @pytest.mark.filterwarnings("ignore:Model prompts specified, these will overwrite:UserWarning:mteb")

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,19 @@ def test_every_distinct_text_is_encoded_once_in_one_call():
         ("xx", 100.0, 100.0, 3, "Latin"),
         ("yy", 0.0, 0.0, 2, ""),
     ]
+
+
+def test_of_two_functions_each_gets_its_side():
+    calls = {"a": [], "p": []}
+
+    def encode(side, texts):
+        calls[side] += texts
+        return _letters(texts) if side == "a" else _letters(texts)[:, ::-1]
+
+    pools = [Pool("xx", ("az", "b"), ("b", "by")), Pool("yy", ("az", "b"), ("za", "y"))]
+    scored = score_pools((partial(encode, "a"), partial(encode, "p")), pools)
+    assert calls == {"a": ["az", "b"], "p": ["b", "by", "za", "y"]}
+    assert [(s.forward, s.backward) for s in scored] == [(0.0, 50.0), (100.0, 100.0)]
 
 
 def test_the_same_text_in_another_row_is_right():

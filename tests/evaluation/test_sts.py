@@ -154,6 +154,9 @@ def test_the_split_chooses_files_and_each_text_is_embedded_once(tmp_path):
     assert sts(encode_fn, [tmp_path]).scores[0].spearman == pytest.approx(100)
     sts(encode_fn, [tmp_path, tmp_path / "de.dev.csv"])
     assert [sorted(texts) for texts in calls] == [["0", "60", "90"]] * 3
+    sides = [], []
+    sts(tuple(lambda texts, side=side: side.extend(texts) or _angles(texts) for side in sides), [tmp_path])
+    assert [sorted(side) for side in sides] == [["0", "60"], ["0", "60", "90"]]
     with pytest.raises(ValueError, match="split is 'tset'"):
         sts(encode_fn, [tmp_path], split="tset")
 

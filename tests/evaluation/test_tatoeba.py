@@ -42,6 +42,12 @@ def test_the_groups_are_the_files(real_data):
     assert files - {"eng"} == set(GROUPS["112"])
 
 
+def test_of_two_functions_the_anchors_gets_english(folder):
+    texts = []
+    tatoeba((lambda some: texts.append(set(some)) or _encode(some), _encode), folder)
+    assert texts == [set(WORDS)]
+
+
 def test_accuracy_and_averages(folder):
     report = tatoeba(_encode, folder)
     assert [(pair.name, pair.forward, pair.backward, pair.n) for pair in report.pairs] == [

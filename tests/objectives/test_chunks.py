@@ -11,6 +11,7 @@ from packed import packed
 
 from jaxemb import models, objectives
 from jaxemb.config import BertConfig, LabseObjective, ModelConfig
+from jaxemb.objectives.embedding import embed_pairs
 from jaxemb.parallel import chunked_embed, make_mesh, rows_of_tokens
 from jaxemb.training.step import place
 
@@ -78,6 +79,44 @@ def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives)
         assert np.abs(one - other).max() < 1e-6 * largest
     # With dropout: another key is another loss.
     assert abs(chunked(*arguments[:2], jax.random.key(2))[0] - loss) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("shape", "pack", "settings"),
+    [
+        ((1, 1), False, {}),
+        ((2, 1), True, {"chunk": 2}),
+        ((2, 2), False, {"negatives": "ring", "ring_chunk": 1}),
+        ((4, 2), True, {}),
+    ],
+)
+def test_untied_towers_that_are_alike_are_tied_ones(shape, pack, settings):
+    """The value is the same; the gradients of the two sum to that of the shared one."""
+    mesh = make_mesh(*shape, jax.devices()[: shape[0] * shape[1]])
+    step, arguments = value_and_gradient(mesh, pack, **settings)
+    loss, gradient = step(*arguments)
+    model = MODEL.model_copy(update={"towers": "untied"})
+    objective = objectives.build(LabseObjective(**settings), model, mesh)
+    untied = jax.jit(jax.value_and_grad(lambda *arguments: objective(*arguments)[0]))
+    other_loss, towers = untied({"anchor": PARAMS, "positive": PARAMS}, *arguments[1:])
+    np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient))
+    for one, a, p in zip(*map(jax.tree.leaves, (gradient, towers["anchor"], towers["positive"])), strict=True):
+        assert np.abs(one - (a + p)).max() < 2e-6 * largest
+    assert all(np.abs(towers[side]["encoder"]["word_embeddings"]["embedding"]).max() > 1e-3 for side in towers)
+
+
+def test_each_side_is_embedded_by_its_own_tower():
+    mesh = make_mesh(2, 1, jax.devices()[:2])
+    _, (_, tokens, key) = value_and_gradient(mesh, True)
+    untied = MODEL.model_copy(update={"towers": "untied"})
+    params = {"anchor": PARAMS, "positive": jax.tree.map(lambda leaf: 1.5 * leaf, PARAMS)}
+    embed = jax.jit(lambda model, params: embed_pairs(model, params, tokens, key, mesh=mesh), static_argnums=0)
+    anchors, positives = embed(untied, params)
+    for found, side, number in ((anchors, "anchor", 0), (positives, "positive", 1)):
+        both = [embed(MODEL, params[one])[number] for one in ("anchor", "positive")]
+        np.testing.assert_allclose(found, both[side == "positive"], atol=1e-6)
+        assert np.abs(both[0] - both[1]).max() > 1e-2
 
 
 def computations(text: str) -> dict[str, str]:

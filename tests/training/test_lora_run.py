@@ -15,7 +15,7 @@ from jaxemb.config import ModelConfig
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
 from jaxemb.huggingface import VerifyReport, export, export_adapter
-from jaxemb.loading import load_as_trained
+from jaxemb.loading import load_towers
 from jaxemb.models import Embedder
 from tests.tiny_models import ENCODER, TOKENIZER, tiny_embedder
 from tests.training.runs import losses_of
@@ -53,7 +53,7 @@ def test_a_run_with_adapters(lora_values, tmp_path, monkeypatch):
         np.testing.assert_allclose(loaded.encode(TEXTS), ours, atol=1e-6)
     assert np.abs(ours - base.encode(TEXTS)).max() > 1e-3
     # Before training the adapters do nothing; afterwards the encoder itself is that of the base.
-    apart = load_as_trained(result.run_dir)
+    apart = load_towers(result.run_dir).anchor
     assert apart.config.lora.rank == 2
     jax.tree.map(np.testing.assert_array_equal, apart.params["encoder"], base.params["encoder"])
     assert all(adapter["b"].any() for adapter in apart.params["lora"].values())
