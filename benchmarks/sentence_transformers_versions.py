@@ -18,9 +18,9 @@ import jax
 import numpy as np
 
 from jaxemb.config import DenseConfig, Prompt
-from jaxemb.huggingface import export, load_model
+from jaxemb.huggingface import export, export_towers, load_model
 from jaxemb.huggingface.verify import SENTENCES, TOLERANCE
-from jaxemb.models import Embedder
+from jaxemb.models import Embedder, Towers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tiny_models import ENCODERS, tiny_embedder
@@ -40,11 +40,11 @@ warnings.simplefilter("ignore")
 import sentence_transformers, transformers
 folder, texts = sys.argv[1], json.load(open(sys.argv[1] + "/texts.json"))
 print(sentence_transformers.__version__, transformers.__version__)
-for name in json.load(open(folder + "/names.json")):
+for name, method in json.load(open(folder + "/names.json")):
     try:
         model = sentence_transformers.SentenceTransformer(f"{folder}/{name}", device="cpu", local_files_only=True)
-        rows = model.float().encode(texts, batch_size=8, show_progress_bar=False)
-        np.save(sys.argv[2] + f"/{name}.npy", np.asarray(rows, np.float32))
+        rows = getattr(model.float(), method)(texts, batch_size=8, show_progress_bar=False)
+        np.save(sys.argv[2] + f"/{name}.{method}.npy", np.asarray(rows, np.float32))
     except Exception as error:
         print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
 """
@@ -112,12 +112,18 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work, exports = arguments.work or Path(temporary), Path(temporary) / "exports"
-        ours = {}
+        ours, methods = {}, []
         with jax.default_matmul_precision("highest"):
             for number, (name, (embedder, dtype)) in enumerate(models().items()):
                 export(embedder, exports / str(number), verify="jax", dtype=dtype)
                 ours[name] = load_model(exports / str(number)).encode(TEXTS, batch_size=8)
-        (exports / "names.json").write_text(json.dumps([str(number) for number in range(len(ours))]))
+                methods.append((str(number), "encode"))
+            towers = Towers(*(tiny_embedder(seed, pooling="mean", dense=None) for seed in (0, 1)))
+            export_towers(towers, exports / "towers", verify="jax")
+            for side, method in (("anchor", "encode_query"), ("positive", "encode_document")):
+                ours[f"two towers, {method}"] = load_model(exports / "towers" / side).encode(TEXTS, batch_size=8)
+                methods.append(("towers", method))
+        (exports / "names.json").write_text(json.dumps(methods))
         (exports / "texts.json").write_text(json.dumps(TEXTS))
         make_environment(work / "torch", TORCH)
         columns = {}
@@ -127,7 +133,8 @@ def main() -> int:
             found.mkdir()
             versions = run(str(python), "-c", READER, str(exports), str(found)).splitlines()[-1]
             columns["{} / {}".format(*versions.split())] = [
-                difference(rows, found / f"{number}.npy") for number, rows in enumerate(ours.values())
+                difference(rows, found / "{}.{}.npy".format(*method))
+                for method, rows in zip(methods, ours.values(), strict=True)
             ]
     print("# Versions of sentence-transformers that read our exports\n")
     print("`python benchmarks/sentence_transformers_versions.py` made this page: tiny models of every family and head,")

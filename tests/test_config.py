@@ -103,6 +103,10 @@ def test_a_mistake_in_the_file_names_its_key(tmp_path, extra, expected):
         ("data: {sources: []}\ntraining: {steps: 1}\n", "data.sources: at least one is needed"),
         (MINIMAL.replace("training: {steps: 10}", ""), "training: this key is missing"),
         (MINIMAL.replace("tsv", "tvs"), "data.sources.0.kind: 'tvs' is none of .* did you mean `tsv`"),
+        (
+            MINIMAL + "model: {encoder: {model_type: xlm-robert}}\n",
+            "model.encoder.model_type: 'xlm-robert' is none of 'bert', .* did you mean `xlm-roberta`",
+        ),
         (MINIMAL.replace("path", "pth"), "data.sources.0.pth: unknown key; did you mean `data.sources.0.path`"),
         (MINIMAL.replace("en-de.tsv}]", "en-de.tsv}]\n  length_buckets: [16, 8]"), "data.length_buckets: must ascend"),
         (

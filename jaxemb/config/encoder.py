@@ -1,6 +1,6 @@
 """Settings of the encoders, a class for each family, in the words of BERT's `config.json`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
 
@@ -211,6 +211,7 @@ def _family(values: Any) -> str:
 
 
 Family = BertConfig | RobertaConfig | DistilBertConfig | MPNetConfig | ModernBertConfig | Qwen3Config
+MODEL_TYPES = tuple(name for one in get_args(Family) for name in get_args(one.model_fields["model_type"].annotation))
 Encoder = Annotated[
     Annotated[BertConfig, Tag("bert")]
     | Annotated[RobertaConfig, Tag("roberta")]

@@ -16,6 +16,7 @@ import tyro
 import yaml
 
 from jaxemb.config import TrainConfig
+from jaxemb.config.encoder import MODEL_TYPES
 from jaxemb.errors import UsageError
 
 T = TypeVar("T", bound=pydantic.BaseModel)
@@ -97,12 +98,12 @@ def _explain(model: type[pydantic.BaseModel], error: Any, tags: set[str]) -> str
     if error["type"] == "missing":
         return f"{where}: this key is missing"
     if error["type"] == "union_tag_invalid":
-        wanted = error["ctx"]["expected_tags"]
-        near = difflib.get_close_matches(str(error["ctx"]["tag"]), re.findall(r"'([^']+)'", wanted), n=1)
         key = "kind" if error["ctx"]["discriminator"] == "'kind'" else "model_type"
-        return f"{where}.{key}: {error['ctx']['tag']!r} is none of {wanted}" + (
-            f"; did you mean `{near[0]}`?" if near else ""
-        )
+        tag, names = str(error["ctx"]["tag"]), re.findall(r"'([^']+)'", error["ctx"]["expected_tags"])
+        names = names if key == "kind" else list(MODEL_TYPES)
+        near = difflib.get_close_matches(tag, names, n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        return f"{where}.{key}: {tag!r} is none of {', '.join(map(repr, names))}{hint}"
     if error["type"] == "union_tag_not_found":
         return f"{where}.kind: this key is missing"
     return f"{where}: {message}, got {error['input']!r}"

@@ -10,13 +10,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.config import BertConfig, EncoderConfig, MPNetConfig, RobertaConfig
 from jaxemb.models.layers import (
-    ACTIVATIONS,
     PLACES_PER_LAYER,
     SelfAttention,
     Tokens,
-    dense,
     drop,
     embedding,
+    feed_forward,
     layer_norm,
 )
 
@@ -34,8 +33,7 @@ class Layer(nn.Module):
         place = 1 + index * PLACES_PER_LAYER
         attended = SelfAttention(config, self.dtype, name="attention")(x, tokens, place)
         x = layer_norm(config, self.dtype, "attention_norm")(x + drop(attended, config, tokens, place + 1))
-        hidden = dense(config, config.intermediate_size, self.dtype, "intermediate")(x)
-        hidden = dense(config, config.hidden_size, self.dtype, "output")(ACTIVATIONS[config.hidden_act](hidden))
+        hidden = feed_forward(config, x, self.dtype)
         return layer_norm(config, self.dtype, "output_norm")(x + drop(hidden, config, tokens, place + 2))
 
 

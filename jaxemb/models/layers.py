@@ -66,6 +66,25 @@ def drop(x: Float[Array, "B S H"], config: EncoderConfig, tokens: Tokens, place:
     return dropout(x, hashes, config.hidden_dropout_prob, place=place, counter=counter)
 
 
+def feed_forward(
+    config: EncoderConfig,
+    x: Float[Array, "B S H"],
+    dtype: Any,
+    *,
+    activated: str = "intermediate",
+    times: str | None = None,
+    bias: bool = True,
+) -> Float[Array, "B S H"]:
+    """Dense, activation, dense; gated (GLU, Shazeer 2020) by another dense layer, `times`, if that has a name."""
+
+    def inner(name: str) -> Float[Array, "B S F"]:
+        return dense(config, config.intermediate_size, dtype, name, bias=bias)(x)
+
+    hidden = ACTIVATIONS[config.hidden_act](inner(activated))
+    hidden = hidden if times is None else hidden * inner(times)
+    return dense(config, config.hidden_size, dtype, "output", bias=bias)(hidden)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention, without the residual connection."""
 

@@ -11,13 +11,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.config import ModernBertConfig
 from jaxemb.models.layers import (
-    ACTIVATIONS,
     PLACES_PER_LAYER,
     SelfAttention,
     Tokens,
-    dense,
     drop,
     embedding,
+    feed_forward,
     layer_norm,
 )
 from jaxemb.models.rotary import frequencies, rotation
@@ -48,11 +47,7 @@ class Layer(nn.Module):
         attended = attention(jnp.where(index == 0, x, normed), tokens, place, turn)
         x = x + drop(attended, config, tokens, place + 1)
         normed = layer_norm(config, self.dtype, "output_norm", bias=False)(x)
-        hidden = ACTIVATIONS[config.hidden_act](
-            dense(config, config.intermediate_size, self.dtype, "intermediate", bias=False)(normed)
-        )
-        hidden = hidden * dense(config, config.intermediate_size, self.dtype, "gate", bias=False)(normed)
-        hidden = dense(config, config.hidden_size, self.dtype, "output", bias=False)(hidden)
+        hidden = feed_forward(config, normed, self.dtype, activated="intermediate", times="gate", bias=False)
         return x + drop(hidden, config, tokens, place + 2)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.config import Qwen3Config
-from jaxemb.models.layers import ACTIVATIONS, PLACES_PER_LAYER, SelfAttention, Tokens, dense, drop, embedding, rms_norm
+from jaxemb.models.layers import PLACES_PER_LAYER, SelfAttention, Tokens, drop, embedding, feed_forward, rms_norm
 from jaxemb.models.rotary import frequencies, rotation
 
 
@@ -29,11 +29,7 @@ class Layer(nn.Module):
         attended = attention(rms_norm(config, self.dtype, "attention_norm")(x), tokens, place, turn)
         x = x + drop(attended, config, tokens, place + 1)
         normed = rms_norm(config, self.dtype, "output_norm")(x)
-        gate = dense(config, config.intermediate_size, self.dtype, "gate", bias=False)(normed)
-        hidden = dense(config, config.intermediate_size, self.dtype, "intermediate", bias=False)(normed)
-        hidden = dense(config, config.hidden_size, self.dtype, "output", bias=False)(
-            ACTIVATIONS[config.hidden_act](gate) * hidden
-        )
+        hidden = feed_forward(config, normed, self.dtype, activated="gate", times="intermediate", bias=False)
         return x + drop(hidden, config, tokens, place + 2)
 
 

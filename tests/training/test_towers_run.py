@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -111,9 +112,10 @@ def test_starting_from_one_tower_or_from_two(values, tmp_path, unverified, capsy
     # What is reported is each side through its own tower, and not one of them for both.
     config = config_files.load_config(result.run_dir / "config.yaml")
     heldout = prepare(config.data, config.training.seed).heldout
+    before = Towers(one, other).map(lambda tower: replace(tower, config=result.embedder.config))
     of_both, of_one = (
         evaluation.evaluate_heldout(evaluation.encode_fns(towers), heldout, config.evaluation)
-        for towers in (Towers(one, other), Towers(one, one))
+        for towers in (before, Towers(before.anchor, before.anchor))
     )
     assert result.heldout["before training"] == of_both != of_one
     assert np.abs(result.towers.positive.encode(TEXTS) - other.encode(TEXTS)).max() > 1e-4
