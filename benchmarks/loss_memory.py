@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--tpu", metavar="TOPOLOGY", help="compile for this TPU topology, as in v5e:2x4")
     parser.add_argument("--rows", type=int, nargs="*", default=ROWS, help="rows of the global batch")
     parser.add_argument("--width", type=int, default=512, help="width of the embeddings (Inf-CL: 512)")
+    parser.add_argument("--negatives", nargs="*", default=["gather", "ring"], choices=["gather", "ring"])
     parser.add_argument("--chunk", type=int, default=1024, help="ring: rows scored at a time")
     parser.add_argument("--time", action="store_true", help="run ring against gather instead of compiling")
     parser.add_argument("--rounds", type=int, default=5)
@@ -79,7 +80,7 @@ def main() -> None:
         if arguments.time:
             measure_time(mesh, rows, arguments.width, arguments.chunk, arguments.rounds)
             continue
-        for negatives in ("gather", "ring"):
+        for negatives in arguments.negatives:
             try:
                 used = compiled(mesh, negatives, rows, arguments.width, arguments.chunk).memory_analysis()
                 found = f"{used.temp_size_in_bytes / 1e9:8.3f} GB"

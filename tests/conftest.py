@@ -14,6 +14,9 @@ os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_cpu_collective_call_warn_stuck_timeout_seconds=120 "
     "--xla_cpu_collective_call_terminate_timeout_seconds=600 " + os.environ.get("XLA_FLAGS", "")
 )
+# Many tests compile what others have: whole runs of one tiny model, say.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 from jaxtyping import install_import_hook
 

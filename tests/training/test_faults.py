@@ -32,26 +32,26 @@ def unfinished(run):
 
 @pytest.mark.slow
 def test_kill_9_then_resume_is_bit_equal(values, tmp_path):
-    values["training"].update(steps=1200, checkpoint_every=20, log_every=1)
+    values["training"].update(steps=700, checkpoint_every=20, log_every=1)
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps(values))
     whole, run = tmp_path / "whole", tmp_path / "run"
     run_to_the_end(config, "--output-dir", str(whole))
     expected = losses_of(whole)
-    assert len(expected) == 1200
+    assert len(expected) == 700
     chosen, kills, inside = random.Random(0), 0, 0
     while kills < 4 or inside < 3:
         assert kills < 15, f"only {inside} of {kills} kills fell inside a checkpoint write"
         before = max(RunDirectory(run).steps, default=0)
         process = start(config, "--resume", "--quiet")
-        wait_for(lambda before=before: max(RunDirectory(run).steps, default=0) > before + chosen.randrange(100))
+        wait_for(lambda before=before: max(RunDirectory(run).steps, default=0) > before + chosen.randrange(40))
         if kills % 2 == 0:
             with contextlib.suppress(AssertionError):
                 wait_for(lambda: unfinished(run), seconds=3)
         process.kill()
         process.communicate()
         kills, inside = kills + 1, inside + bool(unfinished(run))
-    assert max(RunDirectory(run).steps) < 1200, "every kill came before the end"
+    assert max(RunDirectory(run).steps) < 700, "every kill came before the end"
     run_to_the_end(config, "--resume")
     assert losses_of(run) == expected
     assert not unfinished(run)
