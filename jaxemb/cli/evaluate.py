@@ -68,11 +68,9 @@ def run(argv: Sequence[str]) -> int:
     )
     from jaxemb.files import write_atomically
     from jaxemb.loading import load_towers
-    from jaxemb.models import Towers
 
-    towers = load_towers(arguments.model).map(lambda tower: tower.merged().with_prompt(arguments.prompt))
-    if arguments.tower is not None:
-        towers = Towers(*2 * [getattr(towers, arguments.tower)])
+    towers = load_towers(arguments.model).only(arguments.tower)
+    towers = towers.map(lambda tower: tower.merged().with_prompt(arguments.prompt))
     encode_fn = encode_fns(towers, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
     report: RetrievalReport | StsReport
     if arguments.suite == "sts":

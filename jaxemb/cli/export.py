@@ -66,13 +66,11 @@ def run(argv: Sequence[str]) -> int:
         )
     from jaxemb.huggingface import CardInfo, export_adapter, export_towers, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_for, load_towers
-    from jaxemb.models import Embedder, Towers
+    from jaxemb.models import Embedder
     from jaxemb.models.towers import unchosen
     from jaxemb.text_files import read_good_lines
 
-    towers = load_towers(arguments.model)
-    if arguments.tower is not None:
-        towers = Towers(*2 * [getattr(towers, arguments.tower)])
+    towers = load_towers(arguments.model).only(arguments.tower)
     if arguments.adapter:
         if not towers.tied:
             raise unchosen(arguments.model)

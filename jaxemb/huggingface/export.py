@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxemb.config import ModelConfig
+from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
 from jaxemb.huggingface.card import CardInfo, model_card
 from jaxemb.huggingface.configs import encoder_config_json
@@ -74,10 +75,14 @@ def export_towers(
     Each of the two is a model by itself. `SentenceTransformer(out)` has both: `encode_query` is that of the anchors
     (`encode`, too), and `encode_document` that of the positives.
 
-    Args: as for `export`; `towers` must be alike in all but their weights.
+    Args: as for `export`.
+
+    Raises: UserError, as `export`, or if the towers differ in more than their weights.
     """
     if towers.tied:
         return export(towers.anchor, out, card=card, verify=verify, dtype=dtype, replace=replace)
+    if not towers.alike:
+        raise UserError("the two towers differ in more than their weights: export them one by one (--tower)")
     out = Path(out).absolute()
     verify_with_torch(verify)
     card = card or CardInfo()

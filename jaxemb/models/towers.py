@@ -37,6 +37,21 @@ class Towers:
         """Whether there is one model only."""
         return self.anchor is self.positive
 
+    @property
+    def alike(self) -> bool:
+        """Whether they differ in their weights alone."""
+        anchor, positive = self.anchor, self.positive
+        return self.tied or (
+            anchor.config == positive.config and anchor.tokenizer.get_vocab() == positive.tokenizer.get_vocab()
+        )
+
+    def only(self, side: Side | None) -> "Towers":
+        """One of them for both sides; None keeps them as they are."""
+        if side is None:
+            return self
+        chosen: Embedder = getattr(self, side)
+        return Towers(chosen, chosen)
+
     def map(self, function: Callable[[Embedder], Embedder]) -> "Towers":
         """`function` of each tower, once where they are tied."""
         anchor = function(self.anchor)

@@ -73,8 +73,7 @@ def check_init_from(model: ModelConfig, base: Towers) -> None:
             f"model.towers: tied here, but model.init_from ({model.init_from}) has two towers: set it to untied, or "
             "start from one tower (`jaxemb export MODEL OUT --tower anchor`, then `init_from: OUT`)"
         )
-    anchor, positive = base.anchor, base.positive
-    if anchor.config != positive.config or anchor.tokenizer.get_vocab() != positive.tokenizer.get_vocab():
+    if not base.alike:
         raise UsageError(
             f"model.init_from: the two towers of {model.init_from} differ in more than their weights, which is not "
             "supported: their architecture, head, prompts and tokenizer must be the same"

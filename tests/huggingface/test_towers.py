@@ -64,6 +64,9 @@ def test_the_folder_of_both(tmp_path):
         np.testing.assert_allclose(jaxemb.load(out / side).encode(TEXTS, batch_size=8), wanted, atol=1e-6)
     with pytest.raises(UsageError, match="has two towers"):
         load_model(out)
+    unlike = Towers(towers.anchor, tiny_embedder(pooling="mean"))
+    with pytest.raises(UserError, match=r"differ in more than their weights: export them one by one \(--tower\)"):
+        export_towers(unlike, tmp_path / "unlike")
     # A model of one tower is both.
     assert load_towers(out / "anchor").tied
     jaxemb.load(out / "anchor", tower="positive")
