@@ -40,8 +40,8 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--tower",
         choices=["anchor", "positive"],
-        help="of a model with two untied towers, the one that embeds everything (default: each embeds its side, that of "
-        "the anchors English in tatoeba and the first side elsewhere)",
+        help="of a model with two untied towers, the one that embeds everything (default: each embeds its side, "
+        "that of the anchors English in tatoeba and the first side elsewhere)",
     )
     parser.add_argument("--prompt", help="text before every input, in place of the model's own (E5: 'query: ')")
     parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")

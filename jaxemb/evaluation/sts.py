@@ -49,8 +49,7 @@ def sts(encode_fn: EncodeFns, paths: Sequence[Path], *, split: str = "test") -> 
         found = []
         for pairs in files:
             a, b = first(pairs.first), second(pairs.second)
-            check_finite(a)
-            check_finite(b)
+            check_finite(np.concatenate([a, b]), f" of {pairs.path}")
             found.append(cosine(a, b))
             _check_spread(found[-1], pairs.path)
         gold = [np.array(pairs.scores) for pairs in files]

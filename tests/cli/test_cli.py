@@ -77,6 +77,7 @@ def test_train_help_shows_every_field(monkeypatch):
     assert "--model.prompts.0.text" in shown
 
 
+@pytest.mark.slow
 def test_from_pairs_to_embeddings(tmp_path):
     """train, evaluate, encode and export, as they are typed."""
     english, german = "one two three four five six seven".split(), "eins zwei drei vier fünf sechs sieben".split()

@@ -9,6 +9,7 @@ from tiny_models import tiny_embedder
 
 from jaxemb.cli.evaluate import run
 from jaxemb.errors import UsageError
+from jaxemb.models import Towers
 
 PAIRS = [("a cat", "a dog", 2.5), ("one, two", "three", 0.0), ("a bird", "birds", 4.0), ("x y z", "a dog", 1.0)]
 
@@ -16,7 +17,8 @@ PAIRS = [("a cat", "a dog", 2.5), ("one, two", "three", 0.0), ("a bird", "birds"
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jaxemb.loading.load", lambda model: tiny_embedder(prompt="say: "))
+    embedder = tiny_embedder(prompt="say: ")
+    monkeypatch.setattr("jaxemb.loading.load_towers", lambda model: Towers(embedder, embedder))
     (tmp_path / "2015").mkdir()
     (tmp_path / "2015" / "images.test.tsv").write_text("".join(f"{score}\t{a}\t{b}\n" for a, b, score in PAIRS))
     (tmp_path / "en.dev.csv").write_text("".join(f'"{a}","{b}",{score}\n' for a, b, score in PAIRS[:3]))

@@ -40,7 +40,8 @@ def test_of_two_functions_each_gets_its_side():
     pools = [Pool("xx", ("az", "b"), ("b", "by")), Pool("yy", ("az", "b"), ("za", "y"))]
     scored = score_pools((partial(encode, "a"), partial(encode, "p")), pools)
     assert calls == {"a": ["az", "b"], "p": ["b", "by", "za", "y"]}
-    assert [(s.forward, s.backward) for s in scored] == [(0.0, 50.0), (100.0, 100.0)]
+    assert [(s.forward, s.backward) for s in scored] == [(100.0, 100.0), (100.0, 100.0)]
+    assert score_pools(_letters, pools)[0].forward == 50.0
 
 
 def test_the_same_text_in_another_row_is_right():

@@ -229,7 +229,9 @@ def test_export_with_a_vocabulary(exported, tmp_path, capsys, monkeypatch):
     from jaxemb.cli import export as command
 
     written = {}
-    monkeypatch.setattr("jaxemb.huggingface.export", lambda model, out, *, card, **_: written.update(m=model, c=card))
+    monkeypatch.setattr(
+        "jaxemb.huggingface.export_towers", lambda model, out, *, card, **_: written.update(m=model.anchor, c=card)
+    )
     with gzip.open(tmp_path / "texts.gz", "wt", encoding="utf-8") as file:
         file.write("A man plays.\nThe end.\n")
     (tmp_path / "more.txt").write_text("Another line.\n")

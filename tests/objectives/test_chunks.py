@@ -54,11 +54,11 @@ def value_and_gradient(mesh, pack: bool, **settings):
     ("shape", "pack", "chunk", "negatives"),
     [
         ((1, 1), False, 3, "gather"),
-        ((1, 1), True, 5, "gather"),
-        ((4, 2), False, 1, "gather"),
+        pytest.param((1, 1), True, 5, "gather", marks=pytest.mark.slow),
+        pytest.param((4, 2), False, 1, "gather", marks=pytest.mark.slow),
         ((4, 2), False, 3, "ring"),
         ((2, 1), True, 2, "ring"),
-        ((4, 2), True, 1, "local"),
+        pytest.param((4, 2), True, 1, "local", marks=pytest.mark.slow),
         ((2, 1), False, 1000, "gather"),
     ],
 )
@@ -85,8 +85,8 @@ def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives)
     ("shape", "pack", "settings"),
     [
         ((1, 1), False, {}),
-        ((2, 1), True, {"chunk": 2}),
-        ((2, 2), False, {"negatives": "ring", "ring_chunk": 1}),
+        pytest.param((2, 1), True, {"chunk": 2}, marks=pytest.mark.slow),
+        pytest.param((2, 2), False, {"negatives": "ring", "ring_chunk": 1}, marks=pytest.mark.slow),
         ((4, 2), True, {}),
     ],
 )

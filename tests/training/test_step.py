@@ -74,9 +74,13 @@ def one_device(kind):
 @pytest.mark.parametrize(
     ("kind", "data", "fsdp", "pack"),
     [
-        ("labse", 2, 1, False), ("labse", 4, 1, False), ("labse", 8, 1, False), ("labse", 2, 4, False),
-        ("labse", 1, 8, False), ("info_nce", 4, 2, False),
-        ("labse", 1, 1, True), ("labse", 2, 1, True), ("info_nce", 2, 2, True),
+        ("labse", 2, 1, False), *(
+            pytest.param(*more, marks=pytest.mark.slow)
+            for more in (
+                ("labse", 4, 1, False), ("labse", 8, 1, False), ("labse", 2, 4, False), ("labse", 1, 8, False),
+                ("labse", 1, 1, True), ("labse", 2, 1, True),
+            )
+        ), ("info_nce", 4, 2, False), ("info_nce", 2, 2, True),
     ],
 )  # fmt: skip
 def test_ten_steps_agree_with_one_device_and_padded_texts(kind, data, fsdp, pack, monkeypatch):

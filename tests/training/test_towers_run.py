@@ -42,6 +42,7 @@ def apart(towers):
     return np.abs(towers.anchor.encode(TEXTS) - towers.positive.encode(TEXTS)).max()
 
 
+@pytest.mark.slow
 def test_two_towers_in_a_run(values, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
     values |= {"model": UNTIED, "mesh": {"data": 2, "fsdp": 4}}
@@ -137,6 +138,7 @@ def test_starting_from_one_tower_or_from_two(values, tmp_path, unverified, capsy
         np.testing.assert_allclose(tower.params["encoder"]["word_embeddings"]["embedding"], table, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_adapters_of_two_towers(values, tmp_path, unverified):
     encoder = ENCODER.model_copy(update={"num_hidden_layers": 1})
     export(tiny_embedder(encoder=encoder), tmp_path / "base")
