@@ -85,7 +85,7 @@ def model_card(
     if card.scores:
         sections.append("\n\n".join(filter(None, ["## Scores", card.scores_note, _table(card.scores)])))
     sections += [_training(card)] if card.data or card.command or card.base_model else []
-    sections.append(_files(config, pooler, dtype))
+    sections.append(_files(config, pooler, dtype, towers))
     return "\n\n".join(sections) + "\n"
 
 
@@ -179,7 +179,7 @@ def _training(card: CardInfo) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _files(config: ModelConfig, pooler: bool, dtype: str) -> str:
+def _files(config: ModelConfig, pooler: bool, dtype: str, towers: bool) -> str:
     if pooler:
         end = ", before L2 normalisation" if config.normalize else ""
         text = f"`AutoModel`'s `pooler_output` is the embedding{end} (input padded on the right)."
@@ -190,4 +190,5 @@ def _files(config: ModelConfig, pooler: bool, dtype: str) -> str:
         )
     else:
         text = "`AutoModel` gives the vectors of the tokens (`last_hidden_state`), before pooling."
-    return f"## Without sentence-transformers\n\n{text} Weights are {dtype}."
+    where = "Of either folder (`anchor/`, `positive/`): " if towers else ""
+    return f"## Without sentence-transformers\n\n{where}{text} Weights are {dtype}."

@@ -57,6 +57,7 @@ def test_the_folder_of_both(tmp_path):
     assert "# Pair\n" in readme
     assert "encode_query" in readme
     assert "train it" in readme
+    assert "Of either folder" in readme
     assert "# Pair: the tower of the positives (documents)\n" in (out / "positive" / "README.md").read_text()
     for side in ("anchor", "positive"):
         wanted = getattr(towers, side).encode(TEXTS, batch_size=8)
