@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxemb.config import DenseConfig, Prompt
-from jaxemb.huggingface import export, export_towers, load_model
+from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.verify import SENTENCES, TOLERANCE
 from jaxemb.models import Embedder, Towers
 
@@ -119,7 +119,7 @@ def main() -> int:
                 ours[name] = load_model(exports / str(number)).encode(TEXTS, batch_size=8)
                 methods.append((str(number), "encode"))
             towers = Towers(*(tiny_embedder(seed, pooling="mean", dense=None) for seed in (0, 1)))
-            export_towers(towers, exports / "towers", verify="jax")
+            export(towers, exports / "towers", verify="jax")
             for side, method in (("anchor", "encode_query"), ("positive", "encode_document")):
                 ours[f"two towers, {method}"] = load_model(exports / "towers" / side).encode(TEXTS, batch_size=8)
                 methods.append(("towers", method))

@@ -12,7 +12,7 @@ from jaxemb import huggingface
 from jaxemb.errors import UserError
 from jaxemb.huggingface import CardInfo, hub
 from jaxemb.models import Embedder, Side, Towers, in_float32, init_towers, towers_of
-from jaxemb.models.towers import unchosen
+from jaxemb.models.towers import as_towers, unchosen
 
 
 def load(model: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Embedder:
@@ -47,19 +47,19 @@ def load(model: str | Path, *, allow: str | None = None, tower: Side | None = No
     >>> embedder.encode(["Hello world", "hello"]).shape
     (2, 8)
     """
-    towers = load_towers(model, allow=allow)
-    if tower is None and not towers.tied:
+    towers = load_towers(model, allow=allow, tower=tower)
+    if not towers.tied:
         raise unchosen(model)
-    return getattr(towers, tower or "anchor").merged()
+    return towers.anchor.merged()
 
 
-def load_towers(model: str | Path, *, allow: str | None = None) -> Towers:
-    """As `load`, both towers: one embedder for both where they are tied.
+def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Towers:
+    """As `load`, both towers: one embedder for both where they are tied, or `tower` chooses one.
 
     A run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`); see `Embedder.merged`.
     """
     if hub.parse(model) is not None:
-        return huggingface.load_towers(hub.fetch(model).folder, allow=allow)
+        return huggingface.load_towers(hub.fetch(model).folder, allow=allow, tower=tower)
     path, step = _split(model)
     if not path.is_dir():
         raise UserError(
@@ -73,13 +73,14 @@ def load_towers(model: str | Path, *, allow: str | None = None) -> Towers:
     if not run.exists():
         if step is not None:
             raise UserError(f"{path}: no run directory, so there is no checkpoint {step!r} to choose")
-        return huggingface.load_towers(path, allow=allow)
+        return huggingface.load_towers(path, allow=allow, tower=tower)
     config = in_float32(run.load_config().model)
     tokenizer = huggingface.load_tokenizer(run.tokenizer)
     like = jax.eval_shape(lambda: init_towers(config, jax.random.key(0)))
     with Checkpoints(run.checkpoints) as checkpoints:
         step = run.best_step() if step == "best" else step
-        return towers_of(config, checkpoints.restore_params(like, step), tokenizer)
+        towers = towers_of(config, checkpoints.restore_params(like, step), tokenizer)
+    return towers if tower is None else as_towers(getattr(towers, tower))
 
 
 def pinned(model: str) -> str:

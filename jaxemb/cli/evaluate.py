@@ -69,7 +69,7 @@ def run(argv: Sequence[str]) -> int:
     from jaxemb.files import write_atomically
     from jaxemb.loading import load_towers
 
-    towers = load_towers(arguments.model).only(arguments.tower)
+    towers = load_towers(arguments.model, tower=arguments.tower)
     towers = towers.map(lambda tower: tower.merged().with_prompt(arguments.prompt))
     encode_fn = encode_fns(towers, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
     report: RetrievalReport | StsReport

@@ -64,13 +64,13 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(
             "--vocabulary and --dtype do not go with --adapter: the base model keeps its tokens and its type"
         )
-    from jaxemb.huggingface import CardInfo, export_adapter, export_towers, trim_vocabulary, vocabulary_report
+    from jaxemb.huggingface import CardInfo, export, export_adapter, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_for, load_towers
     from jaxemb.models import Embedder
     from jaxemb.models.towers import unchosen
     from jaxemb.text_files import read_good_lines
 
-    towers = load_towers(arguments.model).only(arguments.tower)
+    towers = load_towers(arguments.model, tower=arguments.tower)
     if arguments.adapter:
         if not towers.tied:
             raise unchosen(arguments.model)
@@ -85,6 +85,6 @@ def run(argv: Sequence[str]) -> int:
         kept = vocabulary_report(whole.anchor, towers.anchor)
         print(f"vocabulary: {kept}")
         card = replace(card or CardInfo(), vocabulary=kept)
-    report = export_towers(towers, arguments.output, card=card, verify=arguments.verify, dtype=arguments.dtype)
+    report = export(towers, arguments.output, card=card, verify=arguments.verify, dtype=arguments.dtype)
     print(f"{arguments.output}: {report}")
     return 0

@@ -120,6 +120,11 @@ class ModelConfig(Settings):
         return self.encoder.hidden_size * len(self.poolings)
 
     @property
+    def longest_input(self) -> int:
+        """Where texts are cut when encoding, in tokens."""
+        return self.max_seq_length or self.encoder.max_tokens
+
+    @property
     def table_rows(self) -> int:
         """Rows of the embedding table, padding included; `encoder.vocab_size` must be set."""
         return -(-(self.encoder.vocab_size or 0) // self.vocab_multiple) * self.vocab_multiple

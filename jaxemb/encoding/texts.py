@@ -145,16 +145,12 @@ def _tokenize(embedder: Embedder, texts: list[str]) -> list[list[int]]:
     encoded = embedder.tokenizer(
         [prompt + text for text in texts] if prompt else texts,
         truncation=True,
-        max_length=_longest(embedder.config),
+        max_length=embedder.config.longest_input,
         padding=False,
         return_attention_mask=False,
         return_token_type_ids=False,
     )
     return encoded["input_ids"]
-
-
-def _longest(config: ModelConfig) -> int:
-    return config.max_seq_length or config.encoder.max_tokens
 
 
 def _mesh_sharding(params: Params) -> NamedSharding | None:
@@ -174,7 +170,7 @@ class _Batches:
         apart = {"init_from": None, "init_allow": None, "new_head": False, "max_seq_length": None, "prompt": ""}
         apart |= {"include_prompt": True, "remat": "none"}
         self._config = embedder.config.model_copy(update=apart)
-        self._row_lengths = row_lengths(_longest(embedder.config))
+        self._row_lengths = row_lengths(embedder.config.longest_input)
         self._sharding = _mesh_sharding(params)
         self._replicated = None if self._sharding is None else NamedSharding(self._sharding.mesh, PartitionSpec())
         self._devices = 1 if self._sharding is None else self._sharding.mesh.size

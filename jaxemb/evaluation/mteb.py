@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
 from jaxemb.models import Embedder, Towers, embedding_size
+from jaxemb.models.towers import as_towers
 
 
 class MtebModel:
@@ -48,8 +49,7 @@ class MtebModel:
         mteb = _import_mteb()
         if name.count("/") != 1 or not all(name.split("/")):
             raise UserError(f"name is {name!r}: mteb wants ORGANIZATION/MODEL, such as 'jaxemb/{name.split('/')[-1]}'")
-        towers = embedder if isinstance(embedder, Towers) else Towers(embedder, embedder)
-        self._towers = towers = towers.map(Embedder.merged)
+        self._towers = towers = as_towers(embedder).map(Embedder.merged)
         self.model_prompts = dict(prompts) if prompts is not None else None
         """As `prompts`; by this name mteb's helper reads them."""
         _check_keys(self.model_prompts or {})

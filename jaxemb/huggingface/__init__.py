@@ -2,7 +2,7 @@
 
 from jaxemb.huggingface.adapter import export_adapter
 from jaxemb.huggingface.card import CardInfo, DataSource
-from jaxemb.huggingface.export import export, export_towers
+from jaxemb.huggingface.export import export
 from jaxemb.huggingface.load import load_model, load_towers
 from jaxemb.huggingface.modules import check_exportable
 from jaxemb.huggingface.tokenizer import load_tokenizer, save_tokenizer
@@ -16,7 +16,6 @@ __all__ = [
     "check_exportable",
     "export",
     "export_adapter",
-    "export_towers",
     "load_model",
     "load_tokenizer",
     "load_towers",

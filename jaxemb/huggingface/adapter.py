@@ -84,7 +84,7 @@ def export_adapter(embedder: Embedder, out: str | Path, *, base: str | None = No
     base, revision = _check_base(base, config, params)
     modules = _modules(config, params[LORA])
     tensors = {name: tensor for one in modules.items() for name, tensor in _tensors(*one, config)}
-    length = config.max_seq_length or config.encoder.max_tokens
+    length = config.longest_input
     out = Path(out).absolute()
     with atomic_directory(out) as folder:
         adapter = _config_json(config.lora, config.encoder.model_type, modules, config.encoder.num_hidden_layers)

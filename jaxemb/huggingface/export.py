@@ -25,10 +25,11 @@ from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
 from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_towers, verify_with_torch
 from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
 from jaxemb.models import Embedder, Towers, embedding_size
+from jaxemb.models.towers import as_towers
 
 
 def export(
-    embedder: Embedder,
+    model: Embedder | Towers,
     out: str | Path,
     *,
     card: CardInfo | None = None,
@@ -36,15 +37,18 @@ def export(
     dtype: Dtype = "float32",
     replace: bool = False,
 ) -> VerifyReport:
-    """Writes `embedder` to `out`, reloads it and compares embeddings; `out` appears only if they agree.
+    """Writes `model` to `out`, reloads it and compares embeddings; `out` appears only if they agree.
 
     BERT, RoBERTa and MPNet have a pooler, tanh(dense(first token)). Where the model ends in just that (cls pooling, a
     square dense layer with tanh), the dense layer is written there too, so that `AutoModel`'s `pooler_output` is the
     embedding before normalisation; elsewhere the pooler is an identity, and the model card says so. Padding rows of
     the vocabulary and a head of training only are left out.
 
+    Of two towers each is a model by itself, in the folders `anchor` and `positive`. `SentenceTransformer(out)` has
+    both: `encode_query` is that of the anchors (`encode`, too), and `encode_document` that of the positives.
+
     Args:
-      embedder: the model; its parameters must be readable from this process. LoRA's adapters are merged.
+      model: one, or two towers; its parameters must be readable from this process. LoRA's adapters are merged.
       out: the folder; must not exist, or be empty, unless `replace`.
       card: what README.md says beyond the architecture.
       verify: see `verify_export`.
@@ -53,56 +57,33 @@ def export(
 
     Returns: what was compared and how far apart it was.
     Raises: UserError if `out` holds something, the tokenizer does not fit, sentence-transformers has no such pooling,
-      or the reloaded export embeds differently.
+      two towers differ in more than their weights, or the reloaded export embeds differently.
     """
     out = Path(out).absolute()
-    verify_with_torch(verify)  # says what is not installed before the work
-    with atomic_directory(out, replace=replace) as folder:
-        return verify_export(_write(embedder, folder, out, card, dtype), folder, verify)
-
-
-def export_towers(
-    towers: Towers,
-    out: str | Path,
-    *,
-    card: CardInfo | None = None,
-    verify: Literal["auto", "jax", "torch"] = "auto",
-    dtype: Dtype = "float32",
-    replace: bool = False,
-) -> VerifyReport:
-    """As `export`; of two towers one folder each, `anchor` and `positive`, and over them a model of both.
-
-    Each of the two is a model by itself. `SentenceTransformer(out)` has both: `encode_query` is that of the anchors
-    (`encode`, too), and `encode_document` that of the positives.
-
-    Args: as for `export`.
-
-    Raises: UserError, as `export`, or if the towers differ in more than their weights.
-    """
-    if towers.tied:
-        return export(towers.anchor, out, card=card, verify=verify, dtype=dtype, replace=replace)
+    towers = as_towers(model)
     if not towers.alike:
         raise UserError("the two towers differ in more than their weights: export them one by one (--tower)")
-    out = Path(out).absolute()
-    verify_with_torch(verify)
-    card = card or CardInfo()
+    verify_with_torch(verify)  # says what is not installed before the work
     with atomic_directory(out, replace=replace) as folder:
-        written = {}
-        for side, texts in (("anchor", "anchors (queries)"), ("positive", "positives (documents)")):
-            (folder / side).mkdir()
-            title = f"{card.title or out.name}: the tower of the {texts}"
-            own = dataclasses.replace(card, title=title, scores=(), data=(), command="", config="")
-            written[side] = _write(getattr(towers, side), folder / side, out / side, own, dtype)
-        config = written["anchor"].config
-        length = _longest_input(config)
-        write_json_files(router_files(module_files(config, length)), folder)
-        readme = model_card(config, out, card, length, _ends_in_pooler(config), dtype, towers=True)
-        (folder / "README.md").write_text(readme, encoding="utf-8")
-        return verify_towers(Towers(**written), folder, verify)
+        if towers.tied:
+            return verify_export(_write(towers.anchor, folder, out, card, dtype), folder, verify)
+        return verify_towers(_write_towers(towers, folder, out, card or CardInfo(), dtype), folder, verify)
 
 
-def _longest_input(config: ModelConfig) -> int:
-    return config.max_seq_length or config.encoder.max_tokens
+def _write_towers(towers: Towers, folder: Path, out: Path, card: CardInfo, dtype: Dtype) -> Towers:
+    """Writes the folder of each, and the files of both over them; gives the towers as written."""
+    written = {}
+    for side, texts in (("anchor", "anchors (queries)"), ("positive", "positives (documents)")):
+        (folder / side).mkdir()
+        title = f"{card.title or out.name}: the tower of the {texts}"
+        own = dataclasses.replace(card, title=title, scores=(), data=(), command="", config="")
+        written[side] = _write(getattr(towers, side), folder / side, out / side, own, dtype)
+    config = written["anchor"].config
+    length = config.longest_input
+    write_json_files(router_files(module_files(config, length)), folder)
+    readme = model_card(config, out, card, length, _ends_in_pooler(config), dtype, towers=True)
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+    return Towers(**written)
 
 
 def _write(embedder: Embedder, folder: Path, out: Path, card: CardInfo | None, dtype: Dtype) -> Embedder:
@@ -112,7 +93,7 @@ def _write(embedder: Embedder, folder: Path, out: Path, card: CardInfo | None, d
     check_exportable(config)
     check_vocabulary(embedder.tokenizer, config.encoder, "the model to export")
     params = jax.tree.map(lambda leaf: to_dtype(np.asarray(leaf), dtype), jax.device_get(embedder.params))
-    length, pooler = _longest_input(config), _ends_in_pooler(config)
+    length, pooler = config.longest_input, _ends_in_pooler(config)
     files = {"config.json": encoder_config_json(config.encoder, dtype), **module_files(config, length)}
     write_json_files(files, folder)
     tensors = encoder_to_tensors(params["encoder"], config.encoder)

@@ -15,6 +15,7 @@ from jaxemb.huggingface.tensors import open_tensors
 from jaxemb.huggingface.tokenizer import check_vocabulary, load_tokenizer
 from jaxemb.huggingface.weights import encoder_from_tensors
 from jaxemb.models import SIDES, Embedder, Side, Towers, count_prompt_tokens
+from jaxemb.models.towers import as_towers
 
 
 def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Embedder:
@@ -68,12 +69,11 @@ def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None
     return Embedder(config, jax.tree.map(jnp.asarray, params), tokenizer)
 
 
-def load_towers(path: str | Path, *, allow: str | None = None) -> Towers:
-    """As `load_model`, both towers: two of a `Router`, one embedder for both of any other folder."""
-    if has_towers(Path(path)):
+def load_towers(path: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Towers:
+    """As `load_model`, both towers of a `Router`; of any other folder, or with `tower`, one embedder for both."""
+    if tower is None and has_towers(Path(path)):
         return Towers(*(load_model(path, allow=allow, tower=side) for side in SIDES))
-    embedder = load_model(path, allow=allow)
-    return Towers(embedder, embedder)
+    return as_towers(load_model(path, allow=allow, tower=tower))
 
 
 def _lowercases(tokenizer: Any) -> bool:

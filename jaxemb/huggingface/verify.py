@@ -88,7 +88,7 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
     with_torch = verify_with_torch(verify)
     config = in_float32(embedder.config)
     embedder = dataclasses.replace(embedder, config=config)
-    longest = config.max_seq_length or config.encoder.max_tokens
+    longest = config.longest_input
     texts = [*SENTENCES, *_too_long(longest)]
     with jax.default_matmul_precision("highest"):
         wanted = encode(embedder, texts, batch_size=ROWS)

@@ -45,17 +45,15 @@ class Towers:
             anchor.config == positive.config and anchor.tokenizer.get_vocab() == positive.tokenizer.get_vocab()
         )
 
-    def only(self, side: Side | None) -> "Towers":
-        """One of them for both sides; None keeps them as they are."""
-        if side is None:
-            return self
-        chosen: Embedder = getattr(self, side)
-        return Towers(chosen, chosen)
-
     def map(self, function: Callable[[Embedder], Embedder]) -> "Towers":
         """`function` of each tower, once where they are tied."""
         anchor = function(self.anchor)
         return Towers(anchor, anchor if self.tied else function(self.positive))
+
+
+def as_towers(model: Embedder | Towers) -> Towers:
+    """One embedder as that of both sides; towers as they are."""
+    return model if isinstance(model, Towers) else Towers(model, model)
 
 
 def unchosen(model: object) -> UsageError:
@@ -101,4 +99,4 @@ def towers_of(config: ModelConfig, params: Params, tokenizer: "PreTrainedTokeniz
         Embedder(config.model_copy(update={"towers": "tied"}), tower_params(config, params, side), tokenizer)
         for side in SIDES
     )
-    return Towers(anchor, anchor if config.towers == "tied" else positive)
+    return as_towers(anchor) if config.towers == "tied" else Towers(anchor, positive)

@@ -305,9 +305,7 @@ class _Run:
         self.display.headline("exporting, reloading and comparing")
         card = card_of(self.run.path)
         # The export of a shorter run that was continued gives way.
-        report = huggingface.export_towers(
-            towers, self.run.export, card=card, verify=self.config.export.verify, replace=True
-        )
+        report = huggingface.export(towers, self.run.export, card=card, verify=self.config.export.verify, replace=True)
         self.display.headline(f"exported to {self.run.export}: {report}")
         return self.run.export
 

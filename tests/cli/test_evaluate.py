@@ -18,7 +18,7 @@ PAIRS = [("a cat", "a dog", 2.5), ("one, two", "three", 0.0), ("a bird", "birds"
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     embedder = tiny_embedder(prompt="say: ")
-    monkeypatch.setattr("jaxemb.loading.load_towers", lambda model: Towers(embedder, embedder))
+    monkeypatch.setattr("jaxemb.loading.load_towers", lambda model, tower: Towers(embedder, embedder))
     (tmp_path / "2015").mkdir()
     (tmp_path / "2015" / "images.test.tsv").write_text("".join(f"{score}\t{a}\t{b}\n" for a, b, score in PAIRS))
     (tmp_path / "en.dev.csv").write_text("".join(f'"{a}","{b}",{score}\n' for a, b, score in PAIRS[:3]))

@@ -15,7 +15,7 @@ import pytest
 from tiny_models import ENCODERS, tiny_embedder
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface import export, export_towers, load_towers
+from jaxemb.huggingface import export, load_towers
 from jaxemb.models import Towers
 
 CASES = int(os.environ.get("JAXEMB_FUZZ_CASES", "400"))
@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
     @functools.cache
     def folder(kind):
         if kind == "towers":
-            export_towers(Towers(tiny_embedder(0), tiny_embedder(1)), parent / kind, verify="jax")
+            export(Towers(tiny_embedder(0), tiny_embedder(1)), parent / kind, verify="jax")
         else:
             head = {} if kind == "bert" else {"pooling": "mean", "layer_norm": True, "dense": None}
             export(tiny_embedder(encoder=ENCODERS[kind], **head), parent / kind, verify="jax")

@@ -10,7 +10,7 @@ from tiny_models import tiny_embedder
 import jaxemb
 from jaxemb.config import Prompt
 from jaxemb.errors import UsageError, UserError
-from jaxemb.huggingface import CardInfo, VerifyReport, export_towers, load_model, load_towers
+from jaxemb.huggingface import CardInfo, VerifyReport, export, load_model, load_towers
 from jaxemb.models import Towers
 
 TEXTS = ["one two", "", "敏捷的棕色狐狸", "x " * 99]
@@ -25,7 +25,7 @@ def two_towers(**settings):
 def test_sentence_transformers_routes_queries_and_documents(settings, tmp_path):
     sentence_transformers = pytest.importorskip("sentence_transformers")
     towers = two_towers(**settings)
-    report = export_towers(towers, tmp_path / "out", verify="torch")
+    report = export(towers, tmp_path / "out", verify="torch")
     assert len(report.differences) == 3
     model = sentence_transformers.SentenceTransformer(str(tmp_path / "out"), device="cpu", local_files_only=True)
     names = (None, None) if not settings else ("query", "document")
@@ -51,7 +51,7 @@ def test_sentence_transformers_routes_queries_and_documents(settings, tmp_path):
 def test_the_folder_of_both(tmp_path):
     towers = two_towers()
     out = tmp_path / "out"
-    report = export_towers(towers, out, card=CardInfo(title="Pair", command="train it"), verify="jax")
+    report = export(towers, out, card=CardInfo(title="Pair", command="train it"), verify="jax")
     assert set(report.differences) == {"jaxemb", "NumPy"}
     readme = (out / "README.md").read_text()
     assert "# Pair\n" in readme
@@ -67,7 +67,7 @@ def test_the_folder_of_both(tmp_path):
         load_model(out)
     unlike = Towers(towers.anchor, tiny_embedder(pooling="mean"))
     with pytest.raises(UserError, match=r"differ in more than their weights: export them one by one \(--tower\)"):
-        export_towers(unlike, tmp_path / "unlike")
+        export(unlike, tmp_path / "unlike")
     # A model of one tower is both.
     assert load_towers(out / "anchor").tied
     jaxemb.load(out / "anchor", tower="positive")
@@ -79,7 +79,7 @@ def test_a_swapped_tower_is_caught(tmp_path, monkeypatch):
 
     monkeypatch.setattr(modules, "ROUTES", {"anchor": "document", "positive": "query"})
     with pytest.raises(UserError, match="other embeddings for query from the folder of both towers than from anchor/"):
-        export_towers(two_towers(), tmp_path / "out", verify="torch")
+        export(two_towers(), tmp_path / "out", verify="torch")
     assert not (tmp_path / "out").exists()
 
 
@@ -98,7 +98,7 @@ def test_a_swapped_tower_is_caught(tmp_path, monkeypatch):
 def test_a_broken_router(change, message, tmp_path, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr(sys.modules["jaxemb.huggingface.export"], "verify_towers", lambda *_: VerifyReport({}, 0))
-    export_towers(two_towers(), out)
+    export(two_towers(), out)
     path = out / "router_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(UserError, match=message):

@@ -230,7 +230,7 @@ def test_export_with_a_vocabulary(exported, tmp_path, capsys, monkeypatch):
 
     written = {}
     monkeypatch.setattr(
-        "jaxemb.huggingface.export_towers", lambda model, out, *, card, **_: written.update(m=model.anchor, c=card)
+        "jaxemb.huggingface.export", lambda model, out, *, card, **_: written.update(m=model.anchor, c=card)
     )
     with gzip.open(tmp_path / "texts.gz", "wt", encoding="utf-8") as file:
         file.write("A man plays.\nThe end.\n")

@@ -16,7 +16,7 @@ from jaxemb.cli import export as cli_export
 from jaxemb.config import files as config_files
 from jaxemb.data import prepare
 from jaxemb.errors import UsageError
-from jaxemb.huggingface import VerifyReport, export, export_towers
+from jaxemb.huggingface import VerifyReport, export
 from jaxemb.loading import load_towers
 from jaxemb.models import Towers, apply
 from tests.tiny_models import ENCODER, tiny_embedder
@@ -101,7 +101,7 @@ def test_starting_from_one_tower_or_from_two(values, tmp_path, unverified, capsy
     begun = jaxemb.train(values, quiet=True).towers
     assert apart(begun) < 1e-6
     np.testing.assert_allclose(begun.positive.encode(TEXTS), one.encode(TEXTS), atol=1e-6)
-    export_towers(Towers(one, other), tmp_path / "two")
+    export(Towers(one, other), tmp_path / "two")
     values["output_dir"] = str(tmp_path / "second")
     tied = {**values, "model": {"init_from": str(tmp_path / "two")}}
     with pytest.raises(UsageError, match=r"model.towers: tied here, but model.init_from \(.*two\) has two towers"):
