@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Stopped as stopped:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only spoil the last lines
         print(f"{stopped}. Continue with the same command and --resume.", file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:

@@ -54,10 +54,10 @@ class MtebModel:
         """As `prompts`; by this name mteb's helper reads them."""
         _check_keys(self.model_prompts or {})
         config = towers.anchor.config
-        leaves = jax.tree.leaves([tower.params for tower in self._distinct()])
+        leaves = jax.tree.leaves([tower.params for tower in towers.embedders])
         self.mteb_model_meta = mteb.models.ModelMeta(
             name=name,
-            revision=_fingerprint(self._distinct(), self.model_prompts) if revision is None else revision,
+            revision=_fingerprint(towers.embedders, self.model_prompts) if revision is None else revision,
             loader=None,
             release_date=None,
             languages=None,
@@ -74,9 +74,6 @@ class MtebModel:
             use_instructions=bool(prompts or config.prompt),
             training_datasets=None,
         )
-
-    def _distinct(self) -> list[Embedder]:
-        return [self._towers.anchor] if self._towers.tied else [self._towers.anchor, self._towers.positive]
 
     def encode(
         self,

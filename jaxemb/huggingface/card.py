@@ -122,7 +122,7 @@ POOLINGS = {
 
 
 def _about(config: ModelConfig, max_seq_length: int) -> str:
-    encoder = config.encoder
+    encoder, layers = config.encoder, config.encoder.num_hidden_layers
     steps = [" beside ".join(POOLINGS[mode] for mode in config.poolings)]
     steps[0] += "" if config.include_prompt else " (the prompt left out)"
     steps += ["layer norm"] if config.layer_norm else []
@@ -133,7 +133,7 @@ def _about(config: ModelConfig, max_seq_length: int) -> str:
     prompt = f" Texts are prefixed with `{config.prompt}`." if config.prompt else ""
     return (
         f"Sentence embeddings of {embedding_size(config)} dimensions, trained with jaxemb. "
-        f"{FAMILIES[encoder.model_type]} encoder ({encoder.num_hidden_layers} layers, width {encoder.hidden_size}, "
+        f"{FAMILIES[encoder.model_type]} encoder ({layers} layer{'s' * (layers != 1)}, width {encoder.hidden_size}, "
         f"{encoder.vocab_size:,} tokens), then {', '.join(steps)}. Input is cut at {max_seq_length} tokens.{prompt}"
     )
 

@@ -38,6 +38,11 @@ class Towers:
         return self.anchor is self.positive
 
     @property
+    def embedders(self) -> tuple[Embedder, ...]:
+        """Each once: one where they are tied."""
+        return (self.anchor,) if self.tied else (self.anchor, self.positive)
+
+    @property
     def alike(self) -> bool:
         """Whether they differ in their weights alone."""
         anchor, positive = self.anchor, self.positive

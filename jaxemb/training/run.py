@@ -223,13 +223,12 @@ class _Run:
         """The tokenizer and the data of a new run; writes what the run directory says of them."""
         config, run = self.config, self.run
         if start_from is not None:
-            config = resolve(
-                config, start_from.anchor.config, start_from.anchor.tokenizer
-            )  # refuses before the data are read
+            base = start_from.anchor
+            config = resolve(config, base.config, base.tokenizer)  # refuses before the data are read
             select_trained(config)
         data = self._prepare()
         if start_from is not None:
-            tokenizer = start_from.anchor.tokenizer
+            tokenizer = base.tokenizer
         else:
             self.display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
             tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)

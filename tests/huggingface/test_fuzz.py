@@ -1,6 +1,6 @@
 """Damaged model folders: a clear error or a model, never a crash, a hang or a heap of memory.
 
-JAXEMB_FUZZ_CASES sets how many damaged folders a file (default 400: 5,600 in all; a quarter of it in other families).
+JAXEMB_FUZZ_CASES sets how many damaged folders a file (default 400: 4,700 in all; a quarter of it in other families).
 """
 
 import functools
