@@ -11,7 +11,7 @@ import jax
 from jaxemb import huggingface
 from jaxemb.errors import UserError
 from jaxemb.huggingface import CardInfo, hub
-from jaxemb.models import Embedder, Side, Towers, in_float32, init_towers, towers_of
+from jaxemb.models import Embedder, Side, Towers, in_float32, towers_of
 from jaxemb.models.towers import as_towers, unchosen
 
 
@@ -67,6 +67,7 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
             "(`owner/name`)"
         )
     from jaxemb.training.checkpoint import Checkpoints  # training imports this file
+    from jaxemb.training.parameters import init_params, model_params
     from jaxemb.training.rundir import RunDirectory
 
     run = RunDirectory(path)
@@ -74,12 +75,13 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
         if step is not None:
             raise UserError(f"{path}: no run directory, so there is no checkpoint {step!r} to choose")
         return huggingface.load_towers(path, allow=allow, tower=tower)
-    config = in_float32(run.load_config().model)
+    config = run.load_config()
     tokenizer = huggingface.load_tokenizer(run.tokenizer)
-    like = jax.eval_shape(lambda: init_towers(config, jax.random.key(0)))
+    like = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
     with Checkpoints(run.checkpoints) as checkpoints:
         step = run.best_step() if step == "best" else step
-        towers = towers_of(config, checkpoints.restore_params(like, step), tokenizer)
+        params = model_params(checkpoints.restore_params(like, step))
+        towers = towers_of(in_float32(config.model), params, tokenizer)
     return towers if tower is None else as_towers(getattr(towers, tower))
 
 

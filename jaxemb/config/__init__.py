@@ -10,12 +10,8 @@ from jaxemb.config.base import Settings
 from jaxemb.config.data import (
     DataConfig,
     FilterConfig,
-    GettextSource,
     HoldoutConfig,
-    MosesSource,
-    Source,
     TokenizerConfig,
-    TsvSource,
 )
 from jaxemb.config.encoder import (
     BertConfig,
@@ -27,14 +23,45 @@ from jaxemb.config.encoder import (
     RobertaConfig,
 )
 from jaxemb.config.model import DenseConfig, LoraConfig, ModelConfig, Prompt
-from jaxemb.config.objective import InfoNceObjective, LabseObjective, Objective
-from jaxemb.config.training import EvaluationConfig, ExportConfig, MeshConfig, OptimizerConfig, TrainingConfig
+from jaxemb.config.objective import (
+    CustomObjective,
+    DistillationObjective,
+    InfoNceObjective,
+    LabseObjective,
+    Objective,
+    SbertClassification,
+    SbertRegression,
+    SbertTriplet,
+    SimcseObjective,
+    SupervisedSimcse,
+)
+from jaxemb.config.sources import (
+    GettextSource,
+    JsonlSource,
+    MosesSource,
+    NliSource,
+    Source,
+    StsSource,
+    TextSource,
+    TfdsSource,
+    TsvSource,
+)
+from jaxemb.config.training import (
+    EvaluationConfig,
+    ExportConfig,
+    MeshConfig,
+    OptimizerConfig,
+    StsConfig,
+    TrainingConfig,
+)
 
 __all__ = [
     "BertConfig",
+    "CustomObjective",
     "DataConfig",
     "DenseConfig",
     "DistilBertConfig",
+    "DistillationObjective",
     "EncoderConfig",
     "EvaluationConfig",
     "ExportConfig",
@@ -42,6 +69,7 @@ __all__ = [
     "GettextSource",
     "HoldoutConfig",
     "InfoNceObjective",
+    "JsonlSource",
     "LabseObjective",
     "LoraConfig",
     "MPNetConfig",
@@ -49,18 +77,52 @@ __all__ = [
     "ModelConfig",
     "ModernBertConfig",
     "MosesSource",
+    "NliSource",
     "Objective",
     "OptimizerConfig",
     "Prompt",
     "Qwen3Config",
     "RobertaConfig",
+    "SbertClassification",
+    "SbertRegression",
+    "SbertTriplet",
     "Settings",
+    "SimcseObjective",
     "Source",
+    "StsConfig",
+    "StsSource",
+    "SupervisedSimcse",
+    "TextSource",
+    "TfdsSource",
     "TokenizerConfig",
     "TrainConfig",
     "TrainingConfig",
     "TsvSource",
+    "check_views",
 ]
+
+EXTRAS = {
+    "label": "labels (kind nli, or label_key of jsonl and tfds)",
+    "score": "scores (kind sts, or score_key of jsonl and tfds)",
+    "negatives": "hard negatives (triplets of kind nli, or negative_keys of jsonl and tfds)",
+    "twin": "single sentences (kind text)",
+}
+
+
+def check_views(objective: SimcseObjective, model: ModelConfig) -> None:
+    """Unsupervised SimCSE learns from the difference of two dropout masks: raises ValueError where there is none."""
+    rates = model.encoder.hidden_dropout_prob, model.encoder.attention_probs_dropout_prob
+    if not any(rates) and objective.ablation != "no_dropout":
+        raise ValueError(
+            "objective.kind: simcse has only dropout to tell a sentence from itself, and both rates of model.encoder "
+            "are 0: the model would collapse; set hidden_dropout_prob to 0.1 (the paper), or "
+            "`objective.ablation: no_dropout` to see it fail"
+        )
+    if any(rates) and objective.ablation == "no_dropout":
+        raise ValueError(
+            "objective.ablation: no_dropout wants model.encoder's hidden_dropout_prob and attention_probs_dropout_prob "
+            "to be 0"
+        )
 
 
 class TrainConfig(Settings):
@@ -75,7 +137,8 @@ class TrainConfig(Settings):
     model: ModelConfig = ModelConfig()
     """The embedder."""
     objective: Objective = LabseObjective()
-    """The loss (`kind: labse | info_nce`); chosen in YAML."""
+    """The loss (`kind: labse | info_nce | sbert_classification | sbert_regression | sbert_triplet | simcse |
+    supervised_simcse | distillation | custom`); chosen in YAML."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """AdamW."""
     training: TrainingConfig
@@ -112,21 +175,59 @@ class TrainConfig(Settings):
                 f"model.encoder.vocab_size: {rows} rows do not hold tokenizer.vocab_size = {vocabulary} entries; "
                 "leave it out"
             )
-        if not self.data.holdout.pairs_per_language:
-            for name, wanted in (
-                ("training.evaluate_every", self.training.evaluate_every),
-                ("evaluation.baselines", self.evaluation.baselines),
-            ):
-                if wanted:
-                    raise ValueError(f"{name}: nothing is held out (data.holdout.pairs_per_language is 0)")
-        if self.optimizer.warmup_steps > self.training.steps:
-            raise ValueError(
-                f"optimizer.warmup_steps: {self.optimizer.warmup_steps} is more than "
-                f"training.steps ({self.training.steps})"
-            )
+        self._check_objective()
+        self._check_scores()
+        self._check_warmup()
         if self.mesh.data > 0 and self.training.batch_size % (self.mesh.data * self.mesh.fsdp):
             raise ValueError(
                 f"training.batch_size: {self.training.batch_size} pairs do not divide by "
                 f"mesh.data * mesh.fsdp = {self.mesh.data * self.mesh.fsdp} devices"
             )
         return self
+
+    @property
+    def best_metric(self) -> str:
+        """`training.best_metric`, or what its null stands for."""
+        return self.training.best_metric or ("all_accuracy" if self.evaluation.sts is None else "sts_spearman")
+
+    def _check_objective(self) -> None:
+        """Sources must give what the objective learns from."""
+        objective, given = self.objective, [source.gives for source in self.data.sources]
+        for number, (source, there) in enumerate(zip(self.data.sources, given, strict=True)):
+            place, wrong = f"objective.kind: {objective.kind}", there - objective.needs - objective.takes
+            if missing := objective.needs - there:
+                what = " and ".join(EXTRAS[extra] for extra in sorted(missing))
+                raise ValueError(f"{place} learns from {what}; data.sources.{number} (kind {source.kind}) has none")
+            if wrong:
+                what = " and ".join(EXTRAS[extra] for extra in sorted(wrong))
+                raise ValueError(f"{place} does not learn from {what}, which data.sources.{number} gives")
+        if len({"negatives" in there for there in given}) > 1:
+            raise ValueError("data.sources: all must give hard negatives, or none")
+        if self.data.holdout.pairs_per_language and not objective.retrieval:
+            raise ValueError(
+                f"data.holdout.pairs_per_language: {objective.kind} has no translations to find again, set it to 0; "
+                "evaluation.sts scores the model while it trains"
+            )
+        if isinstance(objective, SimcseObjective) and self.model.init_from is None:
+            check_views(objective, self.model)
+
+    def _check_scores(self) -> None:
+        """What is asked of the evaluation must be there."""
+        held_out, sts = bool(self.data.holdout.pairs_per_language), self.evaluation.sts is not None
+        for name, wanted, there in (
+            ("training.evaluate_every", self.training.evaluate_every, held_out or sts),
+            ("evaluation.baselines", self.evaluation.baselines, held_out),
+        ):
+            if wanted and not there:
+                raise ValueError(f"{name}: nothing is held out (data.holdout.pairs_per_language is 0)")
+        metric = self.training.best_metric
+        if metric is not None and not (sts if metric == "sts_spearman" else held_out):
+            raise ValueError(f"training.best_metric: {metric} is not scored in this run")
+
+    def _check_warmup(self) -> None:
+        """The warmup must end before the run does."""
+        warmup, share, steps = self.optimizer.warmup_steps, self.optimizer.warmup_share, self.training.steps
+        if warmup and share:
+            raise ValueError(f"optimizer.warmup_share: {share} or {warmup} steps (`warmup_steps`): set one of the two")
+        if steps and warmup > steps:
+            raise ValueError(f"optimizer.warmup_steps: {warmup} is more than training.steps ({steps})")

@@ -1,57 +1,11 @@
-"""Settings of the data: sources, cleaning, the held-out split, batches, the vocabulary."""
+"""Settings of the data: cleaning, the held-out split, batches, the vocabulary."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from jaxemb.config.base import Settings
-
-
-class GettextSource(Settings):
-    """Translation catalogues (`.mo`, `.po`) that installed Python packages carry; English is the anchor."""
-
-    kind: Literal["gettext"] = "gettext"
-    packages: tuple[str, ...]
-    """Names of installed distributions, as pip knows them."""
-    languages: tuple[str, ...] | None = None
-    """Only these languages (BCP 47, as in `de` or `pt-BR`); all when null."""
-
-
-class TsvSource(Settings):
-    """Tab-separated pairs, one a line, without a header, plain or `.gz`."""
-
-    kind: Literal["tsv"] = "tsv"
-    path: str
-    """A file, or a pattern such as `bitext/en-*.tsv.gz`; relative to `data.root`."""
-    anchor_column: NonNegativeInt = 0
-    """Column of the anchor, counted from 0."""
-    positive_column: NonNegativeInt = 1
-    """Column of the positive (the translation), counted from 0."""
-    anchor_lang: str = "en"
-    """Language of the anchor."""
-    positive_lang: str | None = None
-    """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`."""
-    licence: str | None = None
-    """Licence of the data, for the model card."""
-
-
-class MosesSource(Settings):
-    """Two aligned plain-text files (or `.gz`): line N of one translates line N of the other."""
-
-    kind: Literal["moses"] = "moses"
-    anchor_path: str
-    """File of the anchors; relative to `data.root`."""
-    positive_path: str
-    """File of the positives; relative to `data.root`."""
-    anchor_lang: str = "en"
-    """Language of the anchors."""
-    positive_lang: str
-    """Language of the positives."""
-    licence: str | None = None
-    """Licence of the data, for the model card."""
-
-
-Source = Annotated[GettextSource | TsvSource | MosesSource, Field(discriminator="kind")]
+from jaxemb.config.sources import Source
 
 
 class FilterConfig(Settings):
@@ -64,7 +18,7 @@ class FilterConfig(Settings):
     max_length_ratio: PositiveFloat = 9.0
     """Longest ratio of UTF-8 byte lengths, the longer side over the shorter; looked at from 20 bytes on."""
     drop_identical: bool = True
-    """Drop pairs whose two sides are equal (an untranslated message, say)."""
+    """Drop pairs of two languages whose sides are equal (an untranslated message, say)."""
     max_bad_line_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     """Refuse to start when more than this share of a file's lines is malformed."""
 
@@ -92,7 +46,7 @@ class DataConfig(Settings):
     root: str | None = None
     """Folder that relative paths of sources start from. `${NAME}` in any string is the environment variable NAME."""
     sources: tuple[Source, ...]
-    """Sources of pairs (`kind: gettext | tsv | moses`); chosen in YAML."""
+    """Sources of examples (`kind: gettext | tsv | moses | text | nli | sts | jsonl | tfds`); chosen in YAML."""
     filters: FilterConfig = FilterConfig()
     """What a pair must satisfy."""
     exclude: tuple[str, ...] = ()

@@ -1,20 +1,55 @@
-"""Settings of the loss."""
+"""Settings of the losses, a class for each objective."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from jaxemb.config.base import Settings
+from jaxemb.config.sources import Extra
+
+Feature = Literal["u", "v", "|u-v|", "u*v"]
 
 
-def _check_chunks(chunk: int | None, chunk_tokens: int | None) -> None:
-    if chunk is not None and chunk_tokens is not None:
-        raise ValueError(f"chunk_tokens: {chunk_tokens} tokens or {chunk} rows (`chunk`): set one of the two")
+class _Objective(Settings):
+    """What all have in common."""
+
+    needs: ClassVar[frozenset[Extra]] = frozenset()
+    """What each example must have beside two texts."""
+    takes: ClassVar[frozenset[Extra]] = frozenset()
+    """What it may have; anything else is of another objective."""
+    retrieval: ClassVar[bool] = False
+    """Whether pairs are translations (or queries and documents), of which some are held out to be found again."""
 
 
-class LabseObjective(Settings):
+class _Contrastive(_Objective):
+    """In-batch negatives of the global batch."""
+
+    negatives: Literal["gather", "ring", "local"] = "gather"
+    """In-batch negatives from all devices, gathered on each or passed round a ring (less memory, for large batches), or
+    from each device's own part of the batch."""
+    ring_chunk: PositiveInt = 1024
+    """With `negatives: ring`, rows that are scored at a time against those of one device."""
+    chunk: PositiveInt | None = None
+    """Rows of tokens that a device embeds at a time (GradCache): any batch in the memory of one chunk, for a third more
+    work. All at once when null."""
+    chunk_tokens: PositiveInt | None = None
+    """The same by tokens, padding included, in place of `chunk`: of longer `data.length_buckets` fewer rows."""
+    mask_duplicates: bool = True
+    """Pairs that share an anchor or positive text anywhere in the batch are no negatives of each other."""
+
+    @model_validator(mode="after")
+    def _check_chunks(self) -> "_Contrastive":
+        if self.chunk is not None and self.chunk_tokens is not None:
+            raise ValueError(
+                f"chunk_tokens: {self.chunk_tokens} tokens or {self.chunk} rows (`chunk`): set one of the two"
+            )
+        return self
+
+
+class LabseObjective(_Contrastive):
     """LaBSE's translation ranking: bidirectional additive-margin softmax over the global batch (eq. 1-3)."""
 
+    retrieval = True
     kind: Literal["labse"] = "labse"
     scale: PositiveFloat = 20.0
     """Inverse temperature s: logits are s * (cosine - margin)."""
@@ -22,50 +57,117 @@ class LabseObjective(Settings):
     """Margin m taken off the positive's cosine before scaling, in training only."""
     directions: Literal["mean", "sum"] = "mean"
     """Mean or sum (LaBSE) of anchor->positive and positive->anchor."""
-    negatives: Literal["gather", "ring", "local"] = "gather"
-    """In-batch negatives from all devices, gathered on each or passed round a ring (less memory, for large batches), or
-    from each device's own part of the batch."""
-    ring_chunk: PositiveInt = 1024
-    """With `negatives: ring`, rows that are scored at a time against those of one device."""
-    chunk: PositiveInt | None = None
-    """Rows of tokens that a device embeds at a time (GradCache): any batch in the memory of one chunk, for a third more
-    work. All at once when null."""
-    chunk_tokens: PositiveInt | None = None
-    """The same by tokens, padding included, in place of `chunk`: of longer `data.length_buckets` fewer rows."""
-    mask_duplicates: bool = True
-    """Pairs that share an anchor or positive text anywhere in the batch are no negatives of each other."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "LabseObjective":
-        _check_chunks(self.chunk, self.chunk_tokens)
-        return self
 
 
-class InfoNceObjective(Settings):
+class InfoNceObjective(_Contrastive):
     """Symmetric InfoNCE over the global batch: the same without a margin."""
 
+    retrieval = True
     kind: Literal["info_nce"] = "info_nce"
     scale: PositiveFloat = 20.0
     """Inverse temperature s: logits are s * cosine."""
     directions: Literal["mean", "sum"] = "mean"
     """Mean or sum of anchor->positive and positive->anchor."""
-    negatives: Literal["gather", "ring", "local"] = "gather"
-    """In-batch negatives from all devices, gathered on each or passed round a ring (less memory, for large batches), or
-    from each device's own part of the batch."""
-    ring_chunk: PositiveInt = 1024
-    """With `negatives: ring`, rows that are scored at a time against those of one device."""
-    chunk: PositiveInt | None = None
-    """Rows of tokens that a device embeds at a time (GradCache): any batch in the memory of one chunk, for a third more
-    work. All at once when null."""
-    chunk_tokens: PositiveInt | None = None
-    """The same by tokens, padding included, in place of `chunk`: of longer `data.length_buckets` fewer rows."""
-    mask_duplicates: bool = True
-    """Pairs that share an anchor or positive text anywhere in the batch are no negatives of each other."""
+
+
+class SbertClassification(_Objective):
+    """Sentence-BERT's softmax classifier over features of the two embeddings (section 3), for NLI."""
+
+    needs = frozenset({"label"})
+    kind: Literal["sbert_classification"] = "sbert_classification"
+    features: tuple[Feature, ...] = ("u", "v", "|u-v|")
+    """What the classifier sees of embeddings u and v, concatenated (table 6)."""
+    classes: PositiveInt = 3
+    """Number of classes."""
+    bias: bool = True
+    """Whether the classifier has a bias, as in the authors' code; the paper's equation has none."""
 
     @model_validator(mode="after")
-    def _check(self) -> "InfoNceObjective":
-        _check_chunks(self.chunk, self.chunk_tokens)
+    def _check(self) -> "SbertClassification":
+        if not self.features or len(set(self.features)) < len(self.features):
+            raise ValueError(f"features: {list(self.features)}: name at least one, and each once")
         return self
 
 
-Objective = Annotated[LabseObjective | InfoNceObjective, Field(discriminator="kind")]
+class SbertRegression(_Objective):
+    """Sentence-BERT's regression: mean squared error of the cosine against the score, for STS (section 3)."""
+
+    needs = frozenset({"score"})
+    kind: Literal["sbert_regression"] = "sbert_regression"
+
+
+class SbertTriplet(_Objective):
+    """Sentence-BERT's triplets: max(0, d(a, p) - d(a, n) + margin), d Euclidean (section 3)."""
+
+    needs = frozenset({"negatives"})
+    kind: Literal["sbert_triplet"] = "sbert_triplet"
+    margin: PositiveFloat = 1.0
+    """The paper's epsilon, in units of the distance."""
+
+
+class _Simcse(_Contrastive):
+    """What both of SimCSE's objectives have."""
+
+    scale: PositiveFloat = 20.0
+    """Inverse temperature: logits are s * cosine (the paper's temperature is 0.05)."""
+    directions: Literal["one_way", "mean", "sum"] = "one_way"
+    """anchor->positive alone, as in the paper, or the mean or sum with positive->anchor."""
+    mlm_weight: NonNegativeFloat = 0.0
+    """Weight of masked language modelling of the anchors beside it (the paper's lambda); 0 for none."""
+    mlm_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    """Share of tokens that are masked for it."""
+
+
+class SimcseObjective(_Simcse):
+    """Unsupervised SimCSE (eq. 4): a sentence is its own positive, under another dropout mask."""
+
+    needs = frozenset({"twin"})
+    kind: Literal["simcse"] = "simcse"
+    ablation: Literal["shared_dropout", "no_dropout"] | None = None
+    """What the paper shows to fail: the same mask for both views, or none (with dropout rates of 0)."""
+
+
+class SupervisedSimcse(_Simcse):
+    """Supervised SimCSE (eq. 5, 8): an entailed sentence as positive, a contradicting one as hard negative."""
+
+    takes = frozenset({"negatives"})
+    kind: Literal["supervised_simcse"] = "supervised_simcse"
+    hard_negative_weight: PositiveFloat = 1.0
+    """The paper's alpha: weight of a sentence's own hard negative in its softmax."""
+
+
+class DistillationObjective(_Objective):
+    """Multilingual knowledge distillation (Reimers & Gurevych 2020, eq. 1): a student's embeddings of a sentence and of
+    its translation against a teacher's of the sentence.
+    """
+
+    retrieval = True
+    kind: Literal["distillation"] = "distillation"
+    teacher: str
+    """MODEL whose embeddings of the anchors are learnt: a run, a folder or a name of the Hub. It is run once a text."""
+    terms: Literal["both", "source", "target"] = "both"
+    """student(source) and student(target), or one of them, against teacher(source)."""
+    over: Literal["mean", "sum"] = "mean"
+    """Mean (the authors' code) or sum (the equation) of the squared error over the dimensions."""
+
+
+class CustomObjective(_Objective):
+    """A function passed to `jaxemb.train(config, objective=...)`, over examples of any kind."""
+
+    takes = frozenset({"label", "score", "negatives", "twin"})
+    retrieval = True
+    kind: Literal["custom"] = "custom"
+
+
+Objective = Annotated[
+    LabseObjective
+    | InfoNceObjective
+    | SbertClassification
+    | SbertRegression
+    | SbertTriplet
+    | SimcseObjective
+    | SupervisedSimcse
+    | DistillationObjective
+    | CustomObjective,
+    Field(discriminator="kind"),
+]

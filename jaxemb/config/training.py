@@ -16,6 +16,8 @@ class OptimizerConfig(Settings):
     """Shape after the warmup; linear and cosine end at 0."""
     warmup_steps: NonNegativeInt = 0
     """Steps of linear warmup from 0."""
+    warmup_share: Fraction = 0.0
+    """The same as a share of all steps, in place of `warmup_steps` (Sentence-BERT: 0.1)."""
     beta1: Fraction = 0.9
     """Decay of the first moment."""
     beta2: Fraction = 0.999
@@ -46,22 +48,28 @@ class MeshConfig(Settings):
 class TrainingConfig(Settings):
     """The loop."""
 
-    steps: PositiveInt
-    """Optimizer steps."""
+    steps: NonNegativeInt = 0
+    """Optimizer steps; 0 for those of `epochs`."""
+    epochs: PositiveFloat | None = None
+    """Times that the training examples are gone through, in place of `steps`; the last batch is a full one."""
     batch_size: PositiveInt = 128
-    """Global pairs per optimizer step, over all devices."""
+    """Global examples per optimizer step, over all devices."""
     seed: NonNegativeInt = 0
     """Seed of the initial weights, the order of the data and dropout."""
     log_every: PositiveInt = 10
     """Steps between lines of `metrics.jsonl`."""
     evaluate_every: PositiveInt | None = None
-    """Steps between evaluations on the held-out split, each with a checkpoint; null evaluates before and after only."""
+    """Steps between evaluations on the held-out split and `evaluation.sts`, each with a checkpoint; null evaluates
+    before and after only."""
     checkpoint_every: PositiveInt = 500
     """Steps between checkpoints; one is always written at the end."""
     keep_checkpoints: PositiveInt = 3
     """Newest checkpoints that are kept, beside the best one by `best_metric`."""
-    best_metric: Literal["all_accuracy", "Latin_script_accuracy", "other_scripts_accuracy"] = "all_accuracy"
-    """Held-out metric whose highest value makes a checkpoint the best one (`MODEL@best`); needs `evaluate_every`."""
+    best_metric: Literal["all_accuracy", "Latin_script_accuracy", "other_scripts_accuracy", "sts_spearman"] | None = (
+        None
+    )
+    """Metric whose highest value makes a checkpoint the best one (`MODEL@best`); needs `evaluate_every`. null:
+    `sts_spearman` with `evaluation.sts`, else the held-out `all_accuracy`."""
     freeze: tuple[str, ...] = ()
     """Regular expressions of parameters that stay as they are, by their whole paths: `encoder/word_embeddings/.*`,
     `encoder/.*` (all but the head). Paths of untied towers begin with `anchor/` or `positive/`."""
@@ -70,11 +78,28 @@ class TrainingConfig(Settings):
     def _check(self) -> "TrainingConfig":
         for pattern in self.freeze:
             check_pattern("freeze", pattern)
+        if not self.steps and self.epochs is None:
+            raise ValueError("steps: how long to train is missing: set it, or epochs")
         return self
 
 
+class StsConfig(Settings):
+    """Does the cosine of two sentences rise with how alike people find them? Scored while training."""
+
+    paths: tuple[str, ...]
+    """Files, or folders of which those of `split` are taken, as `jaxemb evaluate --suite sts` reads them; relative to
+    `data.root`."""
+    split: Literal["train", "dev", "test"] = "dev"
+    """Which files of folders are taken."""
+    language_pairs: tuple[str, ...] = ()
+    """Cross-lingual sets (`en-de`: sentence 1 in English, sentence 2 in German) in place of those of one language."""
+    alignment: bool = False
+    """Also log alignment (over pairs with at least 4 of 5 points) and uniformity of the sentences (SimCSE, section 3),
+    and draw their path (`plots/alignment.svg`)."""
+
+
 class EvaluationConfig(Settings):
-    """Retrieval on the held-out split: for each English sentence the right translation, and back."""
+    """Retrieval on the held-out split: for each English sentence the right translation, and back; and STS."""
 
     pool_size: PositiveInt = 1000
     """Sentences a language among which the right one must be found; fewer where there are fewer."""
@@ -82,6 +107,8 @@ class EvaluationConfig(Settings):
     """Mask placeholders such as `%(name)s`, markup, numbers and brand names, which give the answer away."""
     baselines: bool = False
     """Also score character-n-gram TF-IDF (needs scikit-learn) on the same pool."""
+    sts: StsConfig | None = None
+    """Semantic textual similarity; turned on in YAML."""
 
 
 class ExportConfig(Settings):

@@ -1,9 +1,10 @@
-"""Batches of the training pairs: each a pure function of the seed and the step."""
+"""Batches of the training examples: each a pure function of the seed and the step."""
 
 import functools
 import math
+import operator
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import grain
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from jaxemb.config import DataConfig
 from jaxemb.data.permutation import permuted
 from jaxemb.data.prepared import rows_by_group
-from jaxemb.data.tokenized import TokenizedPairs
+from jaxemb.data.tokenized import pad
 from jaxemb.data.tokenizer import smoothed_quotas
 from jaxemb.errors import UserError
 from jaxemb.packing import Row, lay_out_groups, pack
@@ -24,10 +25,33 @@ _PROBE = 32
 """Batches whose packing says how many rows are compiled."""
 
 
+@runtime_checkable
+class Examples(Protocol):
+    """What batches are made of, by position: see `Tokenized`, which is one."""
+
+    lengths: np.ndarray
+    """Integers [N, C], tokens of each text of an example."""
+    sides: tuple[str, ...]
+    """The C names of the texts."""
+    languages: list[str]
+    language_of: np.ndarray
+
+    def token_ids(self, rows: np.ndarray, step: int) -> list[list[np.ndarray]]:
+        """Token ids at these positions, for each of `sides`."""
+
+    def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What else a batch has of them, [B, ...] each."""
+
+    def finished(self, batch: Batch, rows: np.ndarray, step: int) -> Batch:
+        """The batch as the objective gets it."""
+
+    def __len__(self) -> int: ...
+
+
 class Batches:
     """The batches of a run.
 
-    Row number p of the run is row p % N of epoch p // N, and each epoch is another permutation of the N pairs. With
+    Row number p of the run is row p % N of epoch p // N, and each epoch is another permutation of the N examples. With
     `language_exponent` below 1 that holds within each language, and a table repeated every 65,536 rows says which
     language is next. `window` batches are drawn together. To be packed, their pairs are dealt out by length, so that
     every batch has about as many tokens and one compiled shape serves nearly all. To be padded, they are sorted by
@@ -37,7 +61,7 @@ class Batches:
 
     def __init__(
         self,
-        tokenized: TokenizedPairs,
+        tokenized: Examples,
         config: DataConfig,
         batch_size: int,
         seed: int,
@@ -49,21 +73,21 @@ class Batches:
         """Plans batches; nothing is read yet.
 
         Args:
-          tokenized: the pairs.
+          tokenized: the examples.
           config: language_exponent, max_length, length_buckets, window and workers of it are used.
-          batch_size: global pairs a step.
+          batch_size: global examples a step.
           seed: of the order.
           pad_id: token id of the padding.
           process_index: which part of each batch this process gets.
           process_count: into how many parts each batch is cut.
-          devices: of all processes, over which a batch is spread: each packs its own pairs.
+          devices: of all processes, over which a batch is spread: each packs its own examples.
 
         Raises:
           UserError: if there are fewer pairs than a batch takes, or processes or devices do not divide it.
         """
         if batch_size > len(tokenized):
             raise UserError(
-                f"training.batch_size: {batch_size} pairs a batch, but there are only {len(tokenized)} training pairs"
+                f"training.batch_size: {batch_size} examples a batch, but there are only {len(tokenized)} to train on"
             )
         for count, what in ((process_count, "processes"), (devices, "devices")):
             if batch_size % count:
@@ -78,36 +102,32 @@ class Batches:
         self._pools = _language_pools(tokenized, config.language_exponent)
         self._turns, self._places, self._counts = _turns([len(pool) for pool in self._pools], config, seed)
         self._window = functools.lru_cache(maxsize=4)(self._plan)
-        self.sizes: tuple[tuple[int, int], ...]
-        """Shapes of batches, smallest first: tokens a row if padded, rows a device if packed; of anchors, positives."""
+        self.sizes: tuple[tuple[int, ...], ...]
+        """Shapes of batches, smallest first: tokens a row if padded, rows a device if packed; for each of the sides."""
         if config.length_buckets is None:
             self.sizes = self._sizes_to_pack_into()
         else:
-            self.sizes = tuple((length, length) for length in config.length_buckets)
+            self.sizes = tuple((length,) * len(tokenized.sides) for length in config.length_buckets)
 
     def batch(self, step: int) -> Batch:
         """This process's part of the batch at `step` (from 0).
 
-        Returns: `anchor` and `positive`, each as `models.Tokens`, int32; `anchor_hash` and `positive_hash` uint32
-        [B, 2]; `id` uint32 [B], the pair's position; `weight` float32 [B], all 1. B is batch_size / process_count;
-        the shapes are the same in every process.
+        Returns: `anchor`, `positive` and so on (see `Examples.sides`), each as `models.Tokens`, int32; `id` uint32 [B],
+          the example's position; `weight` float32 [B], all 1; and what `Examples.columns` says. B is batch_size /
+          process_count; the shapes are the same in every process.
         """
         whole = self._rows(step)
         index, count = self._process
         rows = whole.reshape(count, -1)[index]
+        texts = self._tokenized.token_ids(rows, step)
         if self._config.length_buckets is None:
-            anchor, positive = self._packed(whole, rows)
+            tokens = self._packed(whole, texts)
         else:
-            anchor, positive = self._tokenized.padded(rows, self._size(self._needed(whole))[0], self._pad_id)
-        anchor_hash, positive_hash = self._tokenized.text_hashes(rows)
-        return {
-            "anchor": anchor,
-            "positive": positive,
-            "anchor_hash": anchor_hash,
-            "positive_hash": positive_hash,
-            "id": rows.astype(np.uint32),
-            "weight": np.ones(len(rows), np.float32),
-        }
+            length = self._size(self._needed(whole))[0]
+            tokens = [pad(side, length, self._pad_id) for side in texts]
+        batch: Batch = dict(zip(self._tokenized.sides, tokens, strict=True))
+        batch |= {"id": rows.astype(np.uint32), "weight": np.ones(len(rows), np.float32)}
+        return self._tokenized.finished(batch | self._tokenized.columns(rows), rows, step)
 
     def stream(self, start: int, stop: int) -> Iterator[tuple[int, Batch]]:
         """Yields (step, batch) for the steps from `start` to `stop` - 1, prepared ahead by `config.workers` threads."""
@@ -145,39 +165,40 @@ class Batches:
         # Within a batch, too: a part of it must not be the short ones.
         return rng.permuted(rows, axis=1)
 
-    def _needed(self, rows: np.ndarray) -> tuple[int, int]:
+    def _needed(self, rows: np.ndarray) -> tuple[int, ...]:
         """What a global batch takes, in the units of `sizes`."""
         if self._config.length_buckets is None:
             return _most_rows(self._packed_rows(rows))
-        longest = int(self._tokenized.lengths[rows].max())
-        return longest, longest
+        return (int(self._tokenized.lengths[rows].max()),) * len(self._tokenized.sides)
 
-    def _size(self, needed: tuple[int, int]) -> tuple[int, int]:
+    def _size(self, needed: tuple[int, ...]) -> tuple[int, ...]:
         """The smallest of `sizes` that holds it."""
-        return next(size for size in self.sizes if size[0] >= needed[0] and size[1] >= needed[1])
+        return next(size for size in self.sizes if all(map(operator.ge, size, needed)))
 
     def _packed_rows(self, rows: np.ndarray) -> list[list[list[Row]]]:
-        """How each device's anchors, and its positives, of a global batch are packed."""
-        lengths = np.moveaxis(self._tokenized.lengths[rows].reshape(self._devices, -1, 2), 2, 0).tolist()
+        """How each device's texts of a global batch are packed, side by side."""
+        sides = len(self._tokenized.sides)
+        lengths = np.moveaxis(self._tokenized.lengths[rows].reshape(self._devices, -1, sides), 2, 0).tolist()
         return [[pack(device, (self._config.max_length,)) for device in side] for side in lengths]
 
-    def _sizes_to_pack_into(self) -> tuple[tuple[int, int], ...]:
+    def _sizes_to_pack_into(self) -> tuple[tuple[int, ...], ...]:
         """What half and what all of the first batches fit, a fifth more, and what any batch would."""
         needed = np.array([self._needed(self._rows(step)) for step in range(_PROBE)])
         allowed = [*np.quantile(needed, (0.5, 1.0), axis=0), 1.2 * needed.max(axis=0)]
         most = self._batch_size // self._devices
-        sizes = {tuple(min(most, math.ceil(rows)) for rows in both) for both in allowed} | {(most, most)}
+        sizes = {tuple(min(most, math.ceil(rows)) for rows in sides) for sides in allowed}
+        sizes.add((most,) * len(self._tokenized.sides))
         return tuple(sorted(sizes))
 
-    def _packed(self, whole: np.ndarray, rows: np.ndarray) -> list[dict[str, np.ndarray]]:
-        """Anchors and positives of this process's part `rows` of a global batch."""
+    def _packed(self, whole: np.ndarray, texts: list[list[np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """The texts of this process's part of a global batch, side by side."""
         packed = self._packed_rows(whole)
         index, count = self._process
         own = slice(self._devices // count * index, self._devices // count * (index + 1))
         size = self._size(_most_rows(packed))
         return [
             lay_out_groups(packed[side][own], size[side], self._config.max_length, tokens, self._pad_id)
-            for side, tokens in enumerate(self._tokenized.token_ids(rows))
+            for side, tokens in enumerate(texts)
         ]
 
     def _draw(self, positions: np.ndarray) -> np.ndarray:
@@ -196,13 +217,12 @@ class Batches:
         return rows
 
 
-def _most_rows(packed: list[list[list[Row]]]) -> tuple[int, int]:
-    """Rows that the fullest device takes: of anchors, of positives."""
-    anchors, positives = (max(map(len, side)) for side in packed)
-    return anchors, positives
+def _most_rows(packed: list[list[list[Row]]]) -> tuple[int, ...]:
+    """Rows that the fullest device takes, for each side."""
+    return tuple(max(map(len, side)) for side in packed)
 
 
-def _language_pools(tokenized: TokenizedPairs, exponent: float) -> list[np.ndarray]:
+def _language_pools(tokenized: Examples, exponent: float) -> list[np.ndarray]:
     """Positions that are drawn from separately: one pool of all where languages are drawn as they come."""
     if exponent == 1.0:
         return [np.arange(len(tokenized))]

@@ -10,18 +10,18 @@ LENGTH_RATIO_FROM_BYTES = 20
 def reason_to_drop(record: Record, config: FilterConfig) -> str | None:
     """Why a normalised pair is dropped: `empty`, `too_short`, `too_long`, `identical`, `length_ratio`; None if kept.
 
-    >>> reason_to_drop(Record("OK", "OK"), FilterConfig())
+    >>> reason_to_drop(Record("OK", "OK", anchor_lang="en", positive_lang="de"), FilterConfig())
     'identical'
     """
     anchor, positive = record.anchor, record.positive
-    shorter, longer = sorted((len(anchor), len(positive)))
+    shorter, *_, longer = sorted(map(len, (anchor, positive, *record.negatives)))
     if not shorter:
         return "empty"
     if shorter < config.min_chars:
         return "too_short"
     if longer > config.max_chars:
         return "too_long"
-    if config.drop_identical and anchor == positive:
+    if config.drop_identical and anchor == positive and record.anchor_lang != record.positive_lang:
         return "identical"
     fewer, more = sorted((len(anchor.encode()), len(positive.encode())))
     if more >= LENGTH_RATIO_FROM_BYTES and more > config.max_length_ratio * fewer:

@@ -2,6 +2,7 @@
 
 import array
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from jaxemb.data.holdout import mix
 from jaxemb.data.languages import is_english
 from jaxemb.data.normalize import decontamination_key, text_hash
 from jaxemb.data.records import Record
+from jaxemb.errors import UserError
 
 
 class StoredPairKeys:
@@ -20,6 +22,10 @@ class StoredPairKeys:
         self.anchor, self.positive = array.array("Q"), array.array("Q")
         self.english, self.target = array.array("Q"), array.array("Q")
         self.words, self.language, self.side = array.array("H"), array.array("H"), array.array("H")
+        self.negatives: list[array.array[int]] | None = None
+        """One for each hard negative of an example; all examples have equally many."""
+        self.label, self.score = array.array("i"), array.array("f")
+        """Of the examples that have one: all or none."""
 
     def add(self, record: Record, language: str) -> None:
         """Notes a pair's hashes and languages."""
@@ -33,11 +39,32 @@ class StoredPairKeys:
         self.words.append(english[2])
         self.language.append(self.languages.setdefault(language, len(self.languages)))
         self.side.append(self.sides.setdefault((record.anchor_lang, record.positive_lang), len(self.sides)))
+        if self.negatives is None:
+            self.negatives = [array.array("Q") for _ in record.negatives]
+        if len(record.negatives) != len(self.negatives):
+            raise UserError(
+                f"data.sources: {record.source}, {record.id} has {len(record.negatives)} hard negatives, examples "
+                f"before it {len(self.negatives)}: all must have equally many"
+            )
+        for column, text in zip(self.negatives, record.negatives, strict=True):
+            column.append(_hashes(text)[0])
+        if record.label is not None:
+            self.label.append(record.label)
+        if record.score is not None:
+            self.score.append(record.score)
+
+    def text_hashes(self) -> np.ndarray:
+        """uint64 [stored, 2 + K]: hashes of the anchor, the positive and K hard negatives of each example."""
+        return np.stack([as_numpy(c) for c in (self.anchor, self.positive, *(self.negatives or ()))], axis=1)
 
     def first_occurrences(self) -> np.ndarray:
-        """Sorted int64 positions of the first of each set of equal pairs."""
-        side, anchor, positive = (as_numpy(values) for values in (self.side, self.anchor, self.positive))
-        return np.sort(np.unique(mix(mix(mix(side, 0) ^ anchor, 1) ^ positive, 2), return_index=True)[1])
+        """Sorted int64 positions of the first of each set of examples that are equal in everything."""
+        columns = [as_numpy(self.side), *self.text_hashes().T]
+        columns += [as_numpy(c).view(np.uint32) for c in (self.label, self.score) if c]
+        key = np.zeros(len(self.side), np.uint64)
+        for salt, column in enumerate(columns):
+            key = mix(key ^ column, salt)
+        return np.sort(np.unique(key, return_index=True)[1])
 
 
 @functools.lru_cache(maxsize=1 << 16)  # the same English side comes once for each language
@@ -47,6 +74,6 @@ def _hashes(text: str) -> tuple[int, int, int]:
     return text_hash(text), text_hash(key), min(len(key.split()), 0xFFFF)
 
 
-def as_numpy(values: "array.array[int]") -> np.ndarray:
-    """The array's memory as unsigned integers, not copied."""
-    return np.frombuffer(values, dtype=f"u{values.itemsize}")
+def as_numpy(values: "array.array[Any]") -> np.ndarray:
+    """The array's memory, not copied."""
+    return np.frombuffer(values, dtype=np.dtype(values.typecode))

@@ -25,7 +25,7 @@ from jaxemb.errors import UserError
 from jaxemb.files import cache_root
 from jaxemb.text_files import BadLine
 
-VERSION = 2
+VERSION = 3
 """Counts up when the same sources and settings would give other pairs, or the cache's layout changes."""
 
 log = logging.getLogger(__name__)
@@ -94,14 +94,19 @@ def _write(parts: Sequence[SourcePart], excluded: Sequence[Path], config: DataCo
 
     np.save(folder / "train.npy", train)
     np.save(folder / "language.npy", language[train])
-    hashes = np.stack([as_numpy(keys.anchor)[train], as_numpy(keys.positive)[train]], axis=1)
+    hashes = keys.text_hashes()[train]
     np.save(folder / "hashes.npy", hashes)
+    whole = hashlib.blake2b(hashes.tobytes(), digest_size=16)  # of the examples, in order
+    for name, values in (("label", keys.label), ("score", keys.score)):
+        if values:
+            np.save(folder / f"{name}.npy", as_numpy(values)[train])
+            whole.update(as_numpy(values)[train].tobytes())
     (folder / "heldout.json").write_text(json.dumps({name: rows for name, rows in heldout.items() if rows}))
     counts = np.bincount(language[train], minlength=len(names)).tolist()
     summary = report.as_json(
         train=dict(zip(names, counts, strict=True)), heldout={name: len(rows) for name, rows in heldout.items()}
     )
-    summary["train_hash"] = hashlib.blake2b(hashes.tobytes(), digest_size=16).hexdigest()  # of the texts, in order
+    summary["train_hash"] = whole.hexdigest()
     (folder / "prepared.json").write_text(json.dumps({"languages": names, "report": summary}, ensure_ascii=False))
 
 

@@ -44,7 +44,13 @@ class PreparedData:
         self.language_of: np.ndarray = np.load(path / "language.npy", mmap_mode="r")
         """uint16 [train], index into `languages`."""
         self.hashes: np.ndarray = np.load(path / "hashes.npy", mmap_mode="r")
-        """uint64 [train, 2], stable hashes of the anchor's and the positive's text."""
+        """uint64 [train, 2 + K], stable hashes of the texts of the anchor, the positive and K hard negatives."""
+        self.columns: dict[str, np.ndarray] = {
+            name: np.load(path / f"{name}.npy", mmap_mode="r")
+            for name in ("label", "score")
+            if (path / f"{name}.npy").exists()
+        }
+        """int32 `label` and float32 `score` [train], where the examples have them."""
         self._stored = StoredRecords(path / "pairs.arrayrecord", decode_record)
         self.train = TrainingPairs(self._stored, np.load(path / "train.npy", mmap_mode="r"))
         """The training pairs."""

@@ -9,8 +9,8 @@ from jaxemb.evaluation.pools import EncodeFn, EncodeFns, Pool, encode_fns, score
 from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
 from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
 from jaxemb.evaluation.sts import sts
-from jaxemb.evaluation.sts_report import StsReport, StsScore
-from jaxemb.evaluation.tables import comparison_table, report_table, sts_table
+from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
+from jaxemb.evaluation.tables import comparison_table, report_table, sts_comparison_table, sts_table
 from jaxemb.evaluation.tatoeba import tatoeba
 
 __all__ = [
@@ -39,6 +39,8 @@ __all__ = [
     "score_pools",
     "score_pools_tfidf",
     "sts",
+    "sts_comparison_table",
+    "sts_report_from_json",
     "sts_table",
     "tatoeba",
     "tfidf_encode",

@@ -1,6 +1,6 @@
 """What the suite `sts` found: correlations per set, their average, and the JSON form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,3 +61,14 @@ class StsReport:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def sts_report_from_json(values: Mapping[str, Any]) -> StsReport:
+    """The report that `StsReport.to_json` gave these values."""
+    scores = tuple(_score_from_json(name, score) for name, score in values["sets"].items())
+    return StsReport(values["split"], scores, tuple(values["notes"]))
+
+
+def _score_from_json(name: str, values: Mapping[str, Any]) -> StsScore:
+    subsets = tuple(_score_from_json(*subset) for subset in values.get("subsets", {}).items())
+    return StsScore(name, values["spearman"], values["pearson"], values["n"], subsets)

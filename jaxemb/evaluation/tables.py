@@ -77,3 +77,19 @@ def comparison_table(reports: Mapping[str, RetrievalReport], title: str = "") ->
     for name, report in reports.items():
         table.add_row(name, *(f"{average.forward:.1f} / {average.backward:.1f}" for average in report.averages))
     return table
+
+
+def sts_comparison_table(reports: Mapping[str, StsReport]) -> Table:
+    """Several systems on the same sets side by side: Spearman, x 100, of each set and the mean of several."""
+    first = next(iter(reports.values()))
+    table = Table(title=f"Spearman correlation of cosine and gold score, x 100 (sts, {first.split})")
+    table.add_column("system")
+    for score in first.scores:
+        table.add_column(f"{escape(score.name)} ({score.n:,})", justify="right")
+    several = len(first.scores) > 1
+    if several:
+        table.add_column("mean", justify="right")
+    for name, report in reports.items():
+        mean = [f"{report.spearman:.2f}"] * several
+        table.add_row(name, *(f"{score.spearman:.2f}" for score in report.scores), *mean)
+    return table

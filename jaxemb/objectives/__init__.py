@@ -4,18 +4,39 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jax.sharding import Mesh
-from jaxtyping import Array
+from jaxtyping import Array, PRNGKeyArray
 
-from jaxemb.config import InfoNceObjective, LabseObjective, ModelConfig
-from jaxemb.objectives import labse
+from jaxemb import config as settings
+from jaxemb.config import ModelConfig
+from jaxemb.models import Params
+from jaxemb.objectives import distillation, labse, sbert, simcse
 
 Objective = Callable[[Any, Mapping[str, Any], Any], tuple[Array, dict[str, Array]]]
 """`(params, batch, key) -> (loss, metrics)`: a scalar over the global batch, and scalars to log."""
 
+_BUILDERS: dict[type, Callable[..., Objective]] = {
+    settings.LabseObjective: labse.translation_ranking,
+    settings.InfoNceObjective: labse.translation_ranking,
+    settings.SbertClassification: sbert.classification,
+    settings.SbertRegression: sbert.regression,
+    settings.SbertTriplet: sbert.triplets,
+    settings.SimcseObjective: simcse.contrastive,
+    settings.SupervisedSimcse: simcse.contrastive,
+    settings.DistillationObjective: distillation.distillation,
+}
 
-def build(config: LabseObjective | InfoNceObjective, model: ModelConfig, mesh: Mesh) -> Objective:
+
+def build(config: settings.Objective, model: ModelConfig, mesh: Mesh) -> Objective:
     """The objective that a config names, for a model on a mesh."""
-    return labse.translation_ranking(config, model, mesh)
+    return _BUILDERS[type(config)](config, model, mesh)
 
 
-__all__ = ["Objective", "build"]
+def init_params(config: settings.Objective, model: ModelConfig, key: PRNGKeyArray) -> Params:
+    """What an objective trains beside the model, `{"objective": ...}` among the parameters; empty for most."""
+    own: Params = {}
+    if isinstance(config, settings.SbertClassification):
+        own["classifier"] = sbert.init_classifier(config, model, key)
+    return {"objective": own} if own else {}
+
+
+__all__ = ["Objective", "build", "init_params"]

@@ -1,6 +1,7 @@
-"""How objectives embed a batch: both sides of the pairs at once, all rows at once or chunk by chunk."""
+"""How objectives embed a batch: all texts of the examples at once, all rows at once or chunk by chunk."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -56,52 +57,69 @@ def embed(
     return take_slots(by_slot, tokens["slots"])
 
 
-def embed_pairs(
+def sides_of(batch: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the texts of each example: anchor, positive and what hard negatives there are.
+
+    >>> sides_of({"negative_1": {}, "anchor": {}, "negative": {}, "positive": {}, "negative_hash": None, "id": None})
+    ('anchor', 'positive', 'negative', 'negative_1')
+    """
+    return *SIDES, *sorted(name for name in batch if re.fullmatch(r"negative(_\d+)?", name))
+
+
+def embed_texts(
     model: ModelConfig,
     params: Any,
     batch: Mapping[str, Any],
     key: Any,
     *,
     mesh: Mesh,
+    sides: Sequence[str] = SIDES,
+    same_dropout: bool = False,
     chunk: int | None = None,
     chunk_tokens: int | None = None,
-) -> tuple[Array, Array]:
-    """Embeds both sides, each with its own dropout mask: in one call of a shared encoder, or each by its own tower.
+) -> tuple[Array, ...]:
+    """Embeds the texts of a batch: in one call of a shared encoder, or anchors and all others each by their tower.
 
     Args:
       model: the architecture.
       params: its parameters.
-      batch: `anchor` and `positive`, as `models.Tokens`, and `id` [B].
+      batch: `id` [B], and each of `sides` as `models.Tokens`.
       key: JAX PRNG key of this step; None for no dropout.
       mesh: the devices.
+      sides: which texts, `anchor` first: `positive`, `negative`, `negative_1`, ...
+      same_dropout: whether all texts of an example get the same mask; else each its own.
       chunk: rows of tokens that each embeds at a time.
       chunk_tokens: the same by tokens, padding included, in place of `chunk`. All at once when both are None.
 
-    Returns: embeddings of anchors and positives, [B, E] each.
+    Returns: the embeddings, [B, E] for each of `sides`.
     """
     embed_side = partial(embed, model, key=key, mesh=mesh, chunk=chunk, chunk_tokens=chunk_tokens)
-    ids = 2 * batch["id"], 2 * batch["id"] + 1
-    if model.towers == "untied":
-        sides = zip(SIDES, ids, strict=True)
-        anchors, positives = (
-            embed_side(tower_params(model, params, side), {**batch[side], "ids": own}) for side, own in sides
-        )
-        return anchors, positives
-    anchor, positive = batch["anchor"], batch["positive"]
-    # Both sides of a group lie on one device: a packed group, or a pair.
-    groups = len(anchor.get("slots", batch["id"]))
+    ids = [batch["id"] if same_dropout else len(sides) * batch["id"] + place for place in range(len(sides))]
+    texts = [{**batch[side], "ids": own} for side, own in zip(sides, ids, strict=True)]
+    if model.towers == "tied":
+        return _embed_together(partial(embed_side, params), texts)
+    anchors = sides.count("anchor")
+    towers = [partial(embed_side, tower_params(model, params, side)) for side in SIDES]
+    return *_embed_together(towers[0], texts[:anchors]), *_embed_together(towers[1], texts[anchors:])
 
-    def beside(anchor: Array, positive: Array) -> Array:
-        """[A, ...] and [P, ...] -> [A + P, ...], group by group."""
-        both = [side.reshape(groups, -1, *side.shape[1:]) for side in (anchor, positive)]
-        return jnp.concatenate(both, axis=1).reshape(-1, *anchor.shape[1:])
 
-    tokens = {name: beside(anchor[name], positive[name]) for name in anchor if name != "slots"}
-    tokens["ids"] = beside(*ids)
-    if "slots" in anchor:
-        rows, length = anchor["input_ids"].shape
-        after = rows // groups * texts_per_row(length)  # the slots of the anchors' rows
-        tokens["slots"] = jnp.concatenate([anchor["slots"], positive["slots"] + after], axis=1)
-    embeddings = embed_side(params, tokens)
-    pairs = embeddings.reshape(groups, 2, -1, embeddings.shape[-1])
-    return pairs[:, 0].reshape(-1, embeddings.shape[-1]), pairs[:, 1].reshape(-1, embeddings.shape[-1])
+def _embed_together(embed_side: Callable[[Tokens], Array], texts: Sequence[Tokens]) -> tuple[Array, ...]:
+    """The embeddings of several texts of each example, which lie on one device: a packed group, or an example."""
+    if len(texts) < 2:
+        return tuple(map(embed_side, texts))
+    groups = len(texts[0].get("slots", texts[0]["ids"]))
+
+    def beside(name: str) -> Array:
+        """[A, ...], [P, ...] and so on -> [A + P + ..., ...], group by group."""
+        each = [side[name].reshape(groups, -1, *side[name].shape[1:]) for side in texts]
+        return jnp.concatenate(each, axis=1).reshape(-1, *texts[0][name].shape[1:])
+
+    tokens = {name: beside(name) for name in texts[0] if name != "slots"}
+    if "slots" in texts[0]:
+        rows = [side["input_ids"].shape[0] // groups for side in texts]
+        most = texts_per_row(texts[0]["input_ids"].shape[1])
+        slots = [side["slots"] + sum(rows[:place]) * most for place, side in enumerate(texts)]
+        tokens["slots"] = jnp.concatenate(slots, axis=1)
+    embeddings = embed_side(tokens)
+    by_side = embeddings.reshape(groups, len(texts), -1, embeddings.shape[-1])
+    return tuple(by_side[:, place].reshape(-1, embeddings.shape[-1]) for place in range(len(texts)))

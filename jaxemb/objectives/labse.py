@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from jaxemb.config import InfoNceObjective, LabseObjective, ModelConfig
-from jaxemb.objectives.embedding import embed_pairs
+from jaxemb.objectives.embedding import embed_texts
 from jaxemb.parallel import bidirectional_in_batch_loss
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ def translation_ranking(config: LabseObjective | InfoNceObjective, model: ModelC
     """Bidirectional in-batch softmax, with LaBSE's additive margin or (InfoNCE) without."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
-        chunk = {"chunk": config.chunk, "chunk_tokens": config.chunk_tokens}
-        anchors, positives = embed_pairs(model, params, batch, key, mesh=mesh, **chunk)
+        anchors, positives = embed_texts(
+            model, params, batch, key, mesh=mesh, chunk=config.chunk, chunk_tokens=config.chunk_tokens
+        )
         return bidirectional_in_batch_loss(
             anchors,
             positives,

@@ -3,7 +3,7 @@
 from jaxemb.parallel.grad_cache import chunked_embed, rows_of_tokens
 from jaxemb.parallel.in_batch import Across, Negatives
 from jaxemb.parallel.mesh import BATCH_AXES, batch_sharding, make_mesh, param_shardings, replicated
-from jaxemb.parallel.negatives import bidirectional_in_batch_loss
+from jaxemb.parallel.negatives import bidirectional_in_batch_loss, ranking_loss
 
 __all__ = [
     "BATCH_AXES",
@@ -14,6 +14,7 @@ __all__ = [
     "chunked_embed",
     "make_mesh",
     "param_shardings",
+    "ranking_loss",
     "replicated",
     "rows_of_tokens",
 ]

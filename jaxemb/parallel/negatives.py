@@ -1,4 +1,6 @@
-"""LaBSE's loss over the mesh, with metrics: in-batch negatives of the global batch, exact in value and gradient."""
+"""Losses with in-batch negatives of the global batch, exact in value and gradient, with metrics."""
+
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -6,7 +8,7 @@ from jaxtyping import Array, Float, UInt32
 
 from jaxemb.losses.additive_margin import Directions
 from jaxemb.losses.in_batch import weighted_mean
-from jaxemb.losses.ranking_softmax import both_ways, ranking, row_losses
+from jaxemb.losses.ranking_softmax import RankingBatch, RankingForm, both_ways, ranking, row_losses
 from jaxemb.parallel.in_batch import Across, Negatives
 
 
@@ -63,27 +65,63 @@ def bidirectional_in_batch_loss(
     >>> round(float(loss), 6), float(metrics["accuracy"])
     (0.001823, 1.0)
     """
-    ids = tuple(hashes for hashes in (anchor_hashes, positive_hashes) if hashes is not None)
+    return ranking_loss(
+        RankingBatch(anchors, positives),
+        both_ways(directions),
+        mesh=mesh,
+        negatives=negatives,
+        ids=tuple(hashes for hashes in (anchor_hashes, positive_hashes) if hashes is not None),
+        weights=weights,
+        chunk=chunk,
+        scale=scale,
+        margin=margin,
+    )
+
+
+def ranking_loss(
+    batch: RankingBatch,
+    form: RankingForm,
+    *,
+    mesh: Mesh,
+    negatives: Negatives = "gather",
+    ids: Sequence[UInt32[Array, "_ 2"]] = (),
+    weights: Float[Array, "_"] | None = None,
+    chunk: int = 1024,
+    **hyper: float | Float[Array, ""],
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """`losses.multiple_negatives_ranking` of the global batch, in any of its forms, with metrics.
+
+    Args:
+      batch: embeddings, [B, ...] each, sharded or not.
+      form: directions and what else tells the losses of the family apart.
+      mesh: from `make_mesh`; its number of devices must divide B.
+      negatives: as in `bidirectional_in_batch_loss`.
+      ids: hashes in two words; rows that share one are no negatives of each other.
+      weights: w, not negative; a row of weight 0 (padding) is neither query nor candidate. All 1 when None.
+      chunk: "ring": rows that are scored at a time against the rows of one device.
+      hyper: `scale`, `margin`, `hard_negative_weight`, `hardness`.
+
+    Returns: the loss in nats, and the metrics of `bidirectional_in_batch_loss`, over the directions that there are.
+    """
     across = Across(mesh, negatives, ids, weights, chunk)
-    form = both_ways(directions)
-    values, hidden = across.values_and_hidden(ranking(form), (anchors, positives), {"scale": scale, "margin": margin})
-    weights = across.weights_of(len(anchors))
-    return weighted_mean(row_losses(values, form), weights), _metrics(values, hidden, weights)
+    values, hidden = across.values_and_hidden(ranking(form), batch, hyper)
+    weights = across.weights_of(len(batch.queries))
+    return weighted_mean(row_losses(values, form), weights), _metrics(values, hidden, weights, form)
 
 
 def _metrics(
-    values: dict[str, Float[Array, "B"]], hidden: Float[Array, "B"], weights: Float[Array, "B"]
+    values: dict[str, Float[Array, "B"]], hidden: Float[Array, "B"], weights: Float[Array, "B"], form: RankingForm
 ) -> dict[str, Float[Array, ""]]:
     """Means over the live rows."""
     live = jnp.asarray(weights > 0, jnp.float32)
     negatives = values["negatives_query_to_doc"]
-    hardest = [values[f"hardest_{direction}"] for direction in ("query_to_doc", "doc_to_query")]
+    hardest = [values[f"hardest_{direction}"] for direction in form.directions]
     hits = [jnp.asarray(values["positive"] > one, jnp.float32) for one in hardest]
     return {
-        "accuracy": weighted_mean((hits[0] + hits[1]) / 2, live),
+        "accuracy": weighted_mean(jnp.mean(jnp.stack(hits), axis=0), live),
         "positive_similarity": weighted_mean(values["positive"], live),
         "hardest_negative_similarity": weighted_mean(
-            (hardest[0] + hardest[1]) / 2, jnp.where(negatives > 0, live, 0.0)
+            jnp.mean(jnp.stack(hardest), axis=0), jnp.where(negatives > 0, live, 0.0)
         ),
         "duplicate_rate": weighted_mean(jnp.asarray(hidden > 0, jnp.float32), live),
         "negatives_per_query": weighted_mean(negatives, live),

@@ -1,13 +1,14 @@
 """What the model card tells of a run, read from the run's directory."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.huggingface import CardInfo, DataSource
-from jaxemb.training.rundir import RunDirectory
+from jaxemb.training.rundir import Reports, RunDirectory
 
 
 def card_of(path: Path, step: int | None = None) -> CardInfo:
@@ -21,7 +22,7 @@ def card_of(path: Path, step: int | None = None) -> CardInfo:
     step = max(run.steps, default=0) if step is None else step
     data = json.loads(run.data_report.read_text(encoding="utf-8"))
     results = run.load_results()
-    scored = results is not None and results["step"] == step
+    reports = results.reports if results is not None and results.step == step else Reports({}, {})
     totals = data["totals"]
     return CardInfo(
         title=path.absolute().name,
@@ -31,14 +32,13 @@ def card_of(path: Path, step: int | None = None) -> CardInfo:
         data=tuple(
             DataSource(source["source"], source["licence"] or "", source["pairs"]) for source in data["sources"]
         ),
-        data_note=f"After exact de-duplication: {totals['train']:,} pairs to train on, {totals['heldout']:,} held out.",
+        data_note=f"After exact de-duplication: {totals['train']:,} examples to train on"
+        + (f", {totals['heldout']:,} held out." if totals["heldout"] else "."),
         command="jaxemb train --config config.yaml",
-        command_note=f"{step:,} steps of {config.training.batch_size} pairs.",
+        command_note=f"{step:,} steps of {config.training.batch_size} examples.",
         config=run.objective_note() + config_files.dump(_without_paths(config)),
-        scores=tuple(_row(name, report) for name, report in results["systems"].items()) if results and scored else (),
-        scores_note="Held-out translation retrieval: top-1 accuracy in percent, mean of both directions, "
-        "macro-averaged over languages. No English side of it was in training."
-        + (" Placeholders, numbers and brand names are masked." if config.evaluation.mask_placeholders else ""),
+        scores=tuple(_row(name, reports) for name in {**reports.heldout, **reports.sts}),
+        scores_note="\n\n".join(_notes(config, reports)),
     )
 
 
@@ -48,6 +48,21 @@ def _without_paths(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"output_dir": None, "data": data})
 
 
-def _row(name: str, report: dict[str, Any]) -> dict[str, Any]:
-    averages = {f"{group} ({scores['present']})": scores["mean"] for group, scores in report["averages"].items()}
-    return {"system": name, **averages}
+def _row(name: str, reports: Reports) -> dict[str, Any]:
+    row: dict[str, Any] = {"system": name}
+    if name in reports.heldout:
+        row |= {f"{one.name} ({one.present})": one.mean for one in reports.heldout[name].averages}
+    if name in reports.sts:
+        row |= {f"STS {one.name}": one.spearman for one in reports.sts[name].scores}
+    return row
+
+
+def _notes(config: TrainConfig, reports: Reports) -> Iterator[str]:
+    if reports.heldout:
+        masked = " Placeholders, numbers and brand names are masked." * config.evaluation.mask_placeholders
+        yield (
+            "Held-out translation retrieval: top-1 accuracy in percent, mean of both directions, macro-averaged over "
+            f"languages. No English side of it was in training.{masked}"
+        )
+    for report in list(reports.sts.values())[:1]:
+        yield f"STS: Spearman correlation of cosine and gold score, x 100, on the split {report.split}."

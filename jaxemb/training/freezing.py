@@ -13,8 +13,8 @@ import jax
 
 from jaxemb.config import TrainConfig
 from jaxemb.errors import UsageError
-from jaxemb.models import init_towers
 from jaxemb.models.paths import list_paths, nearest
+from jaxemb.training.parameters import init_params
 
 Select = Callable[[Any], Any]
 """From all parameters to the tree of those that are trained; the others' keys are not in it."""
@@ -51,14 +51,14 @@ def select_trained(config: TrainConfig) -> Select:
         return everything
     encoder = config.model.encoder
     encoder = encoder.model_copy(update={"vocab_size": encoder.vocab_size or 1})
-    model = config.model.model_copy(update={"encoder": encoder})
-    paths = list_paths(jax.eval_shape(partial(init_towers, model), jax.random.key(0)))
+    sized = config.model_copy(update={"model": config.model.model_copy(update={"encoder": encoder})})
+    paths = list_paths(jax.eval_shape(partial(init_params, sized), jax.random.key(0)))
     for pattern in patterns:
         if not any(re.fullmatch(pattern, path) for path in paths):
             raise UsageError(f"training.freeze: {pattern!r} matches no parameter; {nearest(pattern, paths)}")
     if lora is not None:
         tower = "(?:anchor/|positive/)?"
-        patterns += (f"{tower}encoder/.*",) if lora.train_head else (f"(?!{tower}lora/).*",)
+        patterns += (f"{tower}encoder/.*",) if lora.train_head else (f"(?!{tower}lora/|objective/).*",)
     trained = {path for path in paths if not any(re.fullmatch(pattern, path) for pattern in patterns)}
     if not trained:
         raise UsageError(

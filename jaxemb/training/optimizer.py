@@ -1,5 +1,6 @@
 """AdamW as the papers use it: warmup, decay, clipping, and no weight decay on biases and layer norms."""
 
+import math
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ def decay_mask(params: Any) -> Any:
 
 def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
     """Learning rate by step: linear warmup, then linear or cosine decay to 0, or constant."""
-    peak, warmup = config.learning_rate, config.warmup_steps
+    peak, warmup = config.learning_rate, config.warmup_steps or math.ceil(config.warmup_share * steps)
     after = {
         "linear": lambda: optax.linear_schedule(peak, 0.0, max(steps - warmup, 1)),
         "cosine": lambda: optax.cosine_decay_schedule(peak, max(steps - warmup, 1)),

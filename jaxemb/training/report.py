@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
-from jaxemb.evaluation import comparison_table
+from jaxemb.evaluation import comparison_table, sts_comparison_table
 from jaxemb.training.run import TrainResult
 
 
@@ -14,6 +14,8 @@ def print_result(result: TrainResult) -> None:
     if result.heldout:
         title = "Held-out retrieval accuracy in percent, macro-averaged over languages"
         console.print(comparison_table(result.heldout, title))
+    if result.sts:
+        console.print(sts_comparison_table(result.sts))
     if result.export_dir is None:
         console.print(f"run directory: {escape(str(result.run_dir))}")
         return

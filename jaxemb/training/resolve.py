@@ -1,18 +1,30 @@
 """What is checked before any work, and what the tokenizer or the model to start from decide of a config."""
 
 import importlib.util
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxemb.config import ModelConfig, MPNetConfig, TrainConfig
+from jaxemb.config import (
+    ModelConfig,
+    MPNetConfig,
+    Objective,
+    SbertClassification,
+    SimcseObjective,
+    TrainConfig,
+    check_views,
+)
 from jaxemb.config import files as config_files
+from jaxemb.data import PreparedData
 from jaxemb.errors import UsageError
+from jaxemb.evaluation.sts_files import find_sts
 from jaxemb.huggingface import check_exportable, verify_with_torch
 from jaxemb.models import Towers, count_prompt_tokens
 from jaxemb.training.freezing import select_trained
+from jaxemb.training.scoring import sts_paths
 
 DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 """Settings of training, not of the weights that `model.init_from` brings."""
@@ -49,6 +61,8 @@ def preflight(config: TrainConfig) -> None:
         check_exportable(config.model)
     if config.model.init_from is None:
         select_trained(config)
+    if config.evaluation.sts is not None:
+        find_sts(sts_paths(config), config.evaluation.sts.split)
     if config.evaluation.baselines and importlib.util.find_spec("sklearn") is None:
         raise UsageError(
             "evaluation.baselines needs scikit-learn: pip install 'jaxemb[quickstart]', or set it to false"
@@ -78,6 +92,36 @@ def check_init_from(model: ModelConfig, base: Towers) -> None:
             f"model.init_from: the two towers of {model.init_from} differ in more than their weights, which is not "
             "supported: their architecture, head, prompts and tokenizer must be the same"
         )
+
+
+def check_labels(objective: Objective, data: PreparedData) -> None:
+    """Raises UsageError where a label is none of the classes."""
+    if (
+        isinstance(objective, SbertClassification)
+        and (largest := int(data.columns["label"].max())) >= objective.classes
+    ):
+        raise UsageError(
+            f"objective.classes: {objective.classes}, but there is a label {largest} (labels count from 0): set it to "
+            f"{largest + 1} or more"
+        )
+
+
+def with_steps(config: TrainConfig, examples: int) -> TrainConfig:
+    """The config with `training.steps` filled in from `epochs`, if it has these.
+
+    Raises:
+      UsageError: if it has other steps, too.
+    """
+    training = config.training
+    if training.epochs is None:
+        return config
+    steps = math.ceil(training.epochs * examples / training.batch_size)
+    if training.steps not in (0, steps):
+        raise UsageError(
+            f"training.steps: {training.steps} here, but {training.epochs:g} epochs of {examples:,} examples are "
+            f"{steps}: set epochs to null, or steps to 0"
+        )
+    return config.model_copy(update={"training": training.model_copy(update={"steps": steps})})
 
 
 def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> TrainConfig:
@@ -112,6 +156,11 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
             f"model.encoder.model_type: MPNet wants {model.encoder.pad_token_id} as the id of its padding token, which "
             f"is {tokenizer.pad_token_id} here: start from a checkpoint (model.init_from), or take another family"
         )
+    if isinstance(config.objective, SimcseObjective):
+        try:
+            check_views(config.objective, model)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     encoder = model.encoder.model_copy(
         update={"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     )

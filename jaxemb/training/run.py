@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import jax
 import numpy as np
 
 from jaxemb import huggingface, objectives
-from jaxemb.config import ModelConfig, TrainConfig
+from jaxemb.config import CustomObjective, ModelConfig, TrainConfig
 from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
-from jaxemb.evaluation import RetrievalReport, report_from_json
+from jaxemb.evaluation import RetrievalReport, StsReport
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load_towers, pinned, pinned_as
 from jaxemb.models import (
@@ -23,7 +23,6 @@ from jaxemb.models import (
     Side,
     Towers,
     in_float32,
-    init_towers,
     pad_vocabulary,
     tower_params,
     towers_of,
@@ -39,9 +38,18 @@ from jaxemb.training.display import Display
 from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter
-from jaxemb.training.resolve import check_batch, check_init_from, preflight, read_config, resolve
-from jaxemb.training.rundir import RunDirectory
-from jaxemb.training.scoring import HeldoutScores
+from jaxemb.training.parameters import OBJECTIVE, init_objective, init_params, model_params
+from jaxemb.training.resolve import (
+    check_batch,
+    check_init_from,
+    check_labels,
+    preflight,
+    read_config,
+    resolve,
+    with_steps,
+)
+from jaxemb.training.rundir import Reports, RunDirectory
+from jaxemb.training.scoring import Scores
 from jaxemb.training.signals import StopRequest
 from jaxemb.training.step import abstract_state, init_state, make_train_step
 
@@ -58,6 +66,8 @@ class TrainResult:
     heldout: Mapping[str, RetrievalReport]
     """Held-out retrieval of each system: `untrained` (`before training` with `model.init_from`), TF-IDF if asked for,
     `trained`. Empty without a split."""
+    sts: Mapping[str, StsReport] = field(default_factory=dict)
+    """Semantic textual similarity likewise, with `evaluation.sts`."""
 
     @property
     def embedder(self) -> Embedder:
@@ -79,8 +89,10 @@ def train(
       objective: `(params, batch, key) -> (loss, metrics)` in place of the config's own. `loss` is a scalar over the
         global batch; `batch` holds `anchor` and `positive` (`models.Tokens`, for `models.apply`: packed, or padded if
         there are `data.length_buckets`), `anchor_hash` and `positive_hash` (uint32 [B, 2]), `id` (uint32 [B]) and
-        `weight` (float32 [B]). Of untied towers `params` holds those of `anchor` and those of `positive`. It runs under
-        `jit` with the batch split over the devices: plain `jax.numpy` over the whole batch is right.
+        `weight` (float32 [B]); and where the sources give them (`objective: {kind: custom}` takes any) hard negatives
+        (`negative`, `negative_1`, ...), `label` (int32 [B]) and `score` (float32 [B]). Of untied towers `params` holds
+        those of `anchor` and those of `positive`. It runs under `jit` with the batch split over the devices: plain
+        `jax.numpy` over the whole batch is right.
       resume: continue the run in `output_dir` from its newest checkpoint; start it if there is none.
       quiet: print nothing.
 
@@ -112,6 +124,8 @@ def train(
     (1, 16)
     """
     config = read_config(config)
+    if isinstance(config.objective, CustomObjective) and objective is None:
+        raise UsageError("objective.kind: custom is a function passed to jaxemb.train(config, objective=...)")
     preflight(config)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp)
     check_batch(config, mesh.size)
@@ -172,10 +186,10 @@ class _Run:
         )
         optimizer = optimizers.build(config.optimizer, config.training.steps)
         trained = select_trained(config)
-        best = partial(run.scores, config.training.best_metric)
+        best = partial(run.scores, config.best_metric)
         with Checkpoints(run.checkpoints, config.training.keep_checkpoints, best) as checkpoints:
             if resumed:
-                shapes = jax.eval_shape(partial(init_towers, config.model), jax.random.key(0))
+                shapes = jax.eval_shape(partial(init_params, config), jax.random.key(0))
                 state = checkpoints.restore(abstract_state(shapes, optimizer, mesh, trained))
                 say(f"resuming after step {int(state.step)}")
             else:
@@ -184,11 +198,11 @@ class _Run:
             epochs = config.training.steps * config.training.batch_size / len(data.train)
             say(
                 f"model of {_count(state.params, trained)}, {config.training.steps:,} steps of "
-                f"{config.training.batch_size} pairs ({epochs:.1f} epochs, "
+                f"{config.training.batch_size} examples ({epochs:.1f} epochs, "
                 f"{batches.padding_share():.0%} of the tokens padding)"
             )
             with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) as writer:
-                scores = HeldoutScores(config, tokenizer, data, run, writer, self.display)
+                scores = Scores(config, tokenizer, data, run, writer, self.display)
                 if resumed:
                     scores.load()
                 else:
@@ -212,12 +226,12 @@ class _Run:
                 scores.score(state, "trained")
         step = int(state.step)
         run.save_results(step, None, scores.reports)
-        params = jax.tree.map(np.asarray, jax.device_get(state.params))
+        params = jax.tree.map(np.asarray, jax.device_get(model_params(state.params)))
         towers = towers_of(in_float32(config.model), params, tokenizer).map(Embedder.merged)
         export_dir = self._export(towers)
         if export_dir is not None:
             run.save_results(step, step, scores.reports)
-        return TrainResult(towers, run.path, export_dir, scores.reports)
+        return TrainResult(towers, run.path, export_dir, scores.reports.heldout, scores.reports.sts)
 
     def _start(self, start_from: Towers | None) -> tuple[Any, PreparedData]:
         """The tokenizer and the data of a new run; writes what the run directory says of them."""
@@ -227,6 +241,7 @@ class _Run:
             config = resolve(config, base.config, base.tokenizer)  # refuses before the data are read
             select_trained(config)
         data = self._prepare()
+        config = with_steps(config, len(data.train))
         if start_from is not None:
             tokenizer = base.tokenizer
         else:
@@ -245,15 +260,23 @@ class _Run:
         """The tokenizer and the data of a run that goes on; no data if it has nothing left to do."""
         run = self.run
         tokenizer = huggingface.load_tokenizer(run.tokenizer)
-        saved = run.load_config().model
-        self._init_from(pinned_as(self.config.model.init_from, saved.init_from))
+        saved = run.load_config()
+        self._init_from(pinned_as(self.config.model.init_from, saved.model.init_from))
         config = self.config
         # `model.init_from` need not be there any more: the run knows its architecture.
-        config = self.config = resolve(config, saved if config.model.init_from else None, tokenizer)
+        config = resolve(config, saved.model if config.model.init_from else None, tokenizer)
+        data = None
+        if config.training.epochs is None or config.training.epochs != saved.training.epochs:
+            data = self._prepare() if config.training.epochs is not None else None
+            config = config if data is None else with_steps(config, len(data.train))
+        else:
+            steps = {"steps": saved.training.steps}
+            config = config.model_copy(update={"training": config.training.model_copy(update=steps)})
+        self.config = config
         run.check_same_run(config, self.objective_name)
         if run.is_finished(config):
             return tokenizer, None
-        data = self._prepare()
+        data = data or self._prepare()
         run.check_same_data(data.report)
         run.save_config(config, self.objective_name)
         return tokenizer, data
@@ -264,39 +287,41 @@ class _Run:
         self.config = self.config.model_copy(update={"model": chosen})
 
     def _prepare(self) -> PreparedData:
-        self.display.headline("gathering and cleaning pairs")
+        self.display.headline("gathering and cleaning examples")
         data = prepare(self.config.data, self.config.training.seed)
         held_out = sum(map(len, data.heldout.values()))
         if self.config.data.exclude:
             excluded = data.report["totals"]["dropped"].get("excluded", 0)
-            self.display.headline(f"{excluded:,} pairs left out: a side of theirs is a sentence of data.exclude")
+            self.display.headline(f"{excluded:,} examples left out: a text of theirs is a sentence of data.exclude")
         self.display.headline(
-            f"{len(data.train):,} pairs in {len(data.languages)} languages to train on, {held_out:,} held out"
+            f"{len(data.train):,} examples in {len(data.languages)} language{'s' * (len(data.languages) != 1)} "
+            f"to train on, {held_out:,} held out"
         )
         batch_size = self.config.training.batch_size
         if len(data.train) < batch_size:
-            raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} pairs there are")
+            raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} examples there are")
+        check_labels(self.config.objective, data)
         return data
 
     def _initial_params(self, start_from: Towers | None) -> Params:
         """What training starts from; drawn where it will lie, so that no device holds all of a sharded model."""
         model, key = self.config.model, jax.random.key(self.config.training.seed)
-        if start_from is None or model.new_head:
-            draw = partial(init_towers, model)
-            drawn = jax.jit(draw, out_shardings=param_shardings(self.mesh, jax.eval_shape(draw, key)))(key)
-            if start_from is None:
-                return drawn
+        whole = start_from is None or model.new_head
+        draw = partial(init_params if whole else init_objective, self.config)
+        drawn = jax.jit(draw, out_shardings=param_shardings(self.mesh, jax.eval_shape(draw, key)))(key)
+        if start_from is None:
+            return drawn
 
         def tower(side: Side) -> Params:
             base = getattr(start_from, side).params
             encoder = pad_vocabulary(base["encoder"], model.table_rows)
             if model.new_head:
-                params = {**tower_params(model, drawn, side), "encoder": encoder}
+                params = {**tower_params(model, model_params(drawn), side), "encoder": encoder}
             else:
                 params = add_adapters(model, {**base, "encoder": encoder}, key)
             return params if side == "anchor" else copied(params)
 
-        return each_tower(model, tower)
+        return each_tower(model, tower) | {name: tree for name, tree in drawn.items() if name == OBJECTIVE}
 
     def _export(self, towers: Towers) -> Path | None:
         if not self.config.export.enabled:
@@ -309,10 +334,11 @@ class _Run:
         return self.run.export
 
     def _finished(self) -> TrainResult:
-        results = self.run.load_results() or {"systems": {}}
-        heldout = {name: report_from_json(report) for name, report in results["systems"].items()}
+        results = self.run.load_results()
+        reports = Reports({}, {}) if results is None else results.reports
         export_dir = self.run.export if self.config.export.enabled else None
-        return TrainResult(load_towers(self.run.path).map(Embedder.merged), self.run.path, export_dir, heldout)
+        towers = load_towers(self.run.path).map(Embedder.merged)
+        return TrainResult(towers, self.run.path, export_dir, reports.heldout, reports.sts)
 
 
 def _count(params: Params, trained: Select) -> str:
@@ -323,7 +349,7 @@ def _count(params: Params, trained: Select) -> str:
 
 def _with_merged(objective: Objective, model: ModelConfig) -> Objective:
     """The objective of the merged parameters: once a step, whatever `objective` does with them."""
-    return lambda params, batch, key: objective(merge_towers(model, params), batch, key)
+    return lambda params, batch, key: objective({**params, **merge_towers(model, params)}, batch, key)
 
 
 def _name(objective: Objective) -> str:

@@ -7,21 +7,45 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
-from jaxemb.evaluation.report import RetrievalReport
+from jaxemb.evaluation import RetrievalReport, StsReport, report_from_json, sts_report_from_json
 from jaxemb.files import is_partial, remove_partial, write_atomically
 
 MAY_CHANGE_ON_RESUME = (
-    "output_dir", "mesh", "training.steps", "training.log_every", "training.evaluate_every",
+    "output_dir", "mesh", "training.steps", "training.epochs", "training.log_every", "training.evaluate_every",
     "training.checkpoint_every", "training.keep_checkpoints", "training.best_metric", "export",
     "data.root", "data.cache_dir", "data.workers",
 )  # fmt: skip
 _MARK = "# the resolved config of a jaxemb run\n"
 _OWN_OBJECTIVE = "# trained with an objective passed to jaxemb.train, not with the one below: "
+
+
+class Reports(NamedTuple):
+    """Scores of systems (the model before and after training, a baseline), by their names."""
+
+    heldout: dict[str, RetrievalReport]
+    """Retrieval on the held-out split."""
+    sts: dict[str, StsReport]
+    """Semantic textual similarity, with `evaluation.sts`."""
+
+    def only(self, *systems: str) -> "Reports":
+        """Those of these systems."""
+        heldout = {name: report for name, report in self.heldout.items() if name in systems}
+        return Reports(heldout, {name: report for name, report in self.sts.items() if name in systems})
+
+
+class Results(NamedTuple):
+    """What `results.json` says."""
+
+    step: int | None
+    """That of `trained`; None before the end."""
+    exported: int | None
+    """That of the export; None before it."""
+    reports: Reports
 
 
 class RunDirectory:
@@ -60,12 +84,12 @@ class RunDirectory:
         return found
 
     def best_step(self) -> int:
-        """The step of the checkpoint with the highest `training.best_metric`; of equals the latest.
+        """The step of the checkpoint with the highest `best_metric`; of equals the latest.
 
         Raises:
           UserError: if no checkpoint was evaluated.
         """
-        scores = self.scores(self.load_config().training.best_metric)
+        scores = self.scores(self.load_config().best_metric)
         best = best_of(self.steps, scores)
         if best is None:
             raise UserError(
@@ -76,9 +100,9 @@ class RunDirectory:
     def is_finished(self, config: TrainConfig) -> bool:
         """Whether all steps of `config` are taken, scored and exported."""
         results, newest = self.load_results(), max(self.steps, default=None)
-        if results is None or newest is None or newest != results["step"] or newest < config.training.steps:
+        if results is None or newest is None or newest != results.step or newest < config.training.steps:
             return False
-        return not config.export.enabled or (results["exported"] == newest and self.export.is_dir())
+        return not config.export.enabled or (results.exported == newest and self.export.is_dir())
 
     @contextlib.contextmanager
     def locked(self, resume: bool) -> Iterator[None]:
@@ -145,14 +169,23 @@ class RunDirectory:
             )
         return config_files.validate(TrainConfig, config_files.read_yaml(self.config), str(self.config))
 
-    def load_results(self) -> dict[str, Any] | None:
-        """`results.json`: the step of `trained` and that of the export (null before), and each system's scores."""
-        return json.loads(self.results.read_text(encoding="utf-8")) if self.results.is_file() else None
+    def load_results(self) -> Results | None:
+        """Reads `results.json`, if it is there."""
+        if not self.results.is_file():
+            return None
+        values = json.loads(self.results.read_text(encoding="utf-8"))
+        heldout = {name: report_from_json(report) for name, report in values["systems"].items()}
+        sts = {name: sts_report_from_json(report) for name, report in values.get("sts", {}).items()}
+        return Results(values["step"], values["exported"], Reports(heldout, sts))
 
-    def save_results(self, step: int | None, exported: int | None, reports: Mapping[str, RetrievalReport]) -> None:
-        """Writes `results.json`."""
-        systems = {name: report.to_json() for name, report in reports.items()}
-        values = {"step": step, "exported": exported, "systems": systems}
+    def save_results(self, step: int | None, exported: int | None, reports: Reports) -> None:
+        """Writes `results.json`: the steps of `trained` and of the export, and each system's scores."""
+        values = {
+            "step": step,
+            "exported": exported,
+            "systems": {name: report.to_json() for name, report in reports.heldout.items()},
+            "sts": {name: report.to_json() for name, report in reports.sts.items()},
+        }
         write_atomically(self.results, json.dumps(values, indent=1, ensure_ascii=False))
 
     def check_same_run(self, config: TrainConfig, objective: str | None) -> None:
@@ -162,7 +195,8 @@ class RunDirectory:
           UsageError: naming the keys that differ and may not.
         """
         loaded = self.load_config()
-        free = [key for key in MAY_CHANGE_ON_RESUME if key != "mesh" or loaded.objective.negatives != "local"]
+        local = getattr(loaded.objective, "negatives", None) == "local"
+        free = [key for key in MAY_CHANGE_ON_RESUME if key != "mesh" or not local]
         saved, now = _flat(loaded.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
         changed = [
             f"  {key}: {saved.get(key)!r} in the run, {now.get(key)!r} now"
@@ -190,8 +224,8 @@ class RunDirectory:
         saved = json.loads(self.data_report.read_text(encoding="utf-8"))
         if saved["train_hash"] != report["train_hash"]:
             raise UsageError(
-                f"{self.path}: the run to resume was trained on other pairs: {saved['totals']['train']:,} in the run, "
-                f"{report['totals']['train']:,} now, and not the same; bring its files back, or start a new run"
+                f"{self.path}: the run to resume was trained on other examples: {saved['totals']['train']:,} in the "
+                f"run, {report['totals']['train']:,} now, and not the same; bring its files back, or start a new run"
             )
 
 

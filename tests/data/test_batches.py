@@ -6,6 +6,7 @@ import pytest
 
 from jaxemb.config import TokenizerConfig
 from jaxemb.data import Batches, tokenize, train_tokenizer
+from jaxemb.data.tokenized import pad
 from jaxemb.errors import UserError
 
 
@@ -32,9 +33,9 @@ def test_what_a_batch_is(pairs, data_config):
         assert {value.dtype for value in batch[side].values()} == {np.dtype(np.int32)}
     rows = batch["id"].astype(np.int64)
     assert batch["id"].dtype == np.uint32
-    anchor, positive = pairs.padded(rows, length, 0)
+    anchor, positive = [pad(side, length, 0) for side in pairs.token_ids(rows)]
     assert_same((batch["anchor"], batch["positive"]), (anchor, positive))
-    assert_same((batch["anchor_hash"], batch["positive_hash"]), pairs.text_hashes(rows))
+    assert_same((batch["anchor_hash"], batch["positive_hash"]), tuple(pairs.columns(rows).values()))
     assert batch["weight"].dtype == np.float32
     assert batch["weight"].tolist() == [1.0] * 24
     # The smallest bucket that holds the longest row.
@@ -130,7 +131,7 @@ def test_packed_batches_hold_the_same_pairs_in_one_shape_with_little_padding(pai
     drawn = [batches.batch(step) for step in range(12)]
     for batch in drawn[:3]:
         rows = batch["id"].astype(np.int64)
-        padded = pairs.padded(rows, 32, 0)
+        padded = [pad(side, 32, 0) for side in pairs.token_ids(rows)]
         for side, unpacked in zip(("anchor", "positive"), padded, strict=True):
             assert {value.dtype for value in batch[side].values()} == {np.dtype(np.int32)}
             assert batch[side]["slots"].shape == (devices, 40 // devices)
@@ -235,13 +236,13 @@ def test_stream_can_be_left_early(pairs, data_config):
 
 def test_errors_of_a_worker_reach_the_loop(pairs, data_config, monkeypatch):
     batches = Batches(pairs, data_config, 24, seed=0)
-    monkeypatch.setattr(pairs, "padded", lambda *_: 1 / 0)
+    monkeypatch.setattr(pairs, "token_ids", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(batches.stream(0, 2))
 
 
 def test_contradictions(pairs, data_config):
-    with pytest.raises(UserError, match=r"training\.batch_size: 10000 pairs a batch, but there are only"):
+    with pytest.raises(UserError, match=r"training\.batch_size: 10000 examples a batch, but there are only"):
         Batches(pairs, data_config, 10_000, seed=0)
     with pytest.raises(UserError, match=r"training\.batch_size: 25 does not divide by 2 processes"):
         Batches(pairs, data_config, 25, seed=0, process_count=2)

@@ -22,8 +22,18 @@ from jaxemb.data.records import Record
 )
 def test_reason(anchor, positive, reason):
     config = FilterConfig(min_chars=3, max_chars=50, max_length_ratio=4.0)
-    assert reason_to_drop(Record(anchor, positive), config) == reason
+    record = Record(anchor, positive, anchor_lang="en", positive_lang="de")
+    assert reason_to_drop(record, config) == reason
 
 
 def test_identical_may_stay():
-    assert reason_to_drop(Record("OK", "OK"), FilterConfig(drop_identical=False)) is None
+    of_two_languages = Record("OK", "OK", anchor_lang="en", positive_lang="de")
+    assert reason_to_drop(of_two_languages, FilterConfig(drop_identical=False)) is None
+    assert reason_to_drop(Record("OK", "OK", anchor_lang="en", positive_lang="en"), FilterConfig()) is None
+
+
+def test_a_hard_negative_must_fit_too():
+    def reason(negative):
+        return reason_to_drop(Record("Save", "Keep", (negative,), anchor_lang="en", positive_lang="en"), FilterConfig())
+
+    assert [reason("Lose"), reason(""), reason("x" * 1001)] == [None, "empty", "too_long"]

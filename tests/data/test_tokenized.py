@@ -3,6 +3,7 @@ import pytest
 
 from jaxemb.config import TokenizerConfig
 from jaxemb.data import tokenize, train_tokenizer
+from jaxemb.data.tokenized import pad
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def test_rows_are_the_tokenizer_s(prepared, tokenizer):
     pairs = tokenize(prepared, tokenizer, max_length=8, prompt="query: ")
     assert len(pairs) == len(prepared.train)
     rows = np.array([5, len(pairs) - 1, 0, 5])
-    sides = pairs.padded(rows, length=10, pad_id=0)
+    sides = [pad(side, 10, 0) for side in pairs.token_ids(rows)]
     records = prepared.train.__getitems__(rows)
     for side, texts in zip(sides, ([r.anchor for r in records], [r.positive for r in records]), strict=True):
         expected = tokenizer([f"query: {text}" for text in texts], truncation=True, max_length=8, padding="max_length")
@@ -30,7 +31,7 @@ def test_rows_are_the_tokenizer_s(prepared, tokenizer):
 def test_equal_texts_and_only_they_have_equal_hashes(prepared, tokenizer):
     pairs = tokenize(prepared, tokenizer, max_length=8)
     rows = np.arange(len(pairs))
-    anchors, positives = pairs.text_hashes(rows)
+    anchors, positives = pairs.columns(rows).values()
     assert anchors.dtype == np.uint32
     assert anchors.shape == positives.shape == (len(pairs), 2)
     records = prepared.train.__getitems__(rows)
@@ -62,10 +63,10 @@ def test_large_vocabularies(prepared, tokenizer):
     # Ids beyond 16 bits, as in LaBSE and XLM-R.
     tokenizer.add_tokens([f"extra{i}" for i in range(70_000)] + ["Datei"])
     pairs = tokenize(prepared, tokenizer, max_length=16)
-    anchor, positive = pairs.padded(np.arange(len(pairs)), 16, 0)
+    anchor, positive = [pad(side, 16, 0) for side in pairs.token_ids(np.arange(len(pairs)))]
     assert positive["input_ids"].max() < 70_000  # "Datei" was in the vocabulary
     tokenizer.add_tokens(["Datei öffnet"])
     pairs = tokenize(prepared, tokenizer, max_length=16)
-    anchor, positive = pairs.padded(np.arange(len(pairs)), 16, 0)
+    anchor, positive = [pad(side, 16, 0) for side in pairs.token_ids(np.arange(len(pairs)))]
     assert positive["input_ids"].max() == len(tokenizer) - 1 > 1 << 16
     assert anchor["input_ids"].max() < 300

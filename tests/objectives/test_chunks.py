@@ -11,7 +11,7 @@ from packed import packed
 
 from jaxemb import models, objectives
 from jaxemb.config import BertConfig, LabseObjective, ModelConfig
-from jaxemb.objectives.embedding import embed_pairs
+from jaxemb.objectives.embedding import embed_texts
 from jaxemb.parallel import chunked_embed, make_mesh, rows_of_tokens
 from jaxemb.training.step import place
 
@@ -111,7 +111,7 @@ def test_each_side_is_embedded_by_its_own_tower():
     _, (_, tokens, key) = value_and_gradient(mesh, True)
     untied = MODEL.model_copy(update={"towers": "untied"})
     params = {"anchor": PARAMS, "positive": jax.tree.map(lambda leaf: 1.5 * leaf, PARAMS)}
-    embed = jax.jit(lambda model, params: embed_pairs(model, params, tokens, key, mesh=mesh), static_argnums=0)
+    embed = jax.jit(lambda model, params: embed_texts(model, params, tokens, key, mesh=mesh), static_argnums=0)
     anchors, positives = embed(untied, params)
     for found, side, number in ((anchors, "anchor", 0), (positives, "positive", 1)):
         both = [embed(MODEL, params[one])[number] for one in ("anchor", "positive")]

@@ -8,7 +8,7 @@ from packed import packed
 
 from jaxemb import models
 from jaxemb.config import BertConfig, ModelConfig
-from jaxemb.objectives.embedding import embed_pairs
+from jaxemb.objectives.embedding import embed_texts
 from jaxemb.parallel import make_mesh
 
 ENCODER = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
@@ -23,8 +23,8 @@ def test_each_text_has_dropout_of_its_own_on_either_side(pack):
     side = jax.tree.map(jnp.asarray, packed(TOKENS, length=8) if pack else TOKENS)
     batch = {"anchor": side, "positive": side, "id": jnp.arange(4, dtype=jnp.uint32)}
     mesh = make_mesh(1, 1, jax.devices()[:1])
-    both = jnp.concatenate(embed_pairs(MODEL, PARAMS, batch, jax.random.key(0), mesh=mesh))
+    both = jnp.concatenate(embed_texts(MODEL, PARAMS, batch, jax.random.key(0), mesh=mesh))
     apart = np.linalg.norm(both[:, None] - both[None], axis=2)
     assert apart[~np.eye(8, dtype=bool)].min() > 0.05
-    without = jnp.concatenate(embed_pairs(MODEL, PARAMS, batch, None, mesh=mesh))
+    without = jnp.concatenate(embed_texts(MODEL, PARAMS, batch, None, mesh=mesh))
     np.testing.assert_allclose(without, jnp.tile(without[:1], (8, 1)), atol=1e-6)

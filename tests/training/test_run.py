@@ -198,7 +198,7 @@ def test_resume_refuses_other_pairs(values, tmp_path):
     pairs = tmp_path / "en-de.tsv"
     lines = pairs.read_text().splitlines()
     pairs.write_text("\n".join([*lines[1:], "one more\teins mehr"]) + "\n")
-    with pytest.raises(UsageError, match=r"was trained on other pairs: .* and not the same"):
+    with pytest.raises(UsageError, match=r"was trained on other examples: .* and not the same"):
         jaxemb.train({**values, "training": {**values["training"], "steps": 6}}, resume=True, quiet=True)
 
 
@@ -210,7 +210,7 @@ def test_more_steps_replace_scores_and_export(values):
     assert second.heldout["untrained"] == first.heldout["untrained"]
     results = json.loads((second.run_dir / "results.json").read_text())
     assert results["step"] == 6
-    assert "6 steps of 16 pairs" in (second.export_dir / "README.md").read_text()
+    assert "6 steps of 16 examples" in (second.export_dir / "README.md").read_text()
     np.testing.assert_allclose(
         jaxemb.load(second.export_dir).encode(["one"]), second.embedder.encode(["one"]), atol=1e-6
     )

@@ -1,9 +1,19 @@
-"""Where pairs come from. Each kind of source is cut into parts: one file, or one pair of files, each."""
+"""Where examples come from. Each kind of source is cut into parts: one file, or one pair of files, each."""
 
 from pathlib import Path
 
-from jaxemb.config import GettextSource, MosesSource, Source, TsvSource
-from jaxemb.data.sources import gettext, moses, tsv
+from jaxemb.config import (
+    GettextSource,
+    JsonlSource,
+    MosesSource,
+    NliSource,
+    Source,
+    StsSource,
+    TextSource,
+    TfdsSource,
+    TsvSource,
+)
+from jaxemb.data.sources import gettext, jsonl, moses, nli, sts, text, tfds, tsv
 from jaxemb.data.sources.part import SourcePart
 
 __all__ = ["SourcePart", "source_parts"]
@@ -27,3 +37,13 @@ def source_parts(source: Source, root: str | None) -> list[SourcePart]:
             return tsv.parts(source, folder)
         case MosesSource():
             return moses.parts(source, folder)
+        case TextSource():
+            return text.parts(source, folder)
+        case NliSource():
+            return nli.parts(source, folder)
+        case StsSource():
+            return sts.parts(source, folder)
+        case JsonlSource():
+            return jsonl.parts(source, folder)
+        case TfdsSource():
+            return tfds.parts(source, folder)

@@ -1,11 +1,13 @@
 """What every kind of source is cut into."""
 
 import dataclasses
+import glob
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
+from jaxemb.errors import UserError
 from jaxemb.text_files import BadLine
 
 
@@ -23,3 +25,18 @@ class SourcePart:
     """Licence, where it is known."""
     read: Callable[[], Iterator[Record | BadLine | Skipped]]
     """Yields what is in it, from the beginning."""
+
+
+def matching_files(path: str, root: Path, kind: str) -> list[Path]:
+    """The files that the path or pattern of a source matches, by name.
+
+    Raises:
+      UserError: if there is none.
+    """
+    whole = root / Path(path).expanduser()
+    # A name with brackets may be a file's.
+    matches = [whole] if whole.is_file() else [root / name for name in glob.glob(path, root_dir=root, recursive=True)]
+    files = sorted(match for match in matches if match.is_file())
+    if not files:
+        raise UserError(f"{whole}: no such file (path of a source of kind {kind}; relative paths start from data.root)")
+    return files

@@ -1,7 +1,6 @@
 """Tab-separated pairs, one a line, without a header or quoting; plain or gzipped."""
 
 import functools
-import glob
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from jaxemb.config import TsvSource
 from jaxemb.data.languages import language_tag
 from jaxemb.data.records import Record
-from jaxemb.data.sources.part import SourcePart
+from jaxemb.data.sources.part import SourcePart, matching_files
 from jaxemb.errors import UserError
 from jaxemb.text_files import BadLine, read_lines
 
@@ -22,12 +21,6 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
     Raises:
       UserError: if nothing matches, or the language is neither set nor in the file's name.
     """
-    path = root / Path(config.path).expanduser()
-    # A name with brackets may be a file's.
-    matches = [path] if path.is_file() else glob.glob(config.path, root_dir=root, recursive=True)
-    paths = sorted(match for name in matches if (match := root / name).is_file())
-    if not paths:
-        raise UserError(f"{path}: no such file (path of a tsv source; relative paths start from data.root)")
     return [
         SourcePart(
             name=str(path),
@@ -36,7 +29,7 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
             licence=config.licence,
             read=functools.partial(_read, path, config, config.positive_lang or _language_in_name(path)),
         )
-        for path in paths
+        for path in matching_files(config.path, root, "tsv")
     ]
 
 

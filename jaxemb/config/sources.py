@@ -1,0 +1,193 @@
+"""Settings of the sources of training examples, a class for each kind."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+
+from jaxemb.config.base import Settings
+
+Extra = Literal["label", "score", "negatives", "twin"]
+"""What the examples of a source have beside two texts; `twin`: the second text is the first."""
+
+
+class _Source(Settings):
+    """What all have in common."""
+
+    @property
+    def gives(self) -> frozenset[Extra]:
+        """What its examples have beside two texts."""
+        return frozenset()
+
+
+class GettextSource(_Source):
+    """Translation catalogues (`.mo`, `.po`) that installed Python packages carry; English is the anchor."""
+
+    kind: Literal["gettext"] = "gettext"
+    packages: tuple[str, ...]
+    """Names of installed distributions, as pip knows them."""
+    languages: tuple[str, ...] | None = None
+    """Only these languages (BCP 47, as in `de` or `pt-BR`); all when null."""
+
+
+class TsvSource(_Source):
+    """Tab-separated pairs, one a line, without a header, plain or `.gz`."""
+
+    kind: Literal["tsv"] = "tsv"
+    path: str
+    """A file, or a pattern such as `bitext/en-*.tsv.gz`; relative to `data.root`."""
+    anchor_column: NonNegativeInt = 0
+    """Column of the anchor, counted from 0."""
+    positive_column: NonNegativeInt = 1
+    """Column of the positive (the translation), counted from 0."""
+    anchor_lang: str = "en"
+    """Language of the anchor."""
+    positive_lang: str | None = None
+    """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
+
+
+class MosesSource(_Source):
+    """Two aligned plain-text files (or `.gz`): line N of one translates line N of the other."""
+
+    kind: Literal["moses"] = "moses"
+    anchor_path: str
+    """File of the anchors; relative to `data.root`."""
+    positive_path: str
+    """File of the positives; relative to `data.root`."""
+    anchor_lang: str = "en"
+    """Language of the anchors."""
+    positive_lang: str
+    """Language of the positives."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
+
+
+class TextSource(_Source):
+    """Single sentences, one a line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
+
+    kind: Literal["text"] = "text"
+    path: str
+    """A file, or a pattern such as `wiki/*.txt.gz`; relative to `data.root`."""
+    column: int | str | None = None
+    """Column of a `.tsv`, counted from 0 (the first when null), or key of a `.jsonl` (`text` when null)."""
+    language: str = "en"
+    """Language of the sentences."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
+
+    @property
+    def gives(self) -> frozenset[Extra]:
+        """What its examples have beside two texts."""
+        return frozenset({"twin"})
+
+
+class NliSource(_Source):
+    """Natural language inference: SNLI and MultiNLI (`.jsonl`), SICK (tab-separated, with a header); plain or `.gz`.
+
+    Labels are 0 contradiction, 1 entailment, 2 neutral; pairs without agreement (`-`) are left out.
+    """
+
+    kind: Literal["nli"] = "nli"
+    path: str
+    """A file or a pattern, relative to `data.root`."""
+    triplets: bool = False
+    """Give each premise with a sentence that it entails and one that it contradicts, its hard negative (supervised
+    SimCSE), in place of labelled pairs; premises without one of the two are left out."""
+    language: str = "en"
+    """Language of the sentences."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
+
+    @property
+    def gives(self) -> frozenset[Extra]:
+        """What its examples have beside two texts."""
+        return frozenset({"negatives" if self.triplets else "label"})
+
+
+class StsSource(_Source):
+    """Scored pairs: `LANG.train.csv` of STSb (sentence, sentence, score), SICK, SemEval's `.tsv`; plain or `.gz`."""
+
+    kind: Literal["sts"] = "sts"
+    path: str
+    """A file or a pattern, relative to `data.root`."""
+    max_score: PositiveFloat = 5.0
+    """The score of two sentences that mean the same: what scores are divided by."""
+    language: str = "en"
+    """Language of the sentences."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
+
+    @property
+    def gives(self) -> frozenset[Extra]:
+        """What its examples have beside two texts."""
+        return frozenset({"score"})
+
+
+class _Keyed(_Source):
+    """Records with named fields."""
+
+    anchor_key: str = "anchor"
+    """Field of the anchor (premise, query)."""
+    positive_key: str | None = "positive"
+    """Field of the positive (hypothesis, document); null for single sentences."""
+    negative_keys: tuple[str, ...] = ()
+    """Fields of hard negatives."""
+    label_key: str | None = None
+    """Field of a class, a whole number from 0; -1 (no agreement) is left out."""
+    score_key: str | None = None
+    """Field of a similarity."""
+    max_score: PositiveFloat = 1.0
+    """What similarities are divided by."""
+    anchor_lang: str = "en"
+    """Language of the anchors."""
+    positive_lang: str = "en"
+    """Language of the positives and negatives."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
+
+    @property
+    def gives(self) -> frozenset[Extra]:
+        """What its examples have beside two texts."""
+        there: dict[Extra, bool] = {
+            "twin": self.positive_key is None,
+            "negatives": bool(self.negative_keys),
+            "label": self.label_key is not None,
+            "score": self.score_key is not None,
+        }
+        return frozenset(extra for extra, given in there.items() if given)
+
+    @model_validator(mode="after")
+    def _check(self) -> "_Keyed":
+        if self.positive_key is None and self.gives != {"twin"}:
+            raise ValueError("positive_key: null is for single sentences, without negatives, labels or scores")
+        return self
+
+
+class JsonlSource(_Keyed):
+    """Records with named fields, a JSON object a line; plain or `.gz`."""
+
+    kind: Literal["jsonl"] = "jsonl"
+    path: str
+    """A file or a pattern, relative to `data.root`."""
+
+
+class TfdsSource(_Keyed):
+    """A dataset of TensorFlow Datasets by name (`snli`, `multi_nli`, ...), read without TensorFlow.
+
+    It must have been prepared in a format that can be read at random: `tfds build NAME --file_format=array_record`.
+    """
+
+    kind: Literal["tfds"] = "tfds"
+    name: str
+    """Name, with its config and version if need be, as `tfds.data_source` takes it: `glue/mnli`."""
+    split: str = "train"
+    """Split, or part of one: `train[:10%]`."""
+    data_dir: str | None = None
+    """Folder of prepared datasets, relative to `data.root`; TFDS's own (`~/tensorflow_datasets`) when null."""
+
+
+Source = Annotated[
+    GettextSource | TsvSource | MosesSource | TextSource | NliSource | StsSource | JsonlSource | TfdsSource,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,60 @@
+"""A record with named fields as an example: which field is what, a `jsonl` or `tfds` source says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxemb.config import JsonlSource, TfdsSource
+from jaxemb.data.records import Record
+from jaxemb.data.report import Skipped
+
+
+def example(values: Mapping[str, Any], config: JsonlSource | TfdsSource, source: str, place: str) -> Record | Skipped:
+    """The example of a record.
+
+    Args:
+      values: its fields; texts may be UTF-8 bytes, numbers NumPy's.
+      config: which field is what.
+      source: name of the source for reports.
+      place: id of the record.
+
+    Raises:
+      ValueError: that says what is wrong with the record.
+    """
+    anchor = _text(values, config.anchor_key)
+    positive = anchor if config.positive_key is None else _text(values, config.positive_key)
+    label = score = None
+    if config.label_key is not None:
+        label = _field(values, config.label_key)
+        if int(label) != label or label < -1:
+            raise ValueError(f"{config.label_key} is {label!r}, no whole number from 0")
+        if label == -1:
+            return Skipped(config.positive_lang, "no_agreement")
+    if config.score_key is not None:
+        score = float(_field(values, config.score_key)) / config.max_score
+        if not -1 <= score <= 1:
+            raise ValueError(f"{config.score_key} is beyond max_score ({config.max_score:g})")
+    return Record(
+        anchor,
+        positive,
+        tuple(_text(values, key) for key in config.negative_keys),
+        None if label is None else int(label),
+        score,
+        anchor_lang=config.anchor_lang,
+        positive_lang=config.anchor_lang if config.positive_key is None else config.positive_lang,
+        source=source,
+        id=place,
+    )
+
+
+def _field(values: Mapping[str, Any], key: str) -> Any:
+    if key not in values:
+        raise ValueError(f"no field {key!r}; there are {', '.join(map(repr, values))}")
+    return values[key]
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    text = _field(values, key)
+    text = text.decode() if isinstance(text, bytes) else text
+    if not isinstance(text, str):
+        raise ValueError(f"{key} is no text but {type(text).__name__}")
+    return text

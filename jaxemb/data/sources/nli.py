@@ -1,0 +1,150 @@
+"""Natural language inference: labelled pairs, or a premise with an entailed and a contradicting sentence."""
+
+import functools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxemb.config import NliSource
+from jaxemb.data.normalize import normalize_text
+from jaxemb.data.records import Record
+from jaxemb.data.report import Skipped
+from jaxemb.data.sources.part import SourcePart, matching_files
+from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine, read_lines
+
+LABELS = ("contradiction", "entailment", "neutral")
+"""By number, as in the authors' code of Sentence-BERT."""
+CONTRADICTION, ENTAILMENT = 0, 1
+PREMISE, HYPOTHESIS = ("sentence1", "sentence_A", "premise"), ("sentence2", "sentence_B", "hypothesis")
+LABEL = ("gold_label", "entailment_label", "entailment_judgment", "label")
+
+
+class _Pair(NamedTuple):
+    line: int
+    premise: str
+    hypothesis: str
+    label: int | None
+
+
+def parts(config: NliSource, root: Path) -> list[SourcePart]:
+    """One part for each file that the path or pattern matches, by name.
+
+    Raises:
+      UserError: if nothing matches.
+    """
+    read = _triplets if config.triplets else _labelled
+    return [
+        SourcePart(str(path), (path,), config.path, config.licence, functools.partial(read, path, config))
+        for path in matching_files(config.path, root, "nli")
+    ]
+
+
+def _labelled(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skipped]:
+    for pair in _pairs(path):
+        if isinstance(pair, BadLine):
+            yield pair
+        elif pair.label is None:
+            yield Skipped(config.language, "no_agreement")
+        else:
+            yield _record(path, config, pair.line, pair.premise, pair.hypothesis, label=pair.label)
+
+
+def _triplets(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skipped]:
+    """The hypotheses of a premise are anywhere in the file: all are read first."""
+    premises: dict[str, tuple[list[_Pair], list[_Pair]]] = {}
+    for pair in _pairs(path):
+        if isinstance(pair, BadLine):
+            yield pair
+            continue
+        sides = premises.setdefault(normalize_text(pair.premise), ([], []))
+        if pair.label in (CONTRADICTION, ENTAILMENT):
+            sides[pair.label].append(pair)
+    for contradictions, entailments in premises.values():
+        if not contradictions or not entailments:
+            yield Skipped(config.language, "no_triplet")
+        for wrong, right in zip(contradictions, entailments, strict=False):
+            yield _record(path, config, right.line, right.premise, right.hypothesis, negatives=(wrong.hypothesis,))
+
+
+def _record(
+    path: Path,
+    config: NliSource,
+    line: int,
+    premise: str,
+    hypothesis: str,
+    negatives: tuple[str, ...] = (),
+    label: int | None = None,
+) -> Record:
+    return Record(
+        premise,
+        hypothesis,
+        negatives,
+        label,
+        anchor_lang=config.language,
+        positive_lang=config.language,
+        source=config.path,
+        id=f"{path.name}:{line}",
+    )
+
+
+def _pairs(path: Path) -> Iterator[_Pair | BadLine]:
+    name = path.with_suffix("") if path.suffix == ".gz" else path
+    yield from _jsonl(path) if name.suffix == ".jsonl" else _table(path)
+
+
+def _jsonl(path: Path) -> Iterator[_Pair | BadLine]:
+    for number, line in enumerate(read_lines(path), start=1):
+        if isinstance(line, BadLine):
+            yield line
+            continue
+        try:
+            values = json.loads(line)
+        except ValueError:
+            yield BadLine(number, "not JSON", line)
+            continue
+        names = list(values) if isinstance(values, dict) else []
+        places = [_place(names, wanted) for wanted in (PREMISE, HYPOTHESIS, LABEL)]
+        if None in places:
+            yield BadLine(number, f"needs {PREMISE[0]}, {HYPOTHESIS[0]} and {LABEL[0]}", line)
+            continue
+        yield _pair(number, line, *(values[names[place or 0]] for place in places))
+
+
+def _table(path: Path) -> Iterator[_Pair | BadLine]:
+    """Tab-separated, with a header."""
+    lines = read_lines(path)
+    head = next(lines, "")
+    names = head.split("\t") if isinstance(head, str) else []
+    places = [_place(names, wanted) for wanted in (PREMISE, HYPOTHESIS, LABEL)]
+    if None in places:
+        raise UserError(
+            f"{path}, line 1: the header names no {', '.join(PREMISE)}, no {', '.join(HYPOTHESIS)} or no "
+            f"{', '.join(LABEL)}; SNLI and MultiNLI are read from their .jsonl files, SICK from its .txt"
+        )
+    for number, line in enumerate(lines, start=2):
+        if isinstance(line, BadLine):
+            yield line
+            continue
+        cells = line.split("\t")
+        if len(cells) != len(names):
+            yield BadLine(number, f"{len(cells)} columns where the header has {len(names)}", line)
+            continue
+        yield _pair(number, line, *(cells[place or 0] for place in places))
+
+
+def _place(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+def _pair(number: int, line: str, premise: object, hypothesis: object, label: object) -> _Pair | BadLine:
+    """Labels by name, in any case; `-` where people did not agree."""
+    if not isinstance(premise, str) or not isinstance(hypothesis, str):
+        return BadLine(number, "a sentence is no text", line)
+    label = label.lower() if isinstance(label, str) else label
+    if label == "-":
+        return _Pair(number, premise, hypothesis, None)
+    if label not in LABELS:
+        return BadLine(number, f"the label {label!r} is none of {', '.join(LABELS)} and -", line)
+    return _Pair(number, premise, hypothesis, LABELS.index(label))

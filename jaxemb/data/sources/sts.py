@@ -1,0 +1,44 @@
+"""Pairs of sentences with a score of how alike they are, in the formats of STSb, SICK and SemEval."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxemb.config import StsSource
+from jaxemb.data.records import Record
+from jaxemb.data.sources.part import SourcePart, matching_files
+from jaxemb.errors import UserError
+
+
+def parts(config: StsSource, root: Path) -> list[SourcePart]:
+    """One part for each file that the path or pattern matches, by name.
+
+    Raises:
+      UserError: if nothing matches.
+    """
+    return [
+        SourcePart(str(path), (path,), config.path, config.licence, functools.partial(_read, path, config))
+        for path in matching_files(config.path, root, "sts")
+    ]
+
+
+def _read(path: Path, config: StsSource) -> Iterator[Record]:
+    """Strict, as in evaluation: a file that does not fit is refused whole."""
+    from jaxemb.evaluation.sts_formats import read_sts  # which imports the encoder; configs need not wait for it
+
+    pairs = read_sts(path)
+    for number, (first, second, score) in enumerate(zip(pairs.first, pairs.second, pairs.scores, strict=True), start=1):
+        if not 0 <= score <= config.max_score:
+            raise UserError(
+                f"{path}, pair {number}: a score of {score:g} is not between 0 and {config.max_score:g} "
+                "(max_score of the sts source)"
+            )
+        yield Record(
+            first,
+            second,
+            score=score / config.max_score,
+            anchor_lang=config.language,
+            positive_lang=config.language,
+            source=config.path,
+            id=f"{path.name}:{number}",
+        )

@@ -1,0 +1,56 @@
+"""Datasets of TensorFlow Datasets by name, read at random access and without TensorFlow."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jaxemb.config import TfdsSource
+from jaxemb.data.records import Record
+from jaxemb.data.report import Skipped
+from jaxemb.data.sources.keyed import example
+from jaxemb.data.sources.part import SourcePart
+from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine
+
+
+def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
+    """The one part of a split; its files tell one version from another.
+
+    Raises:
+      UserError: if there is no such dataset or split, or it was not prepared in a format for random access.
+    """
+    import tensorflow_datasets as tfds
+
+    folder = None if config.data_dir is None else str(root / Path(config.data_dir).expanduser())
+    name = f"{config.name}, split {config.split}"
+    try:
+        builder = tfds.builder(config.name, data_dir=folder)
+        read = functools.partial(_read, builder, config)
+        if config.split.partition("[")[0] not in builder.info.splits:
+            there = ", ".join(builder.info.splits) or "none: it is not prepared"
+            raise UserError(f"data.sources: the dataset {config.name} has no split {config.split!r}; splits: {there}")
+        read_nothing = builder.as_data_source(split=config.split)
+        del read_nothing
+    except UserError:
+        raise
+    except Exception as error:  # of many kinds, by what is missing
+        raise UserError(
+            f"data.sources: the dataset {name} cannot be opened in {folder or '~/tensorflow_datasets'} "
+            f"({str(error).splitlines()[0]}); prepare it with "
+            f"`tfds build {config.name} --file_format=array_record`, or correct name, split and data_dir"
+        ) from error
+    paths = tuple(sorted(path for path in Path(builder.data_dir).iterdir() if path.is_file()))
+    licence = config.licence or (builder.info.redistribution_info.license or None)
+    return [SourcePart(name, paths, config.name, licence, read)]
+
+
+def _read(builder: Any, config: TfdsSource) -> Iterator[Record | BadLine | Skipped]:
+    source = builder.as_data_source(split=config.split)
+    for start in range(0, len(source), 1024):
+        places = range(start, min(start + 1024, len(source)))
+        for place, values in zip(places, source.__getitems__(list(places)), strict=True):
+            try:
+                yield example(values, config, config.name, f"{config.split}:{place}")
+            except (TypeError, ValueError) as error:
+                yield BadLine(place + 1, str(error), str(values))

@@ -1,0 +1,40 @@
+"""Multilingual knowledge distillation (Reimers & Gurevych 2020, arXiv 2004.09813, eq. 1)."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+from jaxemb.config import DistillationObjective, ModelConfig
+from jaxemb.losses import embedding_mse
+from jaxemb.losses.in_batch import weighted_mean
+from jaxemb.objectives.embedding import embed_texts
+
+if TYPE_CHECKING:
+    from jaxemb.objectives import Objective
+
+SIDES_OF = {"both": ("anchor", "positive"), "source": ("anchor",), "target": ("positive",)}
+"""Which texts the student embeds: the source sentence, its translation."""
+
+
+def distillation(config: DistillationObjective, model: ModelConfig, mesh: Mesh) -> "Objective":
+    """|s(source) - t(source)|^2 + |s(target) - t(source)|^2, t(source) in `batch["teacher"]`, [B, E], without gradient.
+
+    `over: mean` divides by E, so that its scale is that of the authors' code; the sum of the two terms is the
+    equation's, twice the mean that sentence-transformers' `MSELoss` takes.
+    """
+
+    def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
+        sides = SIDES_OF[config.terms]
+        embeddings = embed_texts(model, params, batch, key, mesh=mesh, sides=sides)
+        terms = {
+            "source" if side == "anchor" else "target": weighted_mean(
+                embedding_mse(one, batch["teacher"], over=config.over), batch["weight"]
+            )
+            for side, one in zip(sides, embeddings, strict=True)
+        }
+        return jnp.sum(jnp.stack(list(terms.values()))), {f"{name}_mse": value for name, value in terms.items()}
+
+    return objective

@@ -1,0 +1,61 @@
+"""SimCSE (Gao, Yao & Chen 2021, arXiv 2104.08821): dropout as the only augmentation, or NLI with hard negatives."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+from jaxemb.config import ModelConfig, SimcseObjective, SupervisedSimcse
+from jaxemb.losses.ranking_softmax import RankingBatch, RankingForm, both_ways
+from jaxemb.objectives.embedding import embed_texts, sides_of
+from jaxemb.parallel import ranking_loss
+
+if TYPE_CHECKING:
+    from jaxemb.objectives import Objective
+
+
+def contrastive(config: SimcseObjective | SupervisedSimcse, model: ModelConfig, mesh: Mesh) -> "Objective":
+    """Cosines over a temperature, each sentence against the positives (and hard negatives) of the global batch.
+
+    Unsupervised (eq. 4) the positive is the sentence itself, embedded under a dropout mask of its own; supervised (eq.
+    5) it is an entailed sentence, and the own hard negative weighs alpha (eq. 8).
+    """
+    alpha = config.hard_negative_weight if isinstance(config, SupervisedSimcse) else 1.0
+    same_dropout = isinstance(config, SimcseObjective) and config.ablation == "shared_dropout"
+    form = RankingForm() if config.directions == "one_way" else both_ways(config.directions)
+
+    def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
+        sides = sides_of(batch)
+        anchors, positives, *negatives = embed_texts(
+            model,
+            params,
+            batch,
+            key,
+            mesh=mesh,
+            sides=sides,
+            same_dropout=same_dropout,
+            chunk=config.chunk,
+            chunk_tokens=config.chunk_tokens,
+        )
+        rows = RankingBatch(anchors, positives)
+        if negatives:
+            hashes = [batch[f"{side}_hash"] for side in sides[2:]]
+            rows = rows._replace(hard_negatives=jnp.stack(negatives, axis=1))
+            if config.mask_duplicates:
+                rows = rows._replace(document_ids=batch["positive_hash"], hard_negative_ids=jnp.stack(hashes, axis=1))
+        loss, metrics = ranking_loss(
+            rows,
+            form,
+            mesh=mesh,
+            negatives=config.negatives,
+            ids=(batch["anchor_hash"], batch["positive_hash"]) if config.mask_duplicates else (),
+            weights=batch["weight"],
+            chunk=config.ring_chunk,
+            scale=config.scale,
+            hard_negative_weight=alpha,
+        )
+        return loss, metrics
+
+    return objective
