@@ -59,6 +59,26 @@ def pair_features(
     return jnp.concatenate([_FEATURES[feature](u, v) for feature in features], axis=-1)
 
 
+def classifier_outputs(
+    u: Float[Array, "B D"],
+    v: Float[Array, "B D"],
+    kernel: Float[Array, "F C"],
+    bias: Float[Array, "C"] | None,
+    features: Sequence[Feature],
+) -> Float[Array, "B C"]:
+    """The logits of each class: [u_i, v_i, |u_i - v_i|] W + b, or other features; as `softmax_classification`."""
+    inputs = pair_features(u, v, features)
+    if kernel.shape[0] != inputs.shape[1]:
+        raise ValueError(
+            f"{', '.join(features)} of width {u.shape[1]} need a kernel of {inputs.shape[1]} rows, it has {len(kernel)}"
+        )
+    classes = kernel.shape[1]
+    if bias is not None and bias.shape != (classes,):
+        raise ValueError(f"{classes} classes need a bias of shape ({classes},), not {bias.shape}")
+    outputs = jnp.matmul(inputs, jnp.asarray(kernel, jnp.float32), precision="highest")
+    return outputs if bias is None else outputs + jnp.asarray(bias, jnp.float32)[None, :]
+
+
 def softmax_classification(
     u: Float[Array, "B D"],
     v: Float[Array, "B D"],
@@ -94,21 +114,12 @@ def softmax_classification(
     >>> round(float(loss[0]), 6)  # log(1 + e)
     1.313262
     """
-    inputs = pair_features(u, v, features)
-    if kernel.shape[0] != inputs.shape[1]:
-        raise ValueError(
-            f"{', '.join(features)} of width {u.shape[1]} need a kernel of {inputs.shape[1]} rows, it has {len(kernel)}"
-        )
-    classes = kernel.shape[1]
-    if bias is not None and bias.shape != (classes,):
-        raise ValueError(f"{classes} classes need a bias of shape ({classes},), not {bias.shape}")
+    outputs = classifier_outputs(u, v, kernel, bias, features)
+    classes = outputs.shape[1]
     if labels.shape not in ((len(u),), (len(u), classes)):
         raise ValueError(
             f"{len(u)} pairs need `labels` of shape ({len(u)},) or ({len(u)}, {classes}), not {labels.shape}"
         )
-    outputs = jnp.matmul(inputs, jnp.asarray(kernel, jnp.float32), precision="highest")
-    if bias is not None:
-        outputs = outputs + jnp.asarray(bias, jnp.float32)[None, :]
     if labels.ndim == 1:
         # A product rather than an indexed read, whose gradient would be a scatter.
         labels = jnp.arange(classes)[None, :] == labels[:, None]

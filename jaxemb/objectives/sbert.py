@@ -9,13 +9,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
 from jaxemb.config import ModelConfig, SbertClassification, SbertRegression, SbertTriplet
-from jaxemb.losses import (
-    classifier_width,
-    cosine_similarity_mse,
-    pair_features,
-    softmax_classification,
-    triplet,
-)
+from jaxemb.losses import classifier_width, cosine_similarity_mse, softmax_classification, triplet
+from jaxemb.losses.classification import classifier_outputs
 from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.models import Params, embedding_size
 from jaxemb.objectives.embedding import embed_texts, sides_of
@@ -44,10 +39,9 @@ def classification(config: SbertClassification, model: ModelConfig, mesh: Mesh) 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
         u, v = embed_texts(model, params, batch, key, mesh=mesh)
         classifier, labels = params["objective"]["classifier"], batch["label"]
-        loss = softmax_classification(
-            u, v, labels, classifier["kernel"], classifier.get("bias"), features=config.features
-        )
-        outputs = pair_features(u, v, config.features) @ classifier["kernel"] + classifier.get("bias", jnp.zeros(1))
+        weights = classifier["kernel"], classifier.get("bias")
+        loss = softmax_classification(u, v, labels, *weights, features=config.features)
+        outputs = classifier_outputs(u, v, *weights, config.features)
         hits = jnp.asarray(jnp.argmax(outputs, axis=1) == labels, jnp.float32)
         return weighted_mean(loss, batch["weight"]), {"accuracy": weighted_mean(hits, batch["weight"])}
 

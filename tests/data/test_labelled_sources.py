@@ -1,0 +1,266 @@
+"""Sources of examples with labels, scores, hard negatives, or of single sentences."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from jaxemb.config import (
+    DataConfig,
+    HoldoutConfig,
+    JsonlSource,
+    NliSource,
+    StsSource,
+    TextSource,
+    TfdsSource,
+    TokenizerConfig,
+    TsvSource,
+)
+from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+from jaxemb.data.records import Record
+from jaxemb.data.report import Skipped
+from jaxemb.data.sources import source_parts
+from jaxemb.errors import UserError
+from jaxemb.text_files import BadLine
+
+
+def read(source, root):
+    return [item for part in source_parts(source, str(root)) for item in part.read()]
+
+
+def english(anchor, positive, *rest, **more):
+    return Record(anchor, positive, *rest, anchor_lang="en", positive_lang="en", **more)
+
+
+def test_sentences_are_their_own_positives(tmp_path):
+    (tmp_path / "wiki.txt.gz").write_bytes(gzip.compress(b"One.\nTwo.\n\xff\n"))
+    one, two, bad = read(TextSource(path="wiki.txt.gz"), tmp_path)
+    assert one == english("One.", "One.", source="wiki.txt.gz", id="wiki.txt.gz:1")
+    assert (two.anchor, bad.line) == ("Two.", 3)
+    (tmp_path / "wiki.tsv").write_text("a\tb\nc\n")
+    column, bad = read(TextSource(path="wiki.tsv", column=1, language="de"), tmp_path)
+    assert (column.anchor, column.positive_lang, bad.reason) == ("b", "de", "1 columns where column 1 is wanted")
+    (tmp_path / "wiki.jsonl").write_text('{"text": "a", "title": "t"}\nno\n{"title": 3}\n')
+    found = read(TextSource(path="wiki.jsonl"), tmp_path)
+    assert [getattr(item, "anchor", None) or item.reason for item in found] == [
+        "a", "not JSON", "no text under the key 'text'",
+    ]  # fmt: skip
+    assert read(TextSource(path="wiki.jsonl", column="title"), tmp_path)[0].anchor == "t"
+    with pytest.raises(UserError, match=r"wiki.txt.gz: column of the text source is 1, it must be left out"):
+        read(TextSource(path="wiki.txt.gz", column=1), tmp_path)
+    with pytest.raises(UserError, match=r"no such file \(path of a source of kind text"):
+        read(TextSource(path="nowhere.txt"), tmp_path)
+
+
+SNLI = [
+    {"gold_label": "entailment", "sentence1": "A dog runs.", "sentence2": "An animal moves."},
+    {"gold_label": "-", "sentence1": "A dog runs.", "sentence2": "It is hot."},
+    {"gold_label": "contradiction", "sentence1": "A dog runs.", "sentence2": "A dog sleeps."},
+    {"gold_label": "neutral", "sentence1": "A dog runs.", "sentence2": "A brown dog runs."},
+    {"gold_label": "entailment", "sentence1": "A dog  runs.", "sentence2": "Something runs."},
+    {"gold_label": "entailment", "sentence1": "A man reads.", "sentence2": "Somebody reads."},
+]
+
+
+def test_natural_language_inference(tmp_path):
+    (tmp_path / "snli.jsonl").write_text("".join(json.dumps(line) + "\n" for line in SNLI))
+    found = read(NliSource(path="snli.jsonl"), tmp_path)
+    assert found[0] == english("A dog runs.", "An animal moves.", (), 1, source="snli.jsonl", id="snli.jsonl:1")
+    assert [getattr(item, "label", item) for item in found] == [1, Skipped("en", "no_agreement"), 0, 2, 1, 1]
+    found = read(NliSource(path="snli.jsonl", triplets=True), tmp_path)
+    # Two entailments, one contradiction: one triplet. The man has no contradiction.
+    assert found == [
+        english("A dog runs.", "An animal moves.", ("A dog sleeps.",), source="snli.jsonl", id="snli.jsonl:1"),
+        Skipped("en", "no_triplet"),
+    ]
+    head = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment\n"
+    (tmp_path / "SICK.txt").write_text(
+        f"{head}1\tA\tB\t4.5\tNEUTRAL\n2\tC\tD\t1\tCONTRADICTION\n3\tshort\n4\tA\tB\t1\tOTHER\n"
+    )
+    neutral, contradiction, short, other = read(NliSource(path="SICK.txt"), tmp_path)
+    assert (neutral.anchor, neutral.positive, neutral.label, neutral.id) == ("A", "B", 2, "SICK.txt:2")
+    assert contradiction.label == 0
+    assert (short.line, short.reason) == (4, "2 columns where the header has 5")
+    assert "the label 'other' is none of contradiction, entailment, neutral and -" in other.reason
+    (tmp_path / "other.tsv").write_text("a\tb\n")
+    with pytest.raises(UserError, match=r"other.tsv, line 1: the header names no sentence1"):
+        read(NliSource(path="other.tsv"), tmp_path)
+    (tmp_path / "bad.jsonl").write_text(
+        '{"sentence1": "a"}\n[1]\n{"sentence1": 1, "sentence2": "a", "gold_label": "-"}\n'
+    )
+    assert [item.reason for item in read(NliSource(path="bad.jsonl"), tmp_path)] == [
+        "needs sentence1, sentence2 and gold_label",
+        "needs sentence1, sentence2 and gold_label",
+        "a sentence is no text",
+    ]
+
+
+def test_real_sick_and_stsb(real_data):
+    found = read(NliSource(path="sick/SICK_train.txt"), real_data)
+    assert (len(found), sum(isinstance(item, Record) for item in found)) == (4500, 4500)
+    assert np.bincount([item.label for item in found]).tolist() == [665, 1299, 2536]
+    scored = read(StsSource(path="stsb/de.train.csv.gz", language="de"), real_data)
+    assert len(scored) == 5749
+    assert (scored[0].score, scored[0].anchor_lang) == (1.0, "de")
+
+
+def test_scores_are_brought_to_one(tmp_path):
+    (tmp_path / "en.train.csv").write_text('A plane.,"A plane, flying.",4.0\nA man.,A boat.,0.5\n')
+    assert [(item.positive, item.score) for item in read(StsSource(path="en.train.csv"), tmp_path)] == [
+        ("A plane, flying.", 0.8), ("A boat.", 0.1),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"pair 1: a score of 4 is not between 0 and 1 \(max_score"):
+        read(StsSource(path="en.train.csv", max_score=1.0), tmp_path)
+
+
+def test_records_with_keys(tmp_path):
+    lines = [
+        {"q": "a", "p": "b", "n": "c", "m": "d", "y": 2, "s": 3},
+        {"q": "a", "p": "b", "n": "c", "m": "d", "y": -1, "s": 3},
+        {"q": "a", "p": 5, "n": "c", "m": "d", "y": 1, "s": 3},
+        {"q": "a", "n": "c", "m": "d", "y": 1, "s": 3},
+        {"q": "a", "p": "b", "n": "c", "m": "d", "y": 1.5, "s": 3},
+        {"q": "a", "p": "b", "n": "c", "m": "d", "y": 1, "s": 9},
+        {"q": "a", "p": "b", "n": "c", "m": "d", "y": None, "s": 3},
+    ]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "[]\nnothing\n")
+    source = JsonlSource(
+        path="x.jsonl", anchor_key="q", positive_key="p", negative_keys=("n", "m"), label_key="y", score_key="s",
+        max_score=4.0, positive_lang="de",
+    )  # fmt: skip
+    record, skipped, *bad = read(source, tmp_path)
+    assert record == Record("a", "b", ("c", "d"), 2, 0.75, "en", "de", "x.jsonl", "x.jsonl:1")
+    assert skipped == Skipped("de", "no_agreement")
+    assert [item.line for item in bad] == [3, 4, 5, 6, 7, 8, 9]
+    assert [item.reason for item in bad[:2]] == [
+        "p is no text but int", "no field 'p'; there are 'q', 'n', 'm', 'y', 's'",
+    ]  # fmt: skip
+    assert (bad[3].reason, bad[5].reason, bad[6].reason) == (
+        "s is beyond max_score (4)", "not a JSON object", "not JSON",
+    )  # fmt: skip
+    (alone,) = read(JsonlSource(path="x.jsonl", anchor_key="q", positive_key=None), tmp_path)[:1]
+    assert (alone.anchor, alone.positive, alone.positive_lang) == ("a", "a", "en")
+    with pytest.raises(ValueError, match="positive_key: null is for single sentences"):
+        JsonlSource(path="x.jsonl", positive_key=None, label_key="y")
+
+
+@pytest.fixture(scope="module")
+def prepared_tfds(tmp_path_factory):
+    """A dataset as `tfds build --file_format=array_record` leaves it."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    class TinyNli(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            label = tfds.features.ClassLabel(names=["entailment", "neutral", "contradiction"])
+            texts = {name: tfds.features.Text() for name in ("premise", "hypothesis")}
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict({**texts, "label": label}))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for number in range(5):
+                yield number, {"premise": f"Sätze {number}", "hypothesis": "yes", "label": [-1, 0, 1, 2, 2][number]}
+
+    folder = tmp_path_factory.mktemp("tfds")
+    TinyNli(data_dir=folder, file_format="array_record").download_and_prepare()
+    return folder
+
+
+def test_tensorflow_datasets(prepared_tfds):
+    source = TfdsSource(
+        name="tiny_nli", data_dir=str(prepared_tfds), anchor_key="premise", positive_key="hypothesis", label_key="label"
+    )
+    found = read(source, ".")
+    assert sum(isinstance(item, Skipped) for item in found) == 1
+    records = sorted((item for item in found if isinstance(item, Record)), key=lambda record: record.anchor)
+    assert [(record.anchor, record.label) for record in records] == [
+        (f"Sätze {n}", label) for n, label in enumerate((0, 1, 2, 2), 1)
+    ]
+    with pytest.raises(UserError, match=r"the dataset tiny_nli has no split 'test'; splits: train"):
+        read(source.model_copy(update={"split": "test"}), ".")
+    with pytest.raises(UserError, match=r"the dataset tiny_mli, split train cannot be opened .* `tfds build tiny_mli"):
+        read(source.model_copy(update={"name": "tiny_mli"}), ".")
+    (bad, *_) = read(source.model_copy(update={"anchor_key": "text"}), ".")
+    assert isinstance(bad, BadLine)
+    assert "no field 'text'" in bad.reason
+
+
+def first_batch(source, root, size):
+    """The first batch of a source, with the text of each token id row by row, the data and the tokenizer."""
+    config = DataConfig(
+        root=str(root),
+        sources=(source,),
+        holdout=HoldoutConfig(pairs_per_language=0),
+        cache_dir=str(root / "cache"),
+        max_length=16,
+        length_buckets=(16,),
+        window=1,
+    )
+    data = prepare(config, seed=0)
+    tokenizer = train_tokenizer(data, TokenizerConfig(vocab_size=80, min_frequency=1), 16)
+    batch = Batches(tokenize(data, tokenizer, 16), config, size, seed=0).batch(0)
+    texts = {
+        side: tokenizer.batch_decode(tokens["input_ids"], skip_special_tokens=True)
+        for side, tokens in batch.items()
+        if isinstance(tokens, dict)
+    }
+    return batch, texts, data, tokenizer
+
+
+def test_a_batch_has_negatives_labels_and_scores(tmp_path):
+    lines = [{"anchor": f"one {n}", "positive": f"two {n}", "n": f"ten {n}", "y": n, "s": n / 8} for n in range(6)]
+    lines.append(lines[0] | {"y": 5})  # the same texts with another label are another example
+    lines.append(lines[0] | {"n": "ten"})  # so they are with another negative
+    lines += lines[2:4]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    source = JsonlSource(path="x.jsonl", negative_keys=("n",), label_key="y", score_key="s")
+    batch, texts, data, _ = first_batch(source, tmp_path, 8)
+    assert data.report["totals"]["dropped"] == {"duplicate": 2}
+    assert set(batch) == {
+        "anchor", "positive", "negative", "anchor_hash", "positive_hash", "negative_hash", "id", "weight",
+        "label", "score",
+    }  # fmt: skip
+    assert (batch["label"].dtype, batch["score"].dtype) == (np.int32, np.float32)
+    rows = list(zip(*texts.values(), batch["label"].tolist(), batch["score"].tolist(), strict=True))
+    wanted = [tuple(line.values()) for line in lines[:8]]
+    assert sorted(rows) == sorted(wanted)
+    hashes = {
+        text: tuple(pair) for side in texts for text, pair in zip(texts[side], batch[f"{side}_hash"], strict=True)
+    }
+    assert len(set(hashes.values())) == len(hashes)
+
+    lines[3].pop("n")
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError, match=r"line 4, no field 'n'"):
+        prepare(data_of(source, tmp_path), seed=0)
+
+
+def data_of(source, root):
+    return DataConfig(
+        root=str(root), sources=(source,), holdout=HoldoutConfig(pairs_per_language=0), cache_dir=str(root)
+    )
+
+
+def test_sentences_are_tokenized_once(tmp_path):
+    (tmp_path / "text.txt").write_text("".join(f"one two {n}\n" for n in range(8)))
+    batch, texts, data, tokenizer = first_batch(TextSource(path="text.txt"), tmp_path, 8)
+    assert texts["anchor"] == texts["positive"] == [f"one two {n}" for n in batch["id"]]
+    for key in ("input_ids", "attention_mask"):
+        np.testing.assert_array_equal(batch["anchor"][key], batch["positive"][key])
+    np.testing.assert_array_equal(batch["anchor_hash"], batch["positive_hash"])
+    tokenized = tokenize(data, tokenizer, 16)
+    (stored,) = tokenized._ids.__getitems__([0])
+    assert tokenized.lengths[0].tolist() == [len(stored), len(stored)]
+
+
+def test_examples_with_unequally_many_negatives_are_refused(tmp_path):
+    (tmp_path / "one.jsonl").write_text('{"anchor": "a", "positive": "b", "n": "c"}\n')
+    (tmp_path / "two.tsv").write_text("d\te\n")
+    sources = (JsonlSource(path="one.jsonl", negative_keys=("n",)), TsvSource(path="two.tsv", positive_lang="en"))
+    config = data_of(sources[0], tmp_path).model_copy(update={"sources": sources})
+    with pytest.raises(UserError, match=r"two.tsv:1 has 0 hard negatives, examples before it 1: all must have"):
+        prepare(config, seed=0)

@@ -1,0 +1,198 @@
+"""Whole runs of every recipe on generated data: on eight devices as on one, resumed bit for bit, scored on STS."""
+
+import functools
+import json
+import random
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import jaxemb
+from jaxemb.errors import UsageError, UserError
+from jaxemb.parallel import make_mesh
+from jaxemb.training.rundir import read_metrics
+from tests.training.conftest import ENGLISH, GERMAN
+from tests.training.runs import TINY, losses_of
+
+RECIPES = {
+    "sbert_classification": ({"kind": "nli", "path": "nli.jsonl"}, {"features": ["|u-v|", "u*v"]}),
+    "sbert_regression": ({"kind": "sts", "path": "en.train.csv"}, {}),
+    "sbert_triplet": ({"kind": "nli", "path": "nli.jsonl", "triplets": True}, {}),
+    "simcse": ({"kind": "text", "path": "text.txt"}, {}),
+    "supervised_simcse": ({"kind": "nli", "path": "nli.jsonl", "triplets": True}, {"hard_negative_weight": 2.0}),
+}
+
+
+def sentences(count, seed, words=ENGLISH):
+    chosen = random.Random(seed)
+    return [" ".join(words[chosen.randrange(16)] for _ in range(chosen.randint(2, 5))) for _ in range(count)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Files of every kind of source."""
+    texts, others, wrong = (sentences(60, seed) for seed in range(3))
+    chosen = random.Random(4)
+    with (tmp_path / "nli.jsonl").open("w") as lines:
+        for premise, entailed, contradicting in zip(texts, others, wrong, strict=True):
+            for label, text in (("entailment", entailed), ("contradiction", contradicting), ("neutral", premise)):
+                lines.write(json.dumps({"gold_label": label, "sentence1": premise, "sentence2": text}) + "\n")
+    scored = [f"{a},{b},{chosen.randrange(6)}.0\n" for a, b in zip(texts, others, strict=True)]
+    for split in ("train", "dev"):
+        (tmp_path / f"en.{split}.csv").write_text("".join(scored))
+    (tmp_path / "text.txt").write_text("\n".join(dict.fromkeys(texts + others)) + "\n")
+    german = sentences(60, 0, GERMAN)
+    (tmp_path / "en-de.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(texts, german, strict=True)))
+    return tmp_path
+
+
+def config_of(kind, folder, name="run", **objective):
+    source, settings = RECIPES[kind]
+    return {
+        "output_dir": str(folder / name),
+        "data": {
+            "root": str(folder), "sources": [source], "cache_dir": str(folder / "cache"), "max_length": 16,
+            "holdout": {"pairs_per_language": 0},
+        },
+        "tokenizer": {"vocab_size": 80},
+        "model": {"encoder": TINY, "pooling": "mean", "dense": None, "normalize": False},
+        "objective": {"kind": kind, **settings, **objective},
+        "optimizer": {"learning_rate": 1e-3, "warmup_share": 0.5},
+        "training": {"steps": 4, "batch_size": 16, "log_every": 1, "checkpoint_every": 2, "evaluate_every": 2},
+        "evaluation": {"sts": {"paths": ["en.dev.csv"]}},
+        "export": {"enabled": False},
+    }  # fmt: skip
+
+
+def leaves(run_dir):
+    """All parameters of the newest checkpoint, those of the objective too."""
+    from jaxemb.training.checkpoint import Checkpoints
+    from jaxemb.training.parameters import init_params
+    from jaxemb.training.rundir import RunDirectory
+
+    run = RunDirectory(run_dir)
+    like = jax.eval_shape(functools.partial(init_params, run.load_config()), jax.random.key(0))
+    with Checkpoints(run.checkpoints) as checkpoints:
+        found = jax.tree_util.tree_leaves_with_path(checkpoints.restore_params(like))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in found}
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_eight_devices_are_one_and_a_run_resumes_bit_for_bit(kind, folder, monkeypatch):
+    config = config_of(kind, folder)
+    whole = jaxemb.train(config, quiet=True)
+    expected = leaves(whole.run_dir)
+    assert ("['objective']['classifier']['kernel']" in expected) == (kind == "sbert_classification")
+
+    killed = folder / "killed"
+    shutil.copytree(whole.run_dir, killed)
+    shutil.rmtree(killed / "checkpoints" / "4")  # as if killed after step 2
+    resumed = jaxemb.train({**config, "output_dir": str(killed)}, resume=True, quiet=True)
+    for path, leaf in leaves(killed).items():
+        np.testing.assert_array_equal(leaf, expected[path], err_msg=path)
+    assert resumed.sts == whole.sts
+
+    monkeypatch.setattr("jaxemb.training.run.make_mesh", functools.partial(make_mesh, devices=jax.devices()[:1]))
+    alone = jaxemb.train({**config, "output_dir": str(folder / "alone")}, quiet=True)
+    assert losses_of(alone.run_dir) == pytest.approx(losses_of(whole.run_dir), abs=1e-5)
+    # Gradients that are zero, of which Adam amplifies the rounding: no distance depends on what is added to all vectors.
+    no_gradient = ["['key']['bias']", *(["['output_norm']['bias']"] if kind == "sbert_triplet" else [])]
+    for path, leaf in leaves(alone.run_dir).items():
+        if not path.endswith(tuple(no_gradient)):
+            np.testing.assert_allclose(leaf, expected[path], atol=1e-4, err_msg=path)
+
+
+def test_sts_is_scored_and_chooses_the_best(folder):
+    result = jaxemb.train(config_of("sbert_regression", folder), quiet=True)
+    assert result.sts.keys() == {"untrained", "trained"}
+    assert not result.heldout
+    scored = {
+        line["step"]: line["evaluation/sts_spearman"]
+        for line in read_metrics(result.run_dir / "metrics.jsonl")
+        if "evaluation/sts_spearman" in line
+    }
+    assert scored.keys() == {0, 2, 4}
+    assert scored[4] == pytest.approx(result.sts["trained"].spearman)
+    best = max((2, 4), key=lambda step: (scored[step], step))
+    texts = ["one two", "red"]
+    np.testing.assert_array_equal(
+        jaxemb.load(f"{result.run_dir}@best").encode(texts), jaxemb.load(f"{result.run_dir}@{best}").encode(texts)
+    )
+    again = jaxemb.train(config_of("sbert_regression", folder), resume=True, quiet=True)
+    assert again.sts == result.sts
+
+
+def test_epochs_become_steps(folder):
+    config = config_of("sbert_regression", folder)
+    config["training"] = {"epochs": 1.5, "batch_size": 16}
+    result = jaxemb.train(config, quiet=True)
+    steps = jaxemb.config.files.load_config(result.run_dir / "config.yaml").training.steps
+    assert steps == -(-3 * 60 // 32) == max(losses_of(result.run_dir) | {steps: 0.0})
+    jaxemb.train(config, resume=True, quiet=True)
+    with pytest.raises(UsageError, match=r"training.steps: 3 here, but 1.5 epochs of 60 examples are 6"):
+        jaxemb.train({**config, "training": {**config["training"], "steps": 3}, "output_dir": str(folder / "b")})
+    longer = {**config, "training": {"epochs": 2.0, "batch_size": 16}}
+    jaxemb.train(longer, resume=True, quiet=True)
+    assert (result.run_dir / "checkpoints" / "8").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["objective"].update(kind="simcse"),
+            "simcse learns from single sentences .*; data.sources.0 .kind nli",
+        ),
+        (
+            lambda c: c["objective"].update(kind="labse"),
+            "labse does not learn from labels .*, which data.sources.0 gives",
+        ),
+        (lambda c: c["objective"].update(classes=2), "objective.classes: 2, but there is a label 2"),
+        (lambda c: c["objective"].update(features=["u", "u"]), "name at least one, and each once"),
+        (lambda c: c["data"].update(holdout={"pairs_per_language": 9}), "sbert_classification has no translations"),
+        (lambda c: c["training"].update(best_metric="all_accuracy"), "all_accuracy is not scored in this run"),
+        (lambda c: c["optimizer"].update(warmup_steps=2), r"warmup_share: 0.5 or 2 steps .* set one of the two"),
+        (lambda c: c["training"].update(steps=0), "steps: how long to train is missing"),
+        (lambda c: c["evaluation"].update(sts={"paths": ["de.dev.csv"]}), r"de.dev.csv: there is no such file"),
+        (lambda c: c["objective"].update(kind="custom", features=None), "custom.*has no `features`"),
+    ],
+)
+def test_what_is_refused(folder, change, message):
+    config = config_of("sbert_classification", folder)
+    config["objective"].pop("features")
+    change(config)
+    with pytest.raises(UserError, match=message):
+        jaxemb.train(config, quiet=True)
+    assert not (folder / "run" / "checkpoints").exists()
+
+
+def test_simcse_refuses_to_collapse_unless_told_to(folder, tmp_path):
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = config_of("simcse", folder)
+    config["model"]["encoder"] = {**TINY, **still}
+    with pytest.raises(UsageError, match=r"objective.kind: simcse has only dropout to tell .*ablation: no_dropout"):
+        jaxemb.train(config, quiet=True)
+    config["objective"]["ablation"] = "no_dropout"
+    first = jaxemb.train({**config, "export": {"verify": "jax"}}, quiet=True)
+    config = {**config_of("simcse", folder, "second"), "model": {"init_from": str(first.export_dir)}}
+    jaxemb.train(config, quiet=True)  # dropout rates are of the run, not of the weights
+    config["objective"]["ablation"], config["output_dir"] = "no_dropout", str(folder / "third")
+    with pytest.raises(UsageError, match=r"objective.ablation: no_dropout wants model.encoder's hidden_dropout_prob"):
+        jaxemb.train(config, quiet=True)
+
+
+def test_an_objective_of_ones_own_takes_any_source(folder):
+    config = config_of("sbert_classification", folder)
+    config["objective"] = {"kind": "custom"}
+    with pytest.raises(UsageError, match=r"objective.kind: custom is a function passed to jaxemb.train"):
+        jaxemb.train(config, quiet=True)
+    seen = set()
+
+    def objective(params, batch, key):
+        seen.update(batch)
+        return sum((leaf**2).sum() for leaf in jax.tree.leaves(params)) * batch["label"].mean(), {}
+
+    jaxemb.train(config, objective=objective, quiet=True)
+    assert "label" in seen
