@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from tiny_models import ENCODER, TOKENIZER_OF_MPNET, tiny_embedder
+from tiny_models import ENCODER, TOKENIZER_OF_MPNET, tiny_embedder, tiny_tokenizer
 
 from jaxemb.config import LoraConfig, Prompt
 from jaxemb.data.normalize import text_hash
@@ -285,7 +285,10 @@ def test_the_fingerprint_changes_with_what_embeddings_depend_on():
     changed = jax.tree.map(lambda other: other.at[(0,) * other.ndim].add(1e-6) if other is leaf else other, {
         **EMBEDDER.params
     })  # fmt: skip
+    cut_left = tiny_tokenizer()
+    cut_left.truncation_side = "left"
     others = [
+        replace(EMBEDDER, tokenizer=cut_left),
         EMBEDDER.with_prompt("query: "),
         replace(EMBEDDER, params=changed),
         replace(EMBEDDER, tokenizer=TOKENIZER_OF_MPNET),
