@@ -11,7 +11,9 @@ EPILOG = """suites:
   tatoeba   DIR holds tatoeba.XXX-eng.XXX and tatoeba.XXX-eng.eng (LASER's 112-language test set)
   parallel  DIR is a .tsv (or .gz) file, a folder of them, or of two aligned text files; several paths may follow
   sts       DIR holds folders 2012 ... 2016 of NAME.test.tsv (SemEval: score, sentence, sentence), LANG.test.csv (STSb:
-            sentence, sentence, score), SICK_test*.txt, or is such a file; each may be .gz; several paths may follow"""
+            sentence, sentence, score), SICK_test*.txt, or is such a file; each may be .gz; several paths may follow.
+            With --language-pairs the sets are made of the LANG.test.csv: en-de takes sentence 1 from en's file and
+            sentence 2 from de's, which must be translated row by row (STSb-multi-mt)"""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -38,6 +40,12 @@ def run(argv: Sequence[str]) -> int:
         "--split", choices=["train", "dev", "test"], help="sts: which files of a folder are taken (default: test)"
     )
     parser.add_argument(
+        "--language-pairs",
+        metavar="LANG-LANG",
+        nargs="+",
+        help="sts: cross-lingual sets, such as en-de, instead of those of one language",
+    )
+    parser.add_argument(
         "--tower",
         choices=["anchor", "positive"],
         help="of a model with two untied towers, the one that embeds everything (default: each embeds its side, "
@@ -54,6 +62,9 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("--languages: only the suite tatoeba has languages to choose from")
     if arguments.suite != "sts" and arguments.split:
         raise UsageError("--split: only the suite sts has splits to choose from")
+    if arguments.suite != "sts" and arguments.language_pairs:
+        raise UsageError("--language-pairs: only the suite sts has pairs of languages")
+    language_pairs = [_language_pair(text) for text in arguments.language_pairs or ()]
     from rich.console import Console
 
     from jaxemb.evaluation import (
@@ -74,7 +85,8 @@ def run(argv: Sequence[str]) -> int:
     encode_fn = encode_fns(towers, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
     report: RetrievalReport | StsReport
     if arguments.suite == "sts":
-        report = sts(encode_fn, arguments.data, split=arguments.split or "test")
+        split = arguments.split or "test"
+        report = sts(encode_fn, arguments.data, split=split, language_pairs=language_pairs or None)
     elif arguments.suite == "tatoeba":
         report = tatoeba(encode_fn, arguments.data[0], arguments.languages)
     else:
@@ -87,3 +99,10 @@ def run(argv: Sequence[str]) -> int:
     if arguments.json is not None:
         write_atomically(arguments.json, json.dumps({"model": arguments.model, **report.to_json()}, indent=1))
     return 0
+
+
+def _language_pair(text: str) -> tuple[str, str]:
+    first, _, second = text.partition("-")
+    if not first or not second or "-" in second:
+        raise UsageError(f"--language-pairs: {text!r} is no pair of languages with a hyphen between, such as en-de")
+    return first, second

@@ -1,6 +1,8 @@
 """Bitext retrieval and STS for any function that embeds texts, and MTEB for our embedders."""
 
+from jaxemb.evaluation.alignment import AlignmentUniformity, alignment_uniformity
 from jaxemb.evaluation.baselines import score_pools_tfidf, tfidf_encode
+from jaxemb.evaluation.distillation import PoolError, teacher_mse
 from jaxemb.evaluation.heldout import build_pools, evaluate_heldout, heldout_report
 from jaxemb.evaluation.masking import brand_names, mask_pair, mask_placeholders
 from jaxemb.evaluation.mteb import MtebModel
@@ -9,20 +11,25 @@ from jaxemb.evaluation.pools import EncodeFn, EncodeFns, Pool, encode_fns, score
 from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
 from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
 from jaxemb.evaluation.sts import sts
+from jaxemb.evaluation.sts_formats import StsPairs, read_sts
 from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
 from jaxemb.evaluation.tables import comparison_table, report_table, sts_comparison_table, sts_table
 from jaxemb.evaluation.tatoeba import tatoeba
 
 __all__ = [
+    "AlignmentUniformity",
     "Average",
     "EncodeFn",
     "EncodeFns",
     "MtebModel",
     "PairAccuracy",
     "Pool",
+    "PoolError",
     "RetrievalReport",
+    "StsPairs",
     "StsReport",
     "StsScore",
+    "alignment_uniformity",
     "brand_names",
     "build_pools",
     "comparison_table",
@@ -33,6 +40,7 @@ __all__ = [
     "mask_placeholders",
     "nearest",
     "parallel",
+    "read_sts",
     "report_from_json",
     "report_table",
     "retrieval_accuracy",
@@ -43,5 +51,6 @@ __all__ = [
     "sts_report_from_json",
     "sts_table",
     "tatoeba",
+    "teacher_mse",
     "tfidf_encode",
 ]

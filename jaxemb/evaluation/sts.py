@@ -10,7 +10,8 @@ from jaxemb.errors import UserError
 from jaxemb.evaluation.pools import EncodeFns, embed_sides
 from jaxemb.evaluation.retrieval import check_finite
 from jaxemb.evaluation.sts_files import SPLITS, find_sts
-from jaxemb.evaluation.sts_formats import read_sts
+from jaxemb.evaluation.sts_formats import StsPairs, read_sts
+from jaxemb.evaluation.sts_languages import cross_lingual
 from jaxemb.evaluation.sts_report import StsReport, StsScore
 
 PUBLISHED_PAIRS = {"STS12": 3108, "STS13": 1500, "STS14": 3750, "STS15": 3000, "STS16": 1186}
@@ -19,7 +20,13 @@ _NOISE = 1e-6
 """Cosines of float32 embeddings that lie closer together than this differ by rounding only."""
 
 
-def sts(encode_fn: EncodeFns, paths: Sequence[Path], *, split: str = "test") -> StsReport:
+def sts(
+    encode_fn: EncodeFns,
+    paths: Sequence[Path],
+    *,
+    split: str = "test",
+    language_pairs: Sequence[tuple[str, str]] | None = None,
+) -> StsReport:
     """Spearman and Pearson correlation, x 100, of the cosine with the gold score, on each set that `paths` name.
 
     A year of SemEval is one set: the pairs of all its files are put together before they are correlated ("all" in
@@ -31,30 +38,39 @@ def sts(encode_fn: EncodeFns, paths: Sequence[Path], *, split: str = "test") -> 
       paths: folders, of which the files of `split` are taken (see `find_sts`), and files, each a set of its own,
         taken as they are. See `read_sts` for the formats. A file that is named twice counts once.
       split: `train`, `dev` or `test`.
+      language_pairs: with these, the sets are cross-lingual instead: `("en", "de")` is the set `en-de` of the first
+        sentences of `en.SPLIT.csv` with the second ones of `de.SPLIT.csv`; see `cross_lingual`.
 
     Raises:
-      ValueError: if there is no such split.
+      ValueError: if there is no such split, or no pair in `language_pairs`.
       UserError: if a file is missing or malformed, a folder holds nothing of the kind, an embedding is not finite, or
         all pairs of a file have the same cosine.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: it must be one of {', '.join(SPLITS)}")
-    sets = [(one, [read_sts(path) for path in one.files]) for one in find_sts(paths, split)]
-    every = [pairs for _, files in sets for pairs in files]
+    sets: list[tuple[str, tuple[str, ...], list[StsPairs]]]
+    if language_pairs is None:
+        sets = [(one.name, one.subsets, [read_sts(path) for path in one.files]) for one in find_sts(paths, split)]
+    elif language_pairs:
+        crossed = cross_lingual(paths, split, language_pairs)
+        sets = [("-".join(languages), (), [pairs]) for languages, pairs in crossed.items()]
+    else:
+        raise ValueError("language_pairs is empty: name a pair, or leave it out")
+    every = [pairs for *_, files in sets for pairs in files]
     first, second = embed_sides(
         encode_fn, [text for pairs in every for text in pairs.first], [text for pairs in every for text in pairs.second]
     )
     scored: list[StsScore] = []
-    for one, files in sets:
+    for name, subsets, files in sets:
         found = []
         for pairs in files:
             a, b = first(pairs.first), second(pairs.second)
-            check_finite(np.concatenate([a, b]), f" of {pairs.path}")
+            check_finite(np.concatenate([a, b]), f" of {pairs.source}")
             found.append(cosine(a, b))
-            _check_spread(found[-1], pairs.path)
+            _check_spread(found[-1], pairs.source)
         gold = [np.array(pairs.scores) for pairs in files]
-        subsets = tuple(_score(*subset) for subset in zip(one.subsets, found, gold, strict=False))
-        scored.append(_score(one.name, np.concatenate(found), np.concatenate(gold), subsets))
+        parts = tuple(_score(*part) for part in zip(subsets, found, gold, strict=False))
+        scored.append(_score(name, np.concatenate(found), np.concatenate(gold), parts))
     notes = tuple(
         f"{score.name}: {score.n:,} pairs; published scores are over {PUBLISHED_PAIRS[score.name]:,}"
         for score in scored
@@ -67,10 +83,10 @@ def _score(name: str, cosines: np.ndarray, gold: np.ndarray, subsets: tuple[StsS
     return StsScore(name, *correlations(cosines, gold), len(gold), subsets)
 
 
-def _check_spread(cosines: Float32[np.ndarray, "N"], path: Path) -> None:
+def _check_spread(cosines: Float32[np.ndarray, "N"], source: str) -> None:
     if np.ptp(cosines) < _NOISE:
         raise UserError(
-            f"{path}: every pair has the cosine {cosines[0]:.6f}, so nothing correlates with them: the model's "
+            f"{source}: every pair has the cosine {cosines[0]:.6f}, so nothing correlates with them: the model's "
             "embeddings have collapsed; use an earlier checkpoint or train with a lower learning rate"
         )
 

@@ -64,15 +64,15 @@ def _of_split(folder: Path, split: str) -> list[StsSet]:
     inner = sorted(path for path in folder.iterdir() if path.is_dir())
     for year in [folder, *inner]:
         name = year.resolve().name
-        if _YEAR.fullmatch(name) and (files := _named(year, rf".+\.{split}\.tsv")):
+        if _YEAR.fullmatch(name) and (files := named(year, rf".+\.{split}\.tsv")):
             subsets = tuple(_stem(file).removesuffix(f".{split}") for file in files)
             sets.append(StsSet(f"STS{name[2:]}", tuple(files), subsets))
-    files = [*_named(folder, rf"(.+[.-])?{split}\.csv"), *_named(folder, rf"SICK_{SPLITS[split]}.*\.txt")]
+    files = [*named(folder, rf"(.+[.-])?{split}\.csv"), *named(folder, rf"SICK_{SPLITS[split]}.*\.txt")]
     return sets + [StsSet(_stem(file), (file,)) for file in files]
 
 
-def _named(folder: Path, pattern: str) -> list[Path]:
-    """The files of that name, plain or `.gz`, sorted; of both, the plain one."""
+def named(folder: Path, pattern: str) -> list[Path]:
+    """The files in a folder whose whole name matches, plain or `.gz`, sorted; of both, the plain one."""
     compiled = re.compile(rf"{pattern}(\.gz)?")
     files = sorted(path for path in folder.iterdir() if compiled.fullmatch(path.name) and path.is_file())
     return [file for file in files if file.suffix != ".gz" or file.with_suffix("") not in files]

@@ -17,10 +17,10 @@ _KINDS = re.compile(r".+\.(tsv|csv|txt)(\.gz)?")
 
 @dataclass(frozen=True, slots=True)
 class StsPairs:
-    """The sentence pairs of one file."""
+    """Sentence pairs with their gold scores, of one file mostly."""
 
-    path: Path
-    """The file, which messages name."""
+    source: str
+    """The file, or files, which messages name."""
     first: tuple[str, ...]
     """First sentences, N >= 2."""
     second: tuple[str, ...]
@@ -57,7 +57,7 @@ def read_sts(path: Path) -> StsPairs:
         raise UserError(
             f"{path}, lines {lines[0]} to {lines[-1]}: every score is {scores[0]:g}; a correlation needs different ones"
         )
-    return StsPairs(path, tuple(first), tuple(second), tuple(scores))
+    return StsPairs(str(path), tuple(first), tuple(second), tuple(scores))
 
 
 _Cells = Iterator[tuple[int, Sequence[str]]]

@@ -22,7 +22,7 @@ def card_of(path: Path, step: int | None = None) -> CardInfo:
     step = max(run.steps, default=0) if step is None else step
     data = json.loads(run.data_report.read_text(encoding="utf-8"))
     results = run.load_results()
-    reports = results.reports if results is not None and results.step == step else Reports({}, {})
+    reports = results.reports if results is not None and results.step == step else Reports()
     totals = data["totals"]
     return CardInfo(
         title=path.absolute().name,

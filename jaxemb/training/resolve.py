@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from jaxemb.config import (
+    DenseConfig,
     ModelConfig,
     MPNetConfig,
     Objective,
@@ -20,11 +21,10 @@ from jaxemb.config import (
 from jaxemb.config import files as config_files
 from jaxemb.data import PreparedData
 from jaxemb.errors import UsageError
-from jaxemb.evaluation.sts_files import find_sts
 from jaxemb.huggingface import check_exportable, verify_with_torch
-from jaxemb.models import Towers, count_prompt_tokens
+from jaxemb.models import Towers, count_prompt_tokens, embedding_size
 from jaxemb.training.freezing import select_trained
-from jaxemb.training.scoring import sts_paths
+from jaxemb.training.scoring import sts_sets
 
 DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 """Settings of training, not of the weights that `model.init_from` brings."""
@@ -61,8 +61,7 @@ def preflight(config: TrainConfig) -> None:
         check_exportable(config.model)
     if config.model.init_from is None:
         select_trained(config)
-    if config.evaluation.sts is not None:
-        find_sts(sts_paths(config), config.evaluation.sts.split)
+    sts_sets(config)
     if config.evaluation.baselines and importlib.util.find_spec("sklearn") is None:
         raise UsageError(
             "evaluation.baselines needs scikit-learn: pip install 'jaxemb[quickstart]', or set it to false"
@@ -122,6 +121,34 @@ def with_steps(config: TrainConfig, examples: int) -> TrainConfig:
             f"{steps}: set epochs to null, or steps to 0"
         )
     return config.model_copy(update={"training": training.model_copy(update={"steps": steps})})
+
+
+def with_projection(config: TrainConfig, width: int) -> TrainConfig:
+    """The config of a student whose embeddings are as wide as its teacher's: a linear layer brings them there.
+
+    Raises:
+      UsageError: if the config says another width.
+    """
+    model = config.model
+    dense = model.dense or DenseConfig(activation="identity")
+    if model.dense is None and model.pooled_size == width:
+        return config
+    if dense.out_features not in (None, width):
+        raise UsageError(
+            f"model.dense.out_features: {dense.out_features}, but the embeddings of objective.teacher have {width} "
+            "dimensions: leave it out"
+        )
+    dense = dense.model_copy(update={"out_features": width})
+    return config.model_copy(update={"model": model.model_copy(update={"dense": dense})})
+
+
+def check_width(model: ModelConfig, width: int) -> None:
+    """Raises UsageError where a student that brings its own head has not its teacher's width."""
+    if embedding_size(model) != width:
+        raise UsageError(
+            f"model.init_from: the embeddings of {model.init_from} have {embedding_size(model)} dimensions, those of "
+            f"objective.teacher {width}: set model.new_head, and a linear layer brings them to that width"
+        )
 
 
 def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> TrainConfig:

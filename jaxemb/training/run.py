@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxemb import huggingface, objectives
 from jaxemb.config import CustomObjective, ModelConfig, TrainConfig
-from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenizer
+from jaxemb.data import Batches, Examples, PreparedData, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, StsReport
 from jaxemb.files import atomic_directory, write_atomically
@@ -43,15 +43,18 @@ from jaxemb.training.resolve import (
     check_batch,
     check_init_from,
     check_labels,
+    check_width,
     preflight,
     read_config,
     resolve,
+    with_projection,
     with_steps,
 )
 from jaxemb.training.rundir import Reports, RunDirectory
 from jaxemb.training.scoring import Scores
 from jaxemb.training.signals import StopRequest
 from jaxemb.training.step import abstract_state, init_state, make_train_step
+from jaxemb.training.teacher import Teacher, load_teacher
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ class _Run:
         devices = f"{mesh.size} {jax.devices()[0].device_kind} device{'s' * (mesh.size > 1)}"
         say(f"run directory {run.path}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
         resumed = bool(run.steps)
+        teacher = self._teacher()
         if resumed:
             start_from = None
             tokenizer, data = self._continue()
@@ -171,13 +175,20 @@ class _Run:
                 start_from = load_towers(self.config.model.init_from, allow=self.config.model.init_allow)
                 start_from = start_from.map(Embedder.merged)
                 check_init_from(self.config.model, start_from)
+                if teacher is not None and not self.config.model.new_head:
+                    check_width(start_from.anchor.config, teacher.width)
             tokenizer, data = self._start(start_from)
         config = self.config
 
         say("tokenizing")
         tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
+        examples: Examples = tokenized
+        if teacher is not None:
+            say("embedding by the teacher what it has not embedded before")
+            say(f"{teacher.teach(data):,} sentences embedded by the teacher, the others were in its cache")
+            examples = teacher.examples(tokenized, data)
         batches = Batches(
-            tokenized,
+            examples,
             config.data,
             config.training.batch_size,
             config.training.seed,
@@ -202,7 +213,7 @@ class _Run:
                 f"{batches.padding_share():.0%} of the tokens padding)"
             )
             with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) as writer:
-                scores = Scores(config, tokenizer, data, run, writer, self.display)
+                scores = Scores(config, tokenizer, data, run, writer, self.display, teacher)
                 if resumed:
                     scores.load()
                 else:
@@ -281,6 +292,13 @@ class _Run:
         run.save_config(config, self.objective_name)
         return tokenizer, data
 
+    def _teacher(self) -> Teacher | None:
+        """The teacher of a distillation; the student's embeddings become as wide as its own."""
+        teacher = load_teacher(self.config)
+        if teacher is not None and (self.config.model.init_from is None or self.config.model.new_head):
+            self.config = with_projection(self.config, teacher.width)
+        return teacher
+
     def _init_from(self, model: str | None) -> None:
         """Sets `model.init_from`: a name of the Hub is recorded with its commit."""
         chosen = self.config.model.model_copy(update={"init_from": model})
@@ -335,7 +353,7 @@ class _Run:
 
     def _finished(self) -> TrainResult:
         results = self.run.load_results()
-        reports = Reports({}, {}) if results is None else results.reports
+        reports = Reports() if results is None else results.reports
         export_dir = self.run.export if self.config.export.enabled else None
         towers = load_towers(self.run.path).map(Embedder.merged)
         return TrainResult(towers, self.run.path, export_dir, reports.heldout, reports.sts)

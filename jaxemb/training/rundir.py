@@ -6,6 +6,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,18 +25,36 @@ _MARK = "# the resolved config of a jaxemb run\n"
 _OWN_OBJECTIVE = "# trained with an objective passed to jaxemb.train, not with the one below: "
 
 
-class Reports(NamedTuple):
+@dataclass(frozen=True)
+class Reports:
     """Scores of systems (the model before and after training, a baseline), by their names."""
 
-    heldout: dict[str, RetrievalReport]
+    heldout: dict[str, RetrievalReport] = field(default_factory=dict)
     """Retrieval on the held-out split."""
-    sts: dict[str, StsReport]
+    sts: dict[str, StsReport] = field(default_factory=dict)
     """Semantic textual similarity, with `evaluation.sts`."""
+    teacher_mse: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Distillation: the squared error of each language's held-out translations against the teacher."""
 
     def only(self, *systems: str) -> "Reports":
         """Those of these systems."""
-        heldout = {name: report for name, report in self.heldout.items() if name in systems}
-        return Reports(heldout, {name: report for name, report in self.sts.items() if name in systems})
+        kept = [{name: one for name, one in reports.items() if name in systems} for reports in vars(self).values()]
+        return Reports(*kept)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "systems": {name: report.to_json() for name, report in self.heldout.items()},
+            "sts": {name: report.to_json() for name, report in self.sts.items()},
+            "teacher_mse": self.teacher_mse,
+        }
+
+
+def reports_from_json(values: Mapping[str, Any]) -> Reports:
+    """The scores that `Reports.to_json` gave these values."""
+    heldout = {name: report_from_json(report) for name, report in values["systems"].items()}
+    sts = {name: sts_report_from_json(report) for name, report in values.get("sts", {}).items()}
+    return Reports(heldout, sts, dict(values.get("teacher_mse", {})))
 
 
 class Results(NamedTuple):
@@ -174,18 +193,11 @@ class RunDirectory:
         if not self.results.is_file():
             return None
         values = json.loads(self.results.read_text(encoding="utf-8"))
-        heldout = {name: report_from_json(report) for name, report in values["systems"].items()}
-        sts = {name: sts_report_from_json(report) for name, report in values.get("sts", {}).items()}
-        return Results(values["step"], values["exported"], Reports(heldout, sts))
+        return Results(values["step"], values["exported"], reports_from_json(values))
 
     def save_results(self, step: int | None, exported: int | None, reports: Reports) -> None:
         """Writes `results.json`: the steps of `trained` and of the export, and each system's scores."""
-        values = {
-            "step": step,
-            "exported": exported,
-            "systems": {name: report.to_json() for name, report in reports.heldout.items()},
-            "sts": {name: report.to_json() for name, report in reports.sts.items()},
-        }
+        values = {"step": step, "exported": exported, **reports.to_json()}
         write_atomically(self.results, json.dumps(values, indent=1, ensure_ascii=False))
 
     def check_same_run(self, config: TrainConfig, objective: str | None) -> None:

@@ -8,20 +8,26 @@ from jaxemb.data import PreparedData
 from jaxemb.evaluation import (
     EncodeFns,
     RetrievalReport,
-    StsReport,
+    StsPairs,
+    alignment_uniformity,
     build_pools,
     encode_fns,
     heldout_report,
+    read_sts,
     score_pools,
     score_pools_tfidf,
     sts,
+    teacher_mse,
 )
+from jaxemb.evaluation.sts_files import find_sts
+from jaxemb.evaluation.sts_languages import cross_lingual
 from jaxemb.models import Embedder, in_float32, towers_of
 from jaxemb.training.display import Display
 from jaxemb.training.metrics import MetricsWriter
 from jaxemb.training.parameters import model_params
 from jaxemb.training.rundir import Reports, RunDirectory
 from jaxemb.training.step import TrainState
+from jaxemb.training.teacher import Teacher
 
 TFIDF = "character n-gram TF-IDF"
 
@@ -37,12 +43,14 @@ class Scores:
         run: RunDirectory,
         writer: MetricsWriter,
         display: Display,
+        teacher: Teacher | None = None,
     ) -> None:
         self._config, self._tokenizer, self._run, self._writer, self._display = config, tokenizer, run, writer, display
+        self._teacher = teacher
         self.pools = build_pools(data.heldout, config.evaluation)
         self._left_out = sorted(data.heldout.keys() - {pool.name for pool in self.pools})
         self.before = "before training" if config.model.init_from else "untrained"
-        self.reports = Reports({}, {})
+        self.reports = Reports()
         """Each system's reports, by its name."""
 
     def load(self) -> None:
@@ -67,6 +75,8 @@ class Scores:
             self._score_heldout(embed, step, name)
         if self._config.evaluation.sts is not None:
             self._score_sts(embed, step, name)
+        if self._teacher is not None and self.pools:
+            self._score_teacher(embed, self._teacher, step, name)
 
     def _score_heldout(self, embed: EncodeFns, step: int, name: str | None) -> None:
         report = self._report(score_pools(embed, self.pools))
@@ -79,34 +89,54 @@ class Scores:
             self.reports.heldout[name] = report
 
     def _score_sts(self, embed: EncodeFns, step: int, name: str | None) -> None:
-        report = score_sts(embed, self._config)
+        wanted, pairs = self._config.evaluation.sts, language_pairs(self._config)
+        assert wanted is not None
+        report = sts(embed, sts_paths(self._config), split=wanted.split, language_pairs=pairs)
         metrics = {"sts_spearman": report.spearman, "sts_pearson": report.pearson}
-        shown = f"Spearman {report.spearman:.2f}, Pearson {report.pearson:.2f}"
+        shown = f"Spearman {report.spearman:.2f}, Pearson {report.pearson:.2f} (x 100)"
+        if wanted.alignment:
+            spread = alignment_uniformity(embed if callable(embed) else embed[0], sts_sets(self._config)[0])
+            metrics |= {"alignment": spread.alignment, "uniformity": spread.uniformity}
+            shown += f", alignment {spread.alignment:.3f}, uniformity {spread.uniformity:.3f}"
         self._writer.write(step, "evaluation", metrics)
-        self._display.headline(f"STS {report.split} after step {step}: {shown} (x 100)")
+        self._display.headline(f"STS {report.split} after step {step}: {shown}")
         if name is not None:
             self.reports.sts[name] = report
+
+    def _score_teacher(self, embed: EncodeFns, teacher: Teacher, step: int, name: str | None) -> None:
+        student = embed if callable(embed) else embed[1]
+        errors = {one.name: one.mse for one in teacher_mse(student, teacher.encode, self.pools)}
+        mean = sum(errors.values()) / len(errors)
+        self._writer.write(step, "evaluation", {"teacher_mse": mean})
+        self._display.headline(f"squared error against the teacher after step {step}: {100 * mean:.4f} (x 100)")
+        if name is not None:
+            self.reports.teacher_mse[name] = errors
 
     def _report(self, scored: Any) -> RetrievalReport:
         return heldout_report(scored, left_out=self._left_out)
 
 
-def score_sts(embed: EncodeFns, config: TrainConfig) -> StsReport:
-    """The score of `evaluation.sts`, which must be set.
+def sts_paths(config: TrainConfig) -> list[Path]:
+    """The paths of `evaluation.sts`, from `data.root` on."""
+    root, wanted = Path(config.data.root or "").expanduser(), config.evaluation.sts
+    return [] if wanted is None else [root / Path(path).expanduser() for path in wanted.paths]
+
+
+def language_pairs(config: TrainConfig) -> list[tuple[str, str]] | None:
+    """`evaluation.sts.language_pairs`; None without any."""
+    pairs = [] if config.evaluation.sts is None else [pair.split("-") for pair in config.evaluation.sts.language_pairs]
+    return [(first, second) for first, second in pairs] or None
+
+
+def sts_sets(config: TrainConfig) -> list[StsPairs]:
+    """The pairs of the files of `evaluation.sts`; none without it.
 
     Raises:
       UserError: if a file is missing or malformed.
     """
-    wanted = config.evaluation.sts
-    assert wanted is not None
-    return sts(embed, sts_paths(config), split=wanted.split)
-
-
-def sts_paths(config: TrainConfig) -> list[Path]:
-    """The paths of `evaluation.sts`, from `data.root` on."""
-    root = Path(config.data.root or "").expanduser()
-    return (
-        []
-        if config.evaluation.sts is None
-        else [root / Path(path).expanduser() for path in config.evaluation.sts.paths]
-    )
+    wanted, pairs = config.evaluation.sts, language_pairs(config)
+    if wanted is None:
+        return []
+    if pairs is not None:
+        return list(cross_lingual(sts_paths(config), wanted.split, pairs).values())
+    return [read_sts(path) for one in find_sts(sts_paths(config), wanted.split) for path in one.files]

@@ -47,11 +47,29 @@ def test_sts_on_the_command_line(folder, capsys):
     assert scores["sets"]["en.dev"]["spearman"] == pytest.approx(_spearman(PAIRS[:3], ""))
 
 
+def test_cross_lingual_sts_on_the_command_line(folder, capsys):
+    german = [("eine katze", "ein hund", 2.5), ("eins, zwei", "drei", 0.0), ("ein vogel", "vogel", 4.0)]
+    (folder / "de.dev.csv").write_text("".join(f'"{a}","{b}",{score}\n' for a, b, score in german))
+    arguments = ["model", "--suite", "sts", "--data", ".", "--split", "dev", "--quiet", "--json", "scores.json"]
+    assert run([*arguments, "--language-pairs", "en-de", "de-de"]) == 0
+    shown = capsys.readouterr().out
+    scores = json.loads((folder / "scores.json").read_text())
+    crossed = [(one[0], other[1], one[2]) for one, other in zip(PAIRS, german, strict=False)]
+    assert list(scores["sets"]) == ["en-de", "de-de"]
+    assert scores["sets"]["en-de"]["spearman"] == pytest.approx(_spearman(crossed, "say: "))
+    assert "en-de" in shown
+    assert "en.dev" not in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--suite", "tatoeba", "--split", "dev"], "--split: only the suite sts has splits"),
         (["--suite", "sts", "--languages", "deu"], "--languages: only the suite tatoeba"),
+        (["--suite", "parallel", "--language-pairs", "en-de"], "--language-pairs: only the suite sts has pairs"),
+        (["--suite", "sts", "--language-pairs", "en-de", "ende"], "--language-pairs: 'ende' is no pair of languages"),
+        (["--suite", "sts", "--language-pairs", "en-"], "--language-pairs: 'en-' is no pair"),
+        (["--suite", "sts", "--language-pairs", "en-de-fr"], "'en-de-fr' is no pair .* such as en-de"),
     ],
 )
 def test_options_of_another_suite(arguments, message):
