@@ -1,5 +1,6 @@
 """Settings of the loop and what surrounds it."""
 
+import re
 from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -96,6 +97,17 @@ class StsConfig(Settings):
     alignment: bool = False
     """Also log alignment (over pairs with at least 4 of 5 points) and uniformity of the sentences (SimCSE, section 3),
     and draw their path (`plots/alignment.svg`)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "StsConfig":
+        for pair in self.language_pairs:
+            if not re.fullmatch("[^-]+-[^-]+", pair):
+                raise ValueError(
+                    f"language_pairs: {pair!r} is no pair of languages with a hyphen between, such as en-de"
+                )
+        if not self.paths:
+            raise ValueError("paths: at least one is needed")
+        return self
 
 
 class EvaluationConfig(Settings):

@@ -3,13 +3,17 @@
 import functools
 import json
 import random
+import re
 import shutil
 
 import jax
 import numpy as np
 import pytest
+from transformers import BertTokenizerFast
 
 import jaxemb
+from jaxemb import huggingface, models
+from jaxemb.config import DistilBertConfig, ModelConfig
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
 from jaxemb.training.rundir import read_metrics
@@ -21,6 +25,7 @@ RECIPES = {
     "sbert_regression": ({"kind": "sts", "path": "en.train.csv"}, {}),
     "sbert_triplet": ({"kind": "nli", "path": "nli.jsonl", "triplets": True}, {}),
     "simcse": ({"kind": "text", "path": "text.txt"}, {}),
+    "distillation": ({"kind": "tsv", "path": "en-de.tsv"}, {"teacher": "teacher"}),
     "supervised_simcse": ({"kind": "nli", "path": "nli.jsonl", "triplets": True}, {"hard_negative_weight": 2.0}),
 }
 
@@ -45,11 +50,30 @@ def folder(tmp_path):
     (tmp_path / "text.txt").write_text("\n".join(dict.fromkeys(texts + others)) + "\n")
     german = sentences(60, 0, GERMAN)
     (tmp_path / "en-de.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(texts, german, strict=True)))
+    write_teacher(tmp_path / "teacher")
     return tmp_path
+
+
+@functools.cache
+def teacher():
+    """A tiny model of another architecture, width and vocabulary than the students."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *ENGLISH]
+    encoder = DistilBertConfig(
+        vocab_size=len(words), hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    model = ModelConfig(encoder=encoder, pooling="mean", dense=None, max_seq_length=16)
+    params = jax.tree.map(lambda leaf: 10.0 * leaf, models.init(model, jax.random.key(5)))
+    return models.Embedder(model, params, BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}))
+
+
+def write_teacher(folder):
+    huggingface.export(teacher(), folder, verify="jax")
 
 
 def config_of(kind, folder, name="run", **objective):
     source, settings = RECIPES[kind]
+    if kind == "distillation":
+        settings = {"teacher": str(folder / "teacher")}
     return {
         "output_dir": str(folder / name),
         "data": {
@@ -97,7 +121,7 @@ def test_eight_devices_are_one_and_a_run_resumes_bit_for_bit(kind, folder, monke
     monkeypatch.setattr("jaxemb.training.run.make_mesh", functools.partial(make_mesh, devices=jax.devices()[:1]))
     alone = jaxemb.train({**config, "output_dir": str(folder / "alone")}, quiet=True)
     assert losses_of(alone.run_dir) == pytest.approx(losses_of(whole.run_dir), abs=1e-5)
-    # Gradients that are zero, of which Adam amplifies the rounding: no distance depends on what is added to all vectors.
+    # Gradients that are zero, of which Adam amplifies the rounding: what is added to all vectors changes no distance.
     no_gradient = ["['key']['bias']", *(["['output_norm']['bias']"] if kind == "sbert_triplet" else [])]
     for path, leaf in leaves(alone.run_dir).items():
         if not path.endswith(tuple(no_gradient)):
@@ -196,3 +220,51 @@ def test_an_objective_of_ones_own_takes_any_source(folder):
 
     jaxemb.train(config, objective=objective, quiet=True)
     assert "label" in seen
+
+
+def test_a_student_learns_its_teacher_s_space(folder, capsys):
+    """Its embeddings get the teacher's width; the teacher runs once; errors and accuracies are told by language."""
+    config = config_of("distillation", folder)
+    config["data"]["holdout"] = {"pairs_per_language": 8, "max_share": 0.5}
+    config["training"] |= {"steps": 60, "evaluate_every": None, "checkpoint_every": 60}
+    config["optimizer"] = {"learning_rate": 1e-2, "schedule": "constant"}
+    config["model"]["normalize"] = True
+    config["evaluation"]["sts"]["language_pairs"] = ["en-en"]
+    config["export"] = {"verify": "jax"}
+    result = jaxemb.train(config)
+    shown = capsys.readouterr().out
+    assert re.search(r"[1-9]\d* sentences embedded by the teacher", shown)
+    assert "squared error against the teacher after step 60" in shown
+    results = json.loads((result.run_dir / "results.json").read_text())
+    before, after = (results["teacher_mse"][name]["de"] for name in ("untrained", "trained"))
+    assert after < before / 2
+    assert [score.name for score in result.sts["trained"].scores] == ["en-en"]
+    texts = sentences(20, 0)
+    target = teacher().encode(texts)
+    assert result.embedder.encode(texts).shape == target.shape == (20, 24)
+    assert np.mean((result.embedder.encode(texts) - target) ** 2) < before / 2
+
+    again = {**config, "output_dir": str(folder / "again"), "training": {**config["training"], "steps": 1}}
+    jaxemb.train(again)
+    assert "0 sentences embedded by the teacher" in capsys.readouterr().out
+
+
+def test_what_does_not_fit_a_teacher(folder):
+    config = config_of("distillation", folder)
+    config["model"]["dense"] = {"out_features": 16}
+    with pytest.raises(
+        UsageError, match=r"model.dense.out_features: 16, but the embeddings of objective.teacher have 24"
+    ):
+        jaxemb.train(config, quiet=True)
+    config["objective"]["teacher"] = str(folder / "nobody")
+    with pytest.raises(UserError, match="nobody: no such directory"):
+        jaxemb.train(config, quiet=True)
+    student = jaxemb.train(
+        {**config_of("sbert_regression", folder, "student"), "export": {"verify": "jax"}}, quiet=True
+    )
+    config = config_of("distillation", folder) | {"model": {"init_from": str(student.export_dir)}}
+    with pytest.raises(UsageError, match=r"have 16 dimensions, those of objective.teacher 24: set model.new_head"):
+        jaxemb.train(config, quiet=True)
+    config["model"] |= {"new_head": True, "pooling": "mean", "dense": None}
+    config["training"] = {"steps": 1, "batch_size": 16}
+    assert jaxemb.train(config, quiet=True).embedder.encode(["one"]).shape == (1, 24)
