@@ -1,6 +1,7 @@
 """Every file in configs/ is shrunk, in sizes only, and trained for two steps, through evaluation and export."""
 
 import gzip
+import itertools
 import json
 import random
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import jaxemb
 from jaxemb import models
-from jaxemb.config import BertConfig, ModelConfig, MosesSource, TsvSource
+from jaxemb.config import BertConfig, ModelConfig, MosesSource, NliSource, StsSource, TextSource, TsvSource
 from jaxemb.config import files as config_files
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -41,6 +42,28 @@ def write_source(source, root):
             anchors, positives = zip(*pairs("de"), strict=True)
             (root / source.anchor_path).write_text("\n".join(anchors) + "\n")
             (root / source.positive_path).write_text("\n".join(positives) + "\n")
+    if isinstance(source, TextSource):
+        (root / source.path).write_text("\n".join(text for text, _ in pairs("de")) + "\n")
+    elif isinstance(source, StsSource):
+        write_sts(root / source.path)
+    elif isinstance(source, NliSource):
+        path = root / source.path.replace("*", "made")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        texts = [text for text, _ in pairs("de")]
+        rows = [
+            {"gold_label": label, "sentence1": premise, "sentence2": texts[place - shift]}
+            for place, premise in enumerate(texts)
+            for shift, label in enumerate(("entailment", "neutral", "contradiction"), 1)
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_sts(path):
+    """A file of STSb; rows of any two languages are translations."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = [text for text, _ in pairs("de")]
+    text = "".join(f"{a},{b},{score % 6}.0\n" for score, (a, b) in enumerate(itertools.pairwise(texts)))
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
 
 
 def write_model(folder, tokenizer_of):
@@ -53,7 +76,8 @@ def write_model(folder, tokenizer_of):
     tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
     encoder = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=512, **TINY)
     model = ModelConfig(encoder=encoder, dense=None, pooling="mean", max_seq_length=64)
-    export(models.Embedder(model, models.init(model, jax.random.key(1)), tokenizer), folder)
+    if not folder.exists():
+        export(models.Embedder(model, models.init(model, jax.random.key(1)), tokenizer), folder)
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
@@ -63,12 +87,13 @@ def shrunk(request, tmp_path, monkeypatch):
     root.mkdir()
     monkeypatch.setenv("JAXEMB_DATA", str(root))
     monkeypatch.setenv("JAXEMB_INIT", str(tmp_path / "init"))
+    monkeypatch.setenv("JAXEMB_TEACHER", str(tmp_path / "teacher"))
     values = config_files.load_config(request.param).model_dump(mode="json")
     values["output_dir"] = str(tmp_path / "run")
     values["data"]["cache_dir"] = str(tmp_path / "cache")
     values["data"]["holdout"]["pairs_per_language"] = min(20, values["data"]["holdout"]["pairs_per_language"])
     values["tokenizer"]["vocab_size"] = 300
-    values["training"].update(steps=2, batch_size=16, log_every=1, checkpoint_every=1)
+    values["training"].update(steps=2, epochs=None, batch_size=16, log_every=1, checkpoint_every=1)
     values["training"]["evaluate_every"] = values["training"]["evaluate_every"] and 1
     values["optimizer"]["warmup_steps"] = min(1, values["optimizer"]["warmup_steps"])
     values["model"]["encoder"].update(TINY)
@@ -81,8 +106,15 @@ def shrunk(request, tmp_path, monkeypatch):
         path = root / pattern.replace("*", "xyz")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("one two\n")
+    if sts := values["evaluation"]["sts"]:
+        languages = {language for pair in sts["language_pairs"] for language in pair.split("-")}
+        for path in sts["paths"]:
+            for file in [f"{path}/{language}.dev.csv" for language in languages] or [path]:
+                write_sts(root / file)
     if values["model"]["init_from"]:
         write_model(tmp_path / "init", values)
+    if values["objective"]["kind"] == "distillation":
+        write_model(tmp_path / "teacher", values)
     return values
 
 
@@ -91,9 +123,11 @@ def test_a_shrunk_config_trains_two_steps(shrunk):
     lines = [json.loads(line) for line in (result.run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "train/loss" in line] == [1, 2]
     assert all(line["train/loss"] > 0 for line in lines if "train/loss" in line)
+    before = "before training" if shrunk["model"]["init_from"] else "untrained"
     if shrunk["data"]["holdout"]["pairs_per_language"]:
-        before = "before training" if shrunk["model"]["init_from"] else "untrained"
         assert {before, "trained"} <= result.heldout.keys()
+    if shrunk["evaluation"]["sts"]:
+        assert result.sts.keys() == {before, "trained"}
     texts = ["one two", "eins zwei", ""]
     again = jaxemb.load(result.export_dir).encode(texts)
     assert abs(again - result.embedder.encode(texts)).max() < 1e-5

@@ -112,10 +112,6 @@ class _Simcse(_Contrastive):
     """Inverse temperature: logits are s * cosine (the paper's temperature is 0.05)."""
     directions: Literal["one_way", "mean", "sum"] = "one_way"
     """anchor->positive alone, as in the paper, or the mean or sum with positive->anchor."""
-    mlm_weight: NonNegativeFloat = 0.0
-    """Weight of masked language modelling of the anchors beside it (the paper's lambda); 0 for none."""
-    mlm_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
-    """Share of tokens that are masked for it."""
 
 
 class SimcseObjective(_Simcse):
