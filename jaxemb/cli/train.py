@@ -6,10 +6,12 @@ from pathlib import Path
 
 from jaxemb.config import (
     DataConfig,
+    EvaluationConfig,
     GettextSource,
     LoraConfig,
     MosesSource,
     Prompt,
+    StsConfig,
     TrainConfig,
     TrainingConfig,
     TsvSource,
@@ -50,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _help(path: Path | None) -> None:
-    """Prints every field; without a file, of a config with one source of each kind, and with adapters."""
+    """Prints every field; without a file, of a config with sources of three kinds, adapters and STS."""
     if path is not None:
         config = config_files.validate(TrainConfig, config_files.read_yaml(path), str(path))
     else:
@@ -59,7 +61,10 @@ def _help(path: Path | None) -> None:
             TsvSource(path="en-de.tsv"),
             MosesSource(anchor_path="corpus.en", positive_path="corpus.de", positive_lang="de"),
         )
-        config = TrainConfig(data=DataConfig(sources=sources), training=TrainingConfig(steps=1000))
+        evaluation = EvaluationConfig(sts=StsConfig(paths=("stsb/en.dev.csv",)))
+        config = TrainConfig(
+            data=DataConfig(sources=sources), training=TrainingConfig(steps=1000), evaluation=evaluation
+        )
         shown = {"lora": LoraConfig(), "prompts": (Prompt(name="query", text="query: "),)}
         config = config.model_copy(update={"model": config.model.model_copy(update=shown)})
     config_files.override(config, ["--help"], "jaxemb train", DESCRIPTION)

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from jaxemb.config import DataConfig, LoraConfig, ModelConfig, TrainConfig, TrainingConfig, TsvSource
+from jaxemb.config import (
+    DataConfig,
+    EvaluationConfig,
+    LoraConfig,
+    ModelConfig,
+    StsConfig,
+    TrainConfig,
+    TrainingConfig,
+    TsvSource,
+)
 
 CONFIG = """
 data:
@@ -67,7 +76,12 @@ def test_train_help_shows_every_field(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
     shown = " ".join(jaxemb("train", "--help").stdout.split())
     model = ModelConfig(init_from="x", lora=LoraConfig())
-    config = TrainConfig(data=DataConfig(sources=(TsvSource(path="x"),)), model=model, training=TrainingConfig(steps=1))
+    config = TrainConfig(
+        data=DataConfig(sources=(TsvSource(path="x"),)),
+        model=model,
+        training=TrainingConfig(steps=1),
+        evaluation=EvaluationConfig(sts=StsConfig(paths=("x",))),
+    )
     flags = dict(flags_of(config))
     assert len(flags) > 60
     for flag, description in flags.items():
