@@ -25,6 +25,15 @@ class BadLine:
     """The line's beginning, as read."""
 
 
+def uncompressed_suffix(path: Path) -> str:
+    """The suffix of a file's name, `.gz` aside.
+
+    >>> uncompressed_suffix(Path("snli.jsonl.gz"))
+    '.jsonl'
+    """
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix
+
+
 def read_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str | BadLine]:
     """Yields each line without its end (LF or CRLF), or a `BadLine` for one that is no UTF-8, has NULs or is too long.
 

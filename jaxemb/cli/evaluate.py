@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxemb.config.training import split_language_pair
 from jaxemb.errors import UsageError
 
 EPILOG = """suites:
@@ -64,7 +65,10 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("--split: only the suite sts has splits to choose from")
     if arguments.suite != "sts" and arguments.language_pairs:
         raise UsageError("--language-pairs: only the suite sts has pairs of languages")
-    language_pairs = [_language_pair(text) for text in arguments.language_pairs or ()]
+    try:
+        pairs = [split_language_pair("--language-pairs", pair) for pair in arguments.language_pairs or ()]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     from rich.console import Console
 
     from jaxemb.evaluation import (
@@ -86,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
     report: RetrievalReport | StsReport
     if arguments.suite == "sts":
         split = arguments.split or "test"
-        report = sts(encode_fn, arguments.data, split=split, language_pairs=language_pairs or None)
+        report = sts(encode_fn, arguments.data, split=split, language_pairs=pairs or None)
     elif arguments.suite == "tatoeba":
         report = tatoeba(encode_fn, arguments.data[0], arguments.languages)
     else:
@@ -99,10 +103,3 @@ def run(argv: Sequence[str]) -> int:
     if arguments.json is not None:
         write_atomically(arguments.json, json.dumps({"model": arguments.model, **report.to_json()}, indent=1))
     return 0
-
-
-def _language_pair(text: str) -> tuple[str, str]:
-    first, _, second = text.partition("-")
-    if not first or not second or "-" in second:
-        raise UsageError(f"--language-pairs: {text!r} is no pair of languages with a hyphen between, such as en-de")
-    return first, second

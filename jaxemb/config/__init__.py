@@ -7,12 +7,7 @@ it; the docstring under a field is its `--help`. Nothing here imports jax or fla
 from pydantic import model_validator
 
 from jaxemb.config.base import Settings
-from jaxemb.config.data import (
-    DataConfig,
-    FilterConfig,
-    HoldoutConfig,
-    TokenizerConfig,
-)
+from jaxemb.config.data import DataConfig, FilterConfig, HoldoutConfig, TokenizerConfig
 from jaxemb.config.encoder import (
     BertConfig,
     DistilBertConfig,
@@ -34,8 +29,10 @@ from jaxemb.config.objective import (
     SbertTriplet,
     SimcseObjective,
     SupervisedSimcse,
+    check_views,
 )
 from jaxemb.config.sources import (
+    EXTRAS,
     GettextSource,
     JsonlSource,
     MosesSource,
@@ -100,29 +97,6 @@ __all__ = [
     "TsvSource",
     "check_views",
 ]
-
-EXTRAS = {
-    "label": "labels (kind nli, or label_key of jsonl and tfds)",
-    "score": "scores (kind sts, or score_key of jsonl and tfds)",
-    "negatives": "hard negatives (triplets of kind nli, or negative_keys of jsonl and tfds)",
-    "twin": "single sentences (kind text)",
-}
-
-
-def check_views(objective: SimcseObjective, model: ModelConfig) -> None:
-    """Unsupervised SimCSE learns from the difference of two dropout masks: raises ValueError where there is none."""
-    rates = model.encoder.hidden_dropout_prob, model.encoder.attention_probs_dropout_prob
-    if not any(rates) and objective.ablation != "no_dropout":
-        raise ValueError(
-            "objective.kind: simcse has only dropout to tell a sentence from itself, and both rates of model.encoder "
-            "are 0: the model would collapse; set hidden_dropout_prob to 0.1 (the paper), or "
-            "`objective.ablation: no_dropout` to see it fail"
-        )
-    if any(rates) and objective.ablation == "no_dropout":
-        raise ValueError(
-            "objective.ablation: no_dropout wants model.encoder's hidden_dropout_prob and attention_probs_dropout_prob "
-            "to be 0"
-        )
 
 
 class TrainConfig(Settings):
@@ -209,7 +183,7 @@ class TrainConfig(Settings):
                 "evaluation.sts scores the model while it trains"
             )
         if isinstance(objective, SimcseObjective) and self.model.init_from is None:
-            check_views(objective, self.model)
+            check_views(objective, self.model.encoder)
 
     def _check_scores(self) -> None:
         """What is asked of the evaluation must be there."""

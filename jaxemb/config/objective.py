@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from jaxemb.config.base import Settings
+from jaxemb.config.encoder import EncoderConfig
 from jaxemb.config.sources import Extra
 
 Feature = Literal["u", "v", "|u-v|", "u*v"]
@@ -121,6 +122,22 @@ class SimcseObjective(_Simcse):
     kind: Literal["simcse"] = "simcse"
     ablation: Literal["shared_dropout", "no_dropout"] | None = None
     """What the paper shows to fail: the same mask for both views, or none (with dropout rates of 0)."""
+
+
+def check_views(objective: SimcseObjective, encoder: EncoderConfig) -> None:
+    """Unsupervised SimCSE learns from the difference of two dropout masks: raises ValueError where there is none."""
+    rates = encoder.hidden_dropout_prob, encoder.attention_probs_dropout_prob
+    if not any(rates) and objective.ablation != "no_dropout":
+        raise ValueError(
+            "objective.kind: simcse has only dropout to tell a sentence from itself, and both rates of model.encoder "
+            "are 0: the model would collapse; set hidden_dropout_prob to 0.1 (the paper), or "
+            "`objective.ablation: no_dropout` to see it fail"
+        )
+    if any(rates) and objective.ablation == "no_dropout":
+        raise ValueError(
+            "objective.ablation: no_dropout wants model.encoder's hidden_dropout_prob and attention_probs_dropout_prob "
+            "to be 0"
+        )
 
 
 class SupervisedSimcse(_Simcse):

@@ -8,6 +8,13 @@ from jaxemb.config.base import Settings
 
 Extra = Literal["label", "score", "negatives", "twin"]
 """What the examples of a source have beside two texts; `twin`: the second text is the first."""
+EXTRAS: dict[Extra, str] = {
+    "label": "labels (kind nli, or label_key of jsonl and tfds)",
+    "score": "scores (kind sts, or score_key of jsonl and tfds)",
+    "negatives": "hard negatives (triplets of kind nli, or negative_keys of jsonl and tfds)",
+    "twin": "single sentences (kind text)",
+}
+"""What messages call them, and where they come from."""
 
 
 class _Source(Settings):
@@ -63,18 +70,23 @@ class MosesSource(_Source):
     """Licence of the data, for the model card."""
 
 
-class TextSource(_Source):
-    """Single sentences, one a line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
+class _OneLanguage(_Source):
+    """Files in one language."""
 
-    kind: Literal["text"] = "text"
     path: str
     """A file, or a pattern such as `wiki/*.txt.gz`; relative to `data.root`."""
-    column: int | str | None = None
-    """Column of a `.tsv`, counted from 0 (the first when null), or key of a `.jsonl` (`text` when null)."""
     language: str = "en"
     """Language of the sentences."""
     licence: str | None = None
     """Licence of the data, for the model card."""
+
+
+class TextSource(_OneLanguage):
+    """Single sentences, one a line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
+
+    kind: Literal["text"] = "text"
+    column: int | str | None = None
+    """Column of a `.tsv`, counted from 0 (the first when null), or key of a `.jsonl` (`text` when null)."""
 
     @property
     def gives(self) -> frozenset[Extra]:
@@ -82,22 +94,16 @@ class TextSource(_Source):
         return frozenset({"twin"})
 
 
-class NliSource(_Source):
+class NliSource(_OneLanguage):
     """Natural language inference: SNLI and MultiNLI (`.jsonl`), SICK (tab-separated, with a header); plain or `.gz`.
 
     Labels are 0 contradiction, 1 entailment, 2 neutral; pairs without agreement (`-`) are left out.
     """
 
     kind: Literal["nli"] = "nli"
-    path: str
-    """A file or a pattern, relative to `data.root`."""
     triplets: bool = False
     """Give each premise with a sentence that it entails and one that it contradicts, its hard negative (supervised
     SimCSE), in place of labelled pairs; premises without one of the two are left out."""
-    language: str = "en"
-    """Language of the sentences."""
-    licence: str | None = None
-    """Licence of the data, for the model card."""
 
     @property
     def gives(self) -> frozenset[Extra]:
@@ -105,18 +111,12 @@ class NliSource(_Source):
         return frozenset({"negatives" if self.triplets else "label"})
 
 
-class StsSource(_Source):
+class StsSource(_OneLanguage):
     """Scored pairs: `LANG.train.csv` of STSb (sentence, sentence, score), SICK, SemEval's `.tsv`; plain or `.gz`."""
 
     kind: Literal["sts"] = "sts"
-    path: str
-    """A file or a pattern, relative to `data.root`."""
     max_score: PositiveFloat = 5.0
     """The score of two sentences that mean the same: what scores are divided by."""
-    language: str = "en"
-    """Language of the sentences."""
-    licence: str | None = None
-    """Licence of the data, for the model card."""
 
     @property
     def gives(self) -> frozenset[Extra]:

@@ -84,6 +84,14 @@ class TrainingConfig(Settings):
         return self
 
 
+def split_language_pair(key: str, pair: str) -> tuple[str, str]:
+    """The two languages of `en-de`; raises ValueError, which begins with the key, where there are not two."""
+    if not re.fullmatch("[^-]+-[^-]+", pair):
+        raise ValueError(f"{key}: {pair!r} is no pair of languages with a hyphen between, such as en-de")
+    first, second = pair.split("-")
+    return first, second
+
+
 class StsConfig(Settings):
     """Does the cosine of two sentences rise with how alike people find them? Scored while training."""
 
@@ -101,10 +109,7 @@ class StsConfig(Settings):
     @model_validator(mode="after")
     def _check(self) -> "StsConfig":
         for pair in self.language_pairs:
-            if not re.fullmatch("[^-]+-[^-]+", pair):
-                raise ValueError(
-                    f"language_pairs: {pair!r} is no pair of languages with a hyphen between, such as en-de"
-                )
+            split_language_pair("language_pairs", pair)
         if not self.paths:
             raise ValueError("paths: at least one is needed")
         return self

@@ -4,7 +4,7 @@ import functools
 import math
 import operator
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import grain
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from jaxemb.config import DataConfig
 from jaxemb.data.permutation import permuted
 from jaxemb.data.prepared import rows_by_group
-from jaxemb.data.tokenized import pad
+from jaxemb.data.tokenized import Tokenized, pad
 from jaxemb.data.tokenizer import smoothed_quotas
 from jaxemb.errors import UserError
 from jaxemb.packing import Row, lay_out_groups, pack
@@ -20,32 +20,9 @@ from jaxemb.packing import Row, lay_out_groups, pack
 Batch = dict[str, Any]
 
 _PERIOD = 1 << 16
-"""Rows after which the sequence of languages repeats (not that of pairs); languages are drawn in units of 1/_PERIOD."""
+"""Rows after which the sequence of languages repeats, not that of examples; they are drawn in units of 1/_PERIOD."""
 _PROBE = 32
 """Batches whose packing says how many rows are compiled."""
-
-
-@runtime_checkable
-class Examples(Protocol):
-    """What batches are made of, by position: see `Tokenized`, which is one."""
-
-    lengths: np.ndarray
-    """Integers [N, C], tokens of each text of an example."""
-    sides: tuple[str, ...]
-    """The C names of the texts."""
-    languages: list[str]
-    language_of: np.ndarray
-
-    def token_ids(self, rows: np.ndarray, step: int) -> list[list[np.ndarray]]:
-        """Token ids at these positions, for each of `sides`."""
-
-    def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """What else a batch has of them, [B, ...] each."""
-
-    def finished(self, batch: Batch, rows: np.ndarray, step: int) -> Batch:
-        """The batch as the objective gets it."""
-
-    def __len__(self) -> int: ...
 
 
 class Batches:
@@ -53,7 +30,7 @@ class Batches:
 
     Row number p of the run is row p % N of epoch p // N, and each epoch is another permutation of the N examples. With
     `language_exponent` below 1 that holds within each language, and a table repeated every 65,536 rows says which
-    language is next. `window` batches are drawn together. To be packed, their pairs are dealt out by length, so that
+    language is next. `window` batches are drawn together. To be packed, their examples are dealt out by length, so that
     every batch has about as many tokens and one compiled shape serves nearly all. To be padded, they are sorted by
     length, cut into batches and shuffled, so that a batch fits a short one of `length_buckets`. All of that follows
     from the seed and the step alone: seeking is free, and every process sees the same global batches.
@@ -61,7 +38,7 @@ class Batches:
 
     def __init__(
         self,
-        tokenized: Examples,
+        tokenized: Tokenized,
         config: DataConfig,
         batch_size: int,
         seed: int,
@@ -83,7 +60,7 @@ class Batches:
           devices: of all processes, over which a batch is spread: each packs its own examples.
 
         Raises:
-          UserError: if there are fewer pairs than a batch takes, or processes or devices do not divide it.
+          UserError: if there are fewer examples than a batch takes, or processes or devices do not divide it.
         """
         if batch_size > len(tokenized):
             raise UserError(
@@ -112,14 +89,14 @@ class Batches:
     def batch(self, step: int) -> Batch:
         """This process's part of the batch at `step` (from 0).
 
-        Returns: `anchor`, `positive` and so on (see `Examples.sides`), each as `models.Tokens`, int32; `id` uint32 [B],
-          the example's position; `weight` float32 [B], all 1; and what `Examples.columns` says. B is batch_size /
+        Returns: `anchor`, `positive` and so on (`Tokenized.sides`), each as `models.Tokens`, int32; `id` uint32 [B],
+          the example's position; `weight` float32 [B], all 1; and what `Tokenized.columns` says. B is batch_size /
           process_count; the shapes are the same in every process.
         """
         whole = self._rows(step)
         index, count = self._process
         rows = whole.reshape(count, -1)[index]
-        texts = self._tokenized.token_ids(rows, step)
+        texts = self._tokenized.token_ids(rows)
         if self._config.length_buckets is None:
             tokens = self._packed(whole, texts)
         else:
@@ -127,7 +104,7 @@ class Batches:
             tokens = [pad(side, length, self._pad_id) for side in texts]
         batch: Batch = dict(zip(self._tokenized.sides, tokens, strict=True))
         batch |= {"id": rows.astype(np.uint32), "weight": np.ones(len(rows), np.float32)}
-        return self._tokenized.finished(batch | self._tokenized.columns(rows), rows, step)
+        return batch | self._tokenized.columns(rows)
 
     def stream(self, start: int, stop: int) -> Iterator[tuple[int, Batch]]:
         """Yields (step, batch) for the steps from `start` to `stop` - 1, prepared ahead by `config.workers` threads."""
@@ -146,12 +123,12 @@ class Batches:
         return 1.0 - real / (unit * sum(sum(self._size(self._needed(batch))) for batch in rows))
 
     def _rows(self, step: int) -> np.ndarray:
-        """Pairs of the global batch, int64 [batch_size]."""
+        """Examples of the global batch, int64 [batch_size]."""
         window, place = divmod(step, self._config.window)
         return self._window(window)[place]
 
     def _plan(self, window: int) -> np.ndarray:
-        """Pairs of a window's global batches, int64 [window, batch_size]."""
+        """Examples of a window's global batches, int64 [window, batch_size]."""
         count, size = self._config.window, self._batch_size
         rows = self._draw(np.arange(window * count * size, (window + 1) * count * size))
         rng = np.random.default_rng([self._seed, 0xBA7C4, window])
@@ -202,7 +179,7 @@ class Batches:
         ]
 
     def _draw(self, positions: np.ndarray) -> np.ndarray:
-        """The pairs at these consecutive positions of the run."""
+        """The examples at these consecutive positions of the run."""
         period, turn = np.divmod(positions, len(self._turns))
         pool_of, place = self._turns[turn], self._places[turn]
         rows = np.empty(len(positions), np.int64)
@@ -222,7 +199,7 @@ def _most_rows(packed: list[list[list[Row]]]) -> tuple[int, ...]:
     return tuple(max(map(len, side)) for side in packed)
 
 
-def _language_pools(tokenized: Examples, exponent: float) -> list[np.ndarray]:
+def _language_pools(tokenized: Tokenized, exponent: float) -> list[np.ndarray]:
     """Positions that are drawn from separately: one pool of all where languages are drawn as they come."""
     if exponent == 1.0:
         return [np.arange(len(tokenized))]

@@ -1,12 +1,13 @@
 """Training examples as token ids, in a cache of their own."""
 
+import copy
 import functools
 import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tokenizers
@@ -20,6 +21,14 @@ VERSION = 2
 """Counts up when the same examples and tokenizer would give other ids, or the cache's layout changes."""
 
 log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Column(Protocol):
+    """One value for each example."""
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray:
+        """The values at these positions, an array [B, ...]."""
 
 
 class Tokenized:
@@ -38,16 +47,15 @@ class Tokenized:
         """uint16 [N], index into `languages`."""
         self.hashes: np.ndarray = data.hashes.view(np.uint32).reshape(len(data.hashes), -1, 2)
         """uint32 [N, C, 2], two words of the hash of each text."""
-        self._columns = data.columns
+        self._columns: dict[str, Column] = dict(data.columns)
         dtype = json.loads((path / "tokenized.json").read_text())["dtype"]
         self._ids = StoredRecords(path / "ids.arrayrecord", functools.partial(np.frombuffer, dtype=dtype))
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def token_ids(self, rows: Int[np.ndarray, " B"], step: int = 0) -> list[list[np.ndarray]]:
-        """Token ids of the examples at these positions, for each of `sides`; the same at every step."""
-        del step
+    def token_ids(self, rows: Int[np.ndarray, " B"]) -> list[list[np.ndarray]]:
+        """Token ids of the examples at these positions, for each of `sides`."""
         records = self._ids.__getitems__(rows.tolist())
         # A record is the ids of one text after the other; those of a twin are there once.
         lengths = self.lengths[rows].astype(np.int64)
@@ -61,15 +69,18 @@ class Tokenized:
         ]
 
     def columns(self, rows: Int[np.ndarray, " B"]) -> dict[str, np.ndarray]:
-        """What else a batch has of these examples: `SIDE_hash` uint32 [B, 2]; int32 `label`, float32 `score` [B]."""
+        """What else a batch has of these examples: `SIDE_hash` uint32 [B, 2]; int32 `label`, float32 `score` [B]; and
+        what was given to `with_column`.
+        """
         hashes = self.hashes[rows]
         found = {f"{side}_hash": hashes[:, place] for place, side in enumerate(self.sides)}
         return found | {name: np.asarray(values[rows]) for name, values in self._columns.items()}
 
-    def finished(self, batch: dict[str, Any], rows: Int[np.ndarray, " B"], step: int) -> dict[str, Any]:
-        """The batch as the objective gets it: as it is."""
-        del rows, step
-        return batch
+    def with_column(self, name: str, values: Column) -> "Tokenized":
+        """The same with another column."""
+        more = copy.copy(self)
+        more._columns = {**self._columns, name: values}
+        return more
 
 
 def negative(place: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxemb.errors import UserError
-from jaxemb.text_files import read_good_lines, read_lines
+from jaxemb.text_files import read_good_lines, read_lines, uncompressed_suffix
 
 NOT_TEXT = frozenset(
     {".arrow", ".bz2", ".csv", ".feather", ".h5", ".json", ".npy", ".npz", ".parquet", ".pickle", ".pkl", ".tar"}
@@ -24,7 +24,7 @@ def text_reader(path: Path, column: int | str | None = None) -> Callable[[], Ite
     """
     if not path.is_file():
         raise UserError(f"{path} is not a file" if path.exists() else f"{path}: no such file")
-    kind = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+    kind = uncompressed_suffix(path).lower()
     if kind in NOT_TEXT:
         raise UserError(f"{path}: {kind} cannot be read; convert it to lines of text, .tsv or .jsonl, plain or .gz")
     if kind == ".tsv":

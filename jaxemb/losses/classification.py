@@ -1,16 +1,14 @@
 """Softmax classification of pairs of sentences, by features of their two embeddings."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxemb.config.objective import Feature
 from jaxemb.losses.checks import check_pairs
 from jaxemb.losses.paired import absolute
-
-Feature = Literal["u", "v", "|u-v|", "u*v"]
 
 _FEATURES: dict[str, Callable[[Array, Array], Array]] = {
     "u": lambda u, v: u,

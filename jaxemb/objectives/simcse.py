@@ -45,7 +45,7 @@ def contrastive(config: SimcseObjective | SupervisedSimcse, model: ModelConfig, 
             rows = rows._replace(hard_negatives=jnp.stack(negatives, axis=1))
             if config.mask_duplicates:
                 rows = rows._replace(document_ids=batch["positive_hash"], hard_negative_ids=jnp.stack(hashes, axis=1))
-        loss, metrics = ranking_loss(
+        return ranking_loss(
             rows,
             form,
             mesh=mesh,
@@ -56,6 +56,5 @@ def contrastive(config: SimcseObjective | SupervisedSimcse, model: ModelConfig, 
             scale=config.scale,
             hard_negative_weight=alpha,
         )
-        return loss, metrics
 
     return objective

@@ -185,7 +185,7 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         )
     if isinstance(config.objective, SimcseObjective):
         try:
-            check_views(config.objective, model)
+            check_views(config.objective, model.encoder)
         except ValueError as error:
             raise UsageError(str(error)) from None
     encoder = model.encoder.model_copy(

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxemb import huggingface, objectives
 from jaxemb.config import CustomObjective, ModelConfig, TrainConfig
-from jaxemb.data import Batches, Examples, PreparedData, prepare, tokenize, train_tokenizer
+from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, StsReport
 from jaxemb.files import atomic_directory, write_atomically
@@ -182,13 +182,12 @@ class _Run:
 
         say("tokenizing")
         tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
-        examples: Examples = tokenized
         if teacher is not None:
             say("embedding by the teacher what it has not embedded before")
             say(f"{teacher.teach(data):,} sentences embedded by the teacher, the others were in its cache")
-            examples = teacher.examples(tokenized, data)
+            tokenized = teacher.examples(tokenized, data)
         batches = Batches(
-            examples,
+            tokenized,
             config.data,
             config.training.batch_size,
             config.training.seed,
@@ -277,12 +276,12 @@ class _Run:
         # `model.init_from` need not be there any more: the run knows its architecture.
         config = resolve(config, saved.model if config.model.init_from else None, tokenizer)
         data = None
-        if config.training.epochs is None or config.training.epochs != saved.training.epochs:
-            data = self._prepare() if config.training.epochs is not None else None
-            config = config if data is None else with_steps(config, len(data.train))
-        else:
-            steps = {"steps": saved.training.steps}
-            config = config.model_copy(update={"training": config.training.model_copy(update=steps)})
+        if config.training.epochs is not None and config.training.epochs == saved.training.epochs:
+            training = config.training.model_copy(update={"steps": saved.training.steps})
+            config = config.model_copy(update={"training": training})
+        elif config.training.epochs is not None:
+            data = self._prepare()
+            config = with_steps(config, len(data.train))
         self.config = config
         run.check_same_run(config, self.objective_name)
         if run.is_finished(config):

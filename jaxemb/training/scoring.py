@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxemb.config import TrainConfig
+from jaxemb.config.training import split_language_pair
 from jaxemb.data import PreparedData
 from jaxemb.evaluation import (
     EncodeFns,
@@ -124,8 +125,8 @@ def sts_paths(config: TrainConfig) -> list[Path]:
 
 def language_pairs(config: TrainConfig) -> list[tuple[str, str]] | None:
     """`evaluation.sts.language_pairs`; None without any."""
-    pairs = [] if config.evaluation.sts is None else [pair.split("-") for pair in config.evaluation.sts.language_pairs]
-    return [(first, second) for first, second in pairs] or None
+    pairs = () if config.evaluation.sts is None else config.evaluation.sts.language_pairs
+    return [split_language_pair("evaluation.sts.language_pairs", pair) for pair in pairs] or None
 
 
 def sts_sets(config: TrainConfig) -> list[StsPairs]:

@@ -1,7 +1,7 @@
 """A frozen teacher: its embeddings of the training sentences, made once and kept on disk, and its errors' measure."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,9 +32,10 @@ class Teacher:
 
         return self._stored.embed_missing(self._embedder, anchors())
 
-    def examples(self, tokenized: Tokenized, data: PreparedData) -> "Taught":
-        """The training examples with its embeddings of their anchors; `teach` comes first."""
-        return Taught(tokenized, self._stored, data)
+    def examples(self, tokenized: Tokenized, data: PreparedData) -> Tokenized:
+        """The training examples with a column `teacher`, float32 [B, E], of their anchors; `teach` comes first."""
+        rows = self._stored.rows(np.asarray(data.hashes[:, 0]))
+        return tokenized.with_column("teacher", _Rows(self._stored, rows))
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Its embeddings of any texts, [N, E], each embedded once."""
@@ -42,29 +43,15 @@ class Teacher:
         return self._stored.take(self._stored.rows(np.array([text_hash(text) for text in texts], np.uint64)))
 
 
-class Taught:
-    """Tokenised pairs, each with the teacher's embedding of its anchor: see `data.batches.Examples`."""
+@dataclass(frozen=True)
+class _Rows:
+    """The stored embedding of each example."""
 
-    def __init__(self, tokenized: Tokenized, stored: StoredEmbeddings, data: PreparedData) -> None:
-        self._tokenized, self._stored = tokenized, stored
-        self._rows = stored.rows(np.asarray(data.hashes[:, 0]))
-        self.lengths, self.sides = tokenized.lengths, tokenized.sides
-        self.languages, self.language_of = tokenized.languages, tokenized.language_of
+    stored: StoredEmbeddings
+    row_of: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self._tokenized)
-
-    def token_ids(self, rows: np.ndarray, step: int) -> list[list[np.ndarray]]:
-        """Token ids of sentences and translations."""
-        return self._tokenized.token_ids(rows, step)
-
-    def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Beside what the pairs have `teacher`, float32 [B, E]."""
-        return {**self._tokenized.columns(rows), "teacher": self._stored.take(self._rows[rows])}
-
-    def finished(self, batch: dict[str, Any], rows: np.ndarray, step: int) -> dict[str, Any]:
-        """The batch as it is."""
-        return self._tokenized.finished(batch, rows, step)
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self.stored.take(self.row_of[rows])
 
 
 def load_teacher(config: TrainConfig) -> Teacher | None:

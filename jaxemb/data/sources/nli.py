@@ -1,7 +1,5 @@
 """Natural language inference: labelled pairs, or a premise with an entailed and a contradicting sentence."""
 
-import functools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +8,9 @@ from jaxemb.config import NliSource
 from jaxemb.data.normalize import normalize_text
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
-from jaxemb.data.sources.part import SourcePart, matching_files
+from jaxemb.data.sources.part import SourcePart, file_parts, read_json_lines
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine, read_lines
+from jaxemb.text_files import BadLine, read_lines, uncompressed_suffix
 
 LABELS = ("contradiction", "entailment", "neutral")
 """By number, as in the authors' code of Sentence-BERT."""
@@ -29,16 +27,8 @@ class _Pair(NamedTuple):
 
 
 def parts(config: NliSource, root: Path) -> list[SourcePart]:
-    """One part for each file that the path or pattern matches, by name.
-
-    Raises:
-      UserError: if nothing matches.
-    """
-    read = _triplets if config.triplets else _labelled
-    return [
-        SourcePart(str(path), (path,), config.path, config.licence, functools.partial(read, path, config))
-        for path in matching_files(config.path, root, "nli")
-    ]
+    """The files; see `file_parts`."""
+    return file_parts(config, root, _triplets if config.triplets else _labelled)
 
 
 def _labelled(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skipped]:
@@ -90,20 +80,15 @@ def _record(
 
 
 def _pairs(path: Path) -> Iterator[_Pair | BadLine]:
-    name = path.with_suffix("") if path.suffix == ".gz" else path
-    yield from _jsonl(path) if name.suffix == ".jsonl" else _table(path)
+    yield from _jsonl(path) if uncompressed_suffix(path) == ".jsonl" else _table(path)
 
 
 def _jsonl(path: Path) -> Iterator[_Pair | BadLine]:
-    for number, line in enumerate(read_lines(path), start=1):
-        if isinstance(line, BadLine):
-            yield line
+    for item in read_json_lines(path):
+        if isinstance(item, BadLine):
+            yield item
             continue
-        try:
-            values = json.loads(line)
-        except ValueError:
-            yield BadLine(number, "not JSON", line)
-            continue
+        number, line, values = item
         names = list(values) if isinstance(values, dict) else []
         places = [_place(names, wanted) for wanted in (PREMISE, HYPOTHESIS, LABEL)]
         if None in places:

@@ -1,14 +1,17 @@
 """What every kind of source is cut into."""
 
 import dataclasses
+import functools
 import glob
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.text_files import BadLine, read_lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,3 +43,33 @@ def matching_files(path: str, root: Path, kind: str) -> list[Path]:
     if not files:
         raise UserError(f"{whole}: no such file (path of a source of kind {kind}; relative paths start from data.root)")
     return files
+
+
+def file_parts(
+    config: Any, root: Path, read: Callable[[Path, Any], Iterator[Record | BadLine | Skipped]]
+) -> list[SourcePart]:
+    """One part for each file that `config.path`, a path or a pattern, matches, by name; `read` gets file and config.
+
+    Raises:
+      UserError: if nothing matches.
+    """
+    return [
+        SourcePart(str(path), (path,), config.path, config.licence, functools.partial(read, path, config))
+        for path in matching_files(config.path, root, config.kind)
+    ]
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
+    """Yields the number, the text and the JSON value of each line, or a `BadLine`.
+
+    Raises:
+      UserError: as `read_lines`.
+    """
+    for number, line in enumerate(read_lines(path), start=1):
+        if isinstance(line, BadLine):
+            yield line
+            continue
+        try:
+            yield number, line, json.loads(line)
+        except ValueError:
+            yield BadLine(number, "not JSON", line)

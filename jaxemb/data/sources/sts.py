@@ -1,25 +1,17 @@
 """Pairs of sentences with a score of how alike they are, in the formats of STSb, SICK and SemEval."""
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import StsSource
 from jaxemb.data.records import Record
-from jaxemb.data.sources.part import SourcePart, matching_files
+from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.errors import UserError
 
 
 def parts(config: StsSource, root: Path) -> list[SourcePart]:
-    """One part for each file that the path or pattern matches, by name.
-
-    Raises:
-      UserError: if nothing matches.
-    """
-    return [
-        SourcePart(str(path), (path,), config.path, config.licence, functools.partial(_read, path, config))
-        for path in matching_files(config.path, root, "sts")
-    ]
+    """The files; see `file_parts`."""
+    return file_parts(config, root, _read)
 
 
 def _read(path: Path, config: StsSource) -> Iterator[Record]:

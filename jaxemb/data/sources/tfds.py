@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxemb.config import TfdsSource
+from jaxemb.data.cache import in_chunks
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
 from jaxemb.data.sources.keyed import example
@@ -26,12 +27,10 @@ def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
     name = f"{config.name}, split {config.split}"
     try:
         builder = tfds.builder(config.name, data_dir=folder)
-        read = functools.partial(_read, builder, config)
         if config.split.partition("[")[0] not in builder.info.splits:
             there = ", ".join(builder.info.splits) or "none: it is not prepared"
             raise UserError(f"data.sources: the dataset {config.name} has no split {config.split!r}; splits: {there}")
-        read_nothing = builder.as_data_source(split=config.split)
-        del read_nothing
+        source = builder.as_data_source(split=config.split)
     except UserError:
         raise
     except Exception as error:  # of many kinds, by what is missing
@@ -42,13 +41,11 @@ def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
         ) from error
     paths = tuple(sorted(path for path in Path(builder.data_dir).iterdir() if path.is_file()))
     licence = config.licence or (builder.info.redistribution_info.license or None)
-    return [SourcePart(name, paths, config.name, licence, read)]
+    return [SourcePart(name, paths, config.name, licence, functools.partial(_read, source, config))]
 
 
-def _read(builder: Any, config: TfdsSource) -> Iterator[Record | BadLine | Skipped]:
-    source = builder.as_data_source(split=config.split)
-    for start in range(0, len(source), 1024):
-        places = range(start, min(start + 1024, len(source)))
+def _read(source: Any, config: TfdsSource) -> Iterator[Record | BadLine | Skipped]:
+    for places in in_chunks(len(source)):
         for place, values in zip(places, source.__getitems__(list(places)), strict=True):
             try:
                 yield example(values, config, config.name, f"{config.split}:{place}")
