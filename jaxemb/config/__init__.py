@@ -188,12 +188,11 @@ class TrainConfig(Settings):
     def _check_scores(self) -> None:
         """What is asked of the evaluation must be there."""
         held_out, sts = bool(self.data.holdout.pairs_per_language), self.evaluation.sts is not None
-        for name, wanted, there in (
-            ("training.evaluate_every", self.training.evaluate_every, held_out or sts),
-            ("evaluation.baselines", self.evaluation.baselines, held_out),
-        ):
-            if wanted and not there:
-                raise ValueError(f"{name}: nothing is held out (data.holdout.pairs_per_language is 0)")
+        nothing = "nothing is held out (data.holdout.pairs_per_language is 0)"
+        if self.training.evaluate_every and not (held_out or sts):
+            raise ValueError(f"training.evaluate_every: {nothing}, and evaluation.sts is not set")
+        if self.evaluation.baselines and not held_out:
+            raise ValueError(f"evaluation.baselines: {nothing}")
         metric = self.training.best_metric
         if metric is not None and not (sts if metric == "sts_spearman" else held_out):
             raise ValueError(f"training.best_metric: {metric} is not scored in this run")

@@ -1,13 +1,16 @@
 """What a run shows in the terminal: a progress bar on a terminal, a line now and then in a log file."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 
 import jax
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from jaxemb.encoding.progress import progress_bar
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -22,6 +25,24 @@ class Display:
     def headline(self, text: str) -> None:
         """One line on what begins now, with the seconds since the start."""
         self.console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/]  {escape(text)}")
+
+    @contextlib.contextmanager
+    def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Gives a function to be told of numbers of texts that are done; shows how many of `total` are."""
+        if self.console.is_terminal or self.console.quiet:
+            with progress_bar(what, total, not self.console.quiet) as advance:
+                yield advance
+            return
+        done, last_line = 0, time.monotonic()
+
+        def count(texts: int) -> None:
+            nonlocal done, last_line
+            done += texts
+            if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
+                last_line = time.monotonic()
+                self.console.print(f"          {what} {done:,}/{total:,}")
+
+        yield count
 
     def progress(self, start: int, steps: int) -> "StepProgress":
         """The progress of the training loop."""

@@ -184,7 +184,9 @@ class _Run:
         tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
         if teacher is not None:
             say("embedding by the teacher what it has not embedded before")
-            say(f"{teacher.teach(data):,} sentences embedded by the teacher, the others were in its cache")
+            with self.display.counting("embedded", len(data.train)) as progress:
+                taught = teacher.teach(data, progress)
+            say(f"{taught:,} sentences embedded by the teacher, the others were in its cache")
             tokenized = teacher.examples(tokenized, data)
         batches = Batches(
             tokenized,

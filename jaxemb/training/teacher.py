@@ -1,6 +1,6 @@
 """A frozen teacher: its embeddings of the training sentences, made once and kept on disk, and its errors' measure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +23,17 @@ class Teacher:
         self.width = embedding_size(embedder.config)
         """Width of its embeddings."""
 
-    def teach(self, data: PreparedData) -> int:
-        """Embeds the anchors that it has not embedded yet, in this run or another; returns their number."""
+    def teach(self, data: PreparedData, progress: Callable[[int], None]) -> int:
+        """Embeds the anchors that it has not embedded yet, in this run or another; returns their number.
+
+        `progress` is called with numbers of examples that are done, with all of them in the end.
+        """
 
         def anchors() -> Iterator[str]:
             for rows in in_chunks(len(data.train), 1 << 14):
                 yield from (record.anchor for record in data.train.__getitems__(rows))
 
-        return self._stored.embed_missing(self._embedder, anchors())
+        return self._stored.embed_missing(self._embedder, anchors(), progress=progress)
 
     def examples(self, tokenized: Tokenized, data: PreparedData) -> Tokenized:
         """The training examples with a column `teacher`, float32 [B, E], of their anchors; `teach` comes first."""
