@@ -13,10 +13,13 @@ from transformers import BertTokenizerFast
 
 import jaxemb
 from jaxemb import huggingface, models
-from jaxemb.config import DistilBertConfig, ModelConfig
+from jaxemb.config import DistilBertConfig, ModelConfig, TrainConfig
+from jaxemb.config import files as config_files
+from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
 from jaxemb.training.rundir import read_metrics
+from jaxemb.training.teacher import Teacher
 from tests.training.conftest import ENGLISH, GERMAN
 from tests.training.runs import TINY, losses_of
 
@@ -152,7 +155,7 @@ def test_epochs_become_steps(folder):
     config = config_of("sbert_regression", folder)
     config["training"] = {"epochs": 1.5, "batch_size": 16}
     result = jaxemb.train(config, quiet=True)
-    steps = jaxemb.config.files.load_config(result.run_dir / "config.yaml").training.steps
+    steps = config_files.load_config(result.run_dir / "config.yaml").training.steps
     assert steps == -(-3 * 60 // 32) == max(losses_of(result.run_dir) | {steps: 0.0})
     jaxemb.train(config, resume=True, quiet=True)
     with pytest.raises(UsageError, match=r"training.steps: 3 here, but 1.5 epochs of 60 examples are 6"):
@@ -247,6 +250,22 @@ def test_a_student_learns_its_teacher_s_space(folder, capsys):
     again = {**config, "output_dir": str(folder / "again"), "training": {**config["training"], "steps": 1}}
     jaxemb.train(again)
     assert "0 sentences embedded by the teacher" in capsys.readouterr().out
+
+
+def test_each_example_has_the_teacher_s_embedding_of_its_own_anchor(folder):
+    config = config_files.validate(TrainConfig, config_of("distillation", folder), "test")
+    data = prepare(config.data, 0)
+    tokenizer = train_tokenizer(data, config.tokenizer, 16)
+    told = Teacher(teacher(), config.data.cache_dir)
+    counts = []
+    assert told.teach(data, counts.append) == len({record.anchor for record in data.train})
+    assert sum(counts) == len(data.train)
+    assert told.teach(data, counts.append) == 0
+    batch = Batches(told.examples(tokenize(data, tokenizer, 16), data), config.data, 16, seed=0).batch(0)
+    anchors = [data.train[row].anchor for row in batch["id"].tolist()]
+    assert batch["teacher"].dtype == np.float32
+    np.testing.assert_allclose(batch["teacher"], teacher().encode(anchors), atol=1e-6)
+    assert np.abs(np.diff(batch["teacher"], axis=0)).max(axis=1).min() > 1e-4  # another order would show
 
 
 def test_what_does_not_fit_a_teacher(folder):
