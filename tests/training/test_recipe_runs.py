@@ -265,7 +265,7 @@ def test_each_example_has_the_teacher_s_embedding_of_its_own_anchor(folder):
     anchors = [data.train[row].anchor for row in batch["id"].tolist()]
     assert batch["teacher"].dtype == np.float32
     np.testing.assert_allclose(batch["teacher"], teacher().encode(anchors), atol=1e-6)
-    assert np.abs(np.diff(batch["teacher"], axis=0)).max(axis=1).min() > 1e-4  # another order would show
+    assert np.abs(batch["teacher"] - batch["teacher"][::-1]).max() > 0.1  # another order would show
 
 
 def test_what_does_not_fit_a_teacher(folder):
