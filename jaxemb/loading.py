@@ -20,7 +20,7 @@ def load(model: str | Path, *, allow: str | None = None, tower: Side | None = No
 
     Args:
       model: a run directory, whose newest checkpoint is taken, or that of `RUN@STEP`, or of `RUN@best` the best by
-        held-out accuracy (`training.best_metric`); or a Hugging Face or
+        held-out accuracy or STS (`training.best_metric`); or a Hugging Face or
         sentence-transformers directory (safetensors); or `owner/name` or `owner/name@revision` of the Hub, which is
         fetched into the Hub's cache unless `HF_HUB_OFFLINE=1` is set.
       allow: for what is no run: tensors that may be missing or left over, see `ModelConfig.init_allow`.

@@ -151,6 +151,22 @@ def test_sts_is_scored_and_chooses_the_best(folder):
     assert again.sts == result.sts
 
 
+def test_sentence_bert_in_two_stages(folder):
+    """STS goes on with the encoder of the NLI run's best checkpoint; the classifier stays behind."""
+    first = jaxemb.train(config_of("sbert_classification", folder, "nli"), quiet=True)
+    config = config_of("sbert_regression", folder, "sts") | {"model": {"init_from": f"{first.run_dir}@best"}}
+    second = jaxemb.train(config, quiet=True)
+    assert second.sts.keys() == {"before training", "trained"}
+    best = max(first.sts["trained"].spearman, max(scores_of(first.run_dir).values()))
+    assert second.sts["before training"].spearman == pytest.approx(best, abs=1e-6)
+    assert not any("objective" in path for path in leaves(second.run_dir))
+
+
+def scores_of(run_dir):
+    lines = (line for line in read_metrics(run_dir / "metrics.jsonl") if line["step"])
+    return {line["step"]: line["evaluation/sts_spearman"] for line in lines if "evaluation/sts_spearman" in line}
+
+
 def test_epochs_become_steps(folder):
     config = config_of("sbert_regression", folder)
     config["training"] = {"epochs": 1.5, "batch_size": 16}

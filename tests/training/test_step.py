@@ -156,6 +156,15 @@ def test_schedules(kind, expected):
         assert float(rate(step)) == pytest.approx(wanted, abs=1e-6), step
 
 
+def test_a_share_of_warmup_is_that_many_steps():
+    share, steps = (
+        optimizers.schedule(OptimizerConfig(learning_rate=1.0, **warmup), 33)
+        for warmup in ({"warmup_share": 0.1}, {"warmup_steps": 4})  # 3.3, and upwards
+    )
+    assert [float(share(step)) for step in range(33)] == [float(steps(step)) for step in range(33)]
+    assert float(share(0)) == 0.25
+
+
 def test_the_gradient_is_clipped():
     optimizer = optimizers.build(OptimizerConfig(clip_norm=1.0, weight_decay=0.0), 10)
     unclipped = optimizers.build(OptimizerConfig(clip_norm=None, weight_decay=0.0), 10)
