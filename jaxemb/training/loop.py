@@ -15,6 +15,7 @@ from jaxemb.config import TrainConfig
 from jaxemb.errors import NotFinite, Stopped
 from jaxemb.files import write_atomically
 from jaxemb.training.checkpoint import Checkpoints
+from jaxemb.training.compilations import check_compilations, compilations_of
 from jaxemb.training.display import Display
 from jaxemb.training.metrics import MetricsWriter
 from jaxemb.training.rundir import RunDirectory
@@ -43,17 +44,6 @@ class Clock:
 
 def _fetch(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
-
-
-def check_compilations(train_step: TrainStep, shapes: int) -> None:
-    """One compilation a shape of batches; more would mean that every step compiles again.
-
-    Raises:
-      RuntimeError: if the step was compiled more often than there are `shapes`.
-    """
-    compiled = train_step._cache_size()  # type: ignore[attr-defined]
-    if compiled > shapes:
-        raise RuntimeError(f"the training step was compiled {compiled} times for {shapes} shapes of batches")
 
 
 def run_loop(
@@ -119,12 +109,16 @@ def run_loop(
         finish_step()  # nothing is saved unchecked
         checkpoints.save(state, int(state.step) * training.batch_size, resolved, wait=wait)
 
-    with stop.deferred(), display.progress(start, training.steps) as progress:
+    with (
+        stop.deferred(),
+        display.progress(start, training.steps) as progress,
+        compilations_of(train_step) as compiled,
+    ):
         for index, batch in batches:
             placed = place(batch, mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, placed)
-            check_compilations(train_step, shapes)
+            check_compilations(compiled(), shapes)
             finish_step()  # the step before: this one is already under way
             step = index + 1
             in_flight = (step, metrics, batch["id"])

@@ -9,6 +9,7 @@ from jaxemb.config import DenseConfig
 from jaxemb.encoding import encode, encode_stream
 from jaxemb.encoding.texts import embed_batch
 from jaxemb.parallel import make_mesh, param_shardings, replicated
+from jaxemb.training.compilations import compilations_of
 
 EMBEDDER = tiny_embedder(pooling="mean")
 
@@ -47,13 +48,14 @@ def test_prompt_comes_first():
 
 def test_two_shapes_a_length_of_rows_and_none_twice():
     embed_batch.clear_cache()
-    encode(EMBEDDER, texts(300), batch_size=16)
-    assert embed_batch._cache_size() == 2  # rows of 40 tokens: sixteen, and two for the rest
-    # Other numbers of texts, other parameters, prompts and remat policies run the same programs.
-    encode(EMBEDDER, texts(7), batch_size=16)
-    encode(EMBEDDER, texts(8), batch_size=16, params=tiny_embedder(seed=1, pooling="mean").params)
-    encode(tiny_embedder(pooling="mean", prompt="query: ", remat="full"), texts(50), batch_size=16)
-    assert embed_batch._cache_size() == 2
+    with compilations_of(embed_batch) as compiled:
+        encode(EMBEDDER, texts(300), batch_size=16)
+        assert compiled() == 2  # rows of 40 tokens: sixteen, and two for the rest
+        # Other numbers of texts, other parameters, prompts and remat policies run the same programs.
+        encode(EMBEDDER, texts(7), batch_size=16)
+        encode(EMBEDDER, texts(8), batch_size=16, params=tiny_embedder(seed=1, pooling="mean").params)
+        encode(tiny_embedder(pooling="mean", prompt="query: ", remat="full"), texts(50), batch_size=16)
+        assert compiled() == 2
 
 
 def test_rows_of_several_lengths(monkeypatch):

@@ -11,6 +11,7 @@ from jaxemb import models, objectives
 from jaxemb.config import BertConfig, InfoNceObjective, LabseObjective, ModelConfig, OptimizerConfig
 from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
+from jaxemb.training.compilations import compilations_of
 from jaxemb.training.step import init_state, make_train_step, place
 
 MODEL = ModelConfig(
@@ -53,15 +54,16 @@ def run(objective, data, fsdp, steps=STEPS, pack=False):
     state = init_state(models.init(MODEL, jax.random.key(0)), optimizer, mesh)
     step = make_train_step(objectives.build(objective, MODEL, mesh), optimizer, mesh, state, seed=3)
     losses = []
-    for number in range(steps):
-        rows = batch(number, live=ROWS - number % 3)
-        if pack:
-            rows |= {side: packed(rows[side], mesh.size, length=32) for side in ("anchor", "positive")}
-        placed = place(rows, mesh)
-        with jax.transfer_guard("disallow"):
-            state, metrics = step(state, placed)
-        losses.append(float(metrics["loss"]))
-    assert pack or step._cache_size() == 2, "one compilation a length bucket"
+    with compilations_of(step) as compiled:
+        for number in range(steps):
+            rows = batch(number, live=ROWS - number % 3)
+            if pack:
+                rows |= {side: packed(rows[side], mesh.size, length=32) for side in ("anchor", "positive")}
+            placed = place(rows, mesh)
+            with jax.transfer_guard("disallow"):
+                state, metrics = step(state, placed)
+            losses.append(float(metrics["loss"]))
+    assert pack or compiled() == 2, "one compilation a length bucket"
     return np.array(losses), state
 
 

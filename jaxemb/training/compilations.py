@@ -1,0 +1,40 @@
+"""How often a jitted function is compiled: a step that compiles again and again is slow without an error."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jax import monitoring
+
+_EVENT = "/jax/core/compile/backend_compile_duration"
+"""What jax records of each program that it compiles, or reads from the compilation cache on disk."""
+
+
+@contextlib.contextmanager
+def compilations_of(jitted: Callable[..., Any]) -> Iterator[Callable[[], int]]:
+    """Gives a function that tells how many programs of `jitted` were compiled since.
+
+    All jitted functions of its name count. (jax's own `_cache_size` forgets programs in a process that has many.)
+    """
+    count, name = 0, f"jit({jitted.__name__})"
+
+    def listen(event: str, duration_secs: float, **about: str | int) -> None:
+        nonlocal count
+        del duration_secs
+        count += event == _EVENT and about.get("fun_name") == name
+
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield lambda: count
+    finally:
+        monitoring.unregister_event_duration_listener(listen)
+
+
+def check_compilations(compiled: int, shapes: int) -> None:
+    """One compilation a shape of batches; more would mean that every step compiles again.
+
+    Raises:
+      RuntimeError: if the step was compiled more often than there are `shapes`.
+    """
+    if compiled > shapes:
+        raise RuntimeError(f"the training step was compiled {compiled} times for {shapes} shapes of batches")
