@@ -77,9 +77,10 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
         return huggingface.load_towers(path, allow=allow, tower=tower)
     config = run.load_config()
     tokenizer = huggingface.load_tokenizer(run.tokenizer)
-    like = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
     with Checkpoints(run.checkpoints) as checkpoints:
-        step = run.best_step() if step == "best" else step
+        step = run.best_step() if step == "best" else checkpoints.chosen(step)
+        config = config.at_step(step)
+        like = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
         params = model_params(checkpoints.restore_params(like, step))
         towers = towers_of(in_float32(config.model), params, tokenizer)
     return towers if tower is None else as_towers(getattr(towers, tower))

@@ -11,6 +11,8 @@ from jaxemb.config import (
     LoraConfig,
     MosesSource,
     Prompt,
+    StackingConfig,
+    Stage,
     StsConfig,
     TrainConfig,
     TrainingConfig,
@@ -52,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _help(path: Path | None) -> None:
-    """Prints every field; without a file, of a config with sources of three kinds, adapters and STS."""
+    """Prints every field; without a file, of a config with sources of three kinds, adapters, stacking and STS."""
     if path is not None:
         config = config_files.validate(TrainConfig, config_files.read_yaml(path), str(path))
     else:
@@ -62,9 +64,9 @@ def _help(path: Path | None) -> None:
             MosesSource(anchor_path="corpus.en", positive_path="corpus.de", positive_lang="de"),
         )
         evaluation = EvaluationConfig(sts=StsConfig(paths=("stsb/en.dev.csv",)))
-        config = TrainConfig(
-            data=DataConfig(sources=sources), training=TrainingConfig(steps=1000), evaluation=evaluation
-        )
+        stacking = StackingConfig(stages=(Stage(layers=6, steps=500),))
+        training = TrainingConfig(steps=1000, stacking=stacking)
+        config = TrainConfig(data=DataConfig(sources=sources), training=training, evaluation=evaluation)
         shown = {"lora": LoraConfig(), "prompts": (Prompt(name="query", text="query: "),)}
         config = config.model_copy(update={"model": config.model.model_copy(update=shown)})
     config_files.override(config, ["--help"], "jaxemb train", DESCRIPTION)

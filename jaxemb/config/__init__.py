@@ -4,6 +4,8 @@ A YAML file is read into `TrainConfig` by `jaxemb.config.files`; flags such as `
 it; the docstring under a field is its `--help`. Nothing here imports jax or flax, so that help stays instant.
 """
 
+import itertools
+
 from pydantic import model_validator
 
 from jaxemb.config.base import Settings
@@ -23,6 +25,8 @@ from jaxemb.config.objective import (
     DistillationObjective,
     InfoNceObjective,
     LabseObjective,
+    MaskingConfig,
+    MlmObjective,
     Objective,
     SbertClassification,
     SbertRegression,
@@ -48,6 +52,8 @@ from jaxemb.config.training import (
     ExportConfig,
     MeshConfig,
     OptimizerConfig,
+    StackingConfig,
+    Stage,
     StsConfig,
     TrainingConfig,
 )
@@ -70,7 +76,9 @@ __all__ = [
     "LabseObjective",
     "LoraConfig",
     "MPNetConfig",
+    "MaskingConfig",
     "MeshConfig",
+    "MlmObjective",
     "ModelConfig",
     "ModernBertConfig",
     "MosesSource",
@@ -86,6 +94,8 @@ __all__ = [
     "Settings",
     "SimcseObjective",
     "Source",
+    "StackingConfig",
+    "Stage",
     "StsConfig",
     "StsSource",
     "SupervisedSimcse",
@@ -112,7 +122,7 @@ class TrainConfig(Settings):
     """The embedder."""
     objective: Objective = LabseObjective()
     """The loss (`kind: labse | info_nce | sbert_classification | sbert_regression | sbert_triplet | simcse |
-    supervised_simcse | distillation | custom`); chosen in YAML."""
+    supervised_simcse | distillation | mlm | custom`); chosen in YAML."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """AdamW."""
     training: TrainingConfig
@@ -152,6 +162,7 @@ class TrainConfig(Settings):
         self._check_objective()
         self._check_scores()
         self._check_warmup()
+        self._check_stacking()
         if self.mesh.data > 0 and self.training.batch_size % (self.mesh.data * self.mesh.fsdp):
             raise ValueError(
                 f"training.batch_size: {self.training.batch_size} pairs do not divide by "
@@ -177,13 +188,63 @@ class TrainConfig(Settings):
                 raise ValueError(f"{place} does not learn from {what}, which data.sources.{number} gives")
         if len({"negatives" in there for there in given}) > 1:
             raise ValueError("data.sources: all must give hard negatives, or none")
-        if self.data.holdout.pairs_per_language and not objective.retrieval:
+        if self.data.holdout.pairs_per_language and not (
+            objective.retrieval and any("twin" not in has for has in given)
+        ):
             raise ValueError(
                 f"data.holdout.pairs_per_language: {objective.kind} has no translations to find again, set it to 0; "
                 "evaluation.sts scores the model while it trains"
             )
         if isinstance(objective, SimcseObjective) and self.model.init_from is None:
             check_views(objective, self.model.encoder)
+        if objective.masks_tokens:
+            self._check_masking()
+
+    def _check_masking(self) -> None:
+        """Masked language modelling is of one encoder that sees both directions."""
+        kind = self.objective.kind
+        if self.model.towers == "untied":
+            raise ValueError(f"model.towers: {kind} with masked language modelling trains one encoder: set it to tied")
+        if isinstance(self.model.encoder, Qwen3Config):
+            raise ValueError(
+                f"model.encoder.model_type: qwen3 sees no token after another, {kind} cannot mask its tokens"
+            )
+
+    @property
+    def stages(self) -> tuple[tuple[int, int], ...]:
+        """The encoder's layers in each stage of the run, and the step that the stage ends with."""
+        stacking = self.training.stacking
+        shallow = () if stacking is None else stacking.stages
+        ends = itertools.accumulate(stage.steps for stage in shallow)
+        return *((stage.layers, end) for stage, end in zip(shallow, ends, strict=True)), (
+            self.model.encoder.num_hidden_layers,
+            self.training.steps,
+        )
+
+    def at_step(self, step: int) -> "TrainConfig":
+        """The config with the encoder's depth after so many steps; at the end of a stage still that stage's."""
+        layers = next((layers for layers, end in self.stages if step <= end), self.model.encoder.num_hidden_layers)
+        encoder = self.model.encoder.model_copy(update={"num_hidden_layers": layers})
+        return self.model_copy(update={"model": self.model.model_copy(update={"encoder": encoder})})
+
+    def _check_stacking(self) -> None:
+        """Each stage's layers must be copied whole into the next."""
+        if self.training.stacking is None:
+            return
+        key = "training.stacking"
+        if self.model.init_from is not None:
+            raise ValueError(f"{key}: model.init_from brings all layers already; leave one of the two out")
+        if self.training.epochs is not None:
+            raise ValueError(f"{key}: its stages are counted in steps: set training.steps in place of epochs")
+        stages = self.stages
+        for (layers, end), (deeper, after) in itertools.pairwise(stages):
+            if deeper % layers or deeper == layers:
+                raise ValueError(
+                    f"{key}.stages: {layers} layers cannot be stacked to {deeper}, which is no multiple of them "
+                    "(model.encoder.num_hidden_layers are the last)"
+                )
+            if end >= after:
+                raise ValueError(f"{key}.stages: they take {end} steps, and training.steps ({after}) must be more")
 
     def _check_scores(self) -> None:
         """What is asked of the evaluation must be there."""

@@ -21,6 +21,25 @@ class _Objective(Settings):
     retrieval: ClassVar[bool] = False
     """Whether pairs are translations (or queries and documents), of which some are held out to be found again."""
 
+    @property
+    def masks_tokens(self) -> bool:
+        """Whether masked language modelling is all or part of it."""
+        return False
+
+
+class MaskingConfig(Settings):
+    """Masked language modelling: which tokens are hidden and predicted."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    """Share of a sequence's tokens, special ones aside, that are predicted: at least one (LaBSE: 0.2; BERT: 0.15). Of
+    these 80 % are replaced by the mask token, 10 % by a random one, and 10 % stay."""
+    max_predictions: PositiveInt = 80
+    """At most so many a sequence."""
+    whole_word: bool = False
+    """Hide all pieces of a word or none. Words that do not fit the number of predictions stay."""
+    vocabulary_chunk: PositiveInt = 8192
+    """Entries of the vocabulary that are scored at a time."""
+
 
 class _Contrastive(_Objective):
     """In-batch negatives of the global batch."""
@@ -113,6 +132,15 @@ class _Simcse(_Contrastive):
     """Inverse temperature: logits are s * cosine (the paper's temperature is 0.05)."""
     directions: Literal["one_way", "mean", "sum"] = "one_way"
     """anchor->positive alone, as in the paper, or the mean or sum with positive->anchor."""
+    mlm_weight: NonNegativeFloat = 0.0
+    """Weight of masked language modelling of the anchors, beside the contrastive loss (eq. 9; the paper: 0.1)."""
+    masking: MaskingConfig = MaskingConfig(share=0.15)
+    """With `mlm_weight`: which tokens are predicted."""
+
+    @property
+    def masks_tokens(self) -> bool:
+        """With `mlm_weight`."""
+        return self.mlm_weight > 0
 
 
 class SimcseObjective(_Simcse):
@@ -164,6 +192,23 @@ class DistillationObjective(_Objective):
     """Mean (the authors' code) or sum (the equation) of the squared error over the dimensions."""
 
 
+class MlmObjective(_Objective):
+    """LaBSE's pre-training: masked language modelling of sentences (kind text), and of translation pairs as one
+    sequence (TLM, Conneau & Lample 2019), in either order, without language codes.
+    """
+
+    takes = frozenset({"twin"})
+    retrieval = True
+    kind: Literal["mlm"] = "mlm"
+    masking: MaskingConfig = MaskingConfig()
+    """Which tokens are predicted."""
+
+    @property
+    def masks_tokens(self) -> bool:
+        """That is all it does."""
+        return True
+
+
 class CustomObjective(_Objective):
     """A function passed to `jaxemb.train(config, objective=...)`, over examples of any kind."""
 
@@ -181,6 +226,7 @@ Objective = Annotated[
     | SimcseObjective
     | SupervisedSimcse
     | DistillationObjective
+    | MlmObjective
     | CustomObjective,
     Field(discriminator="kind"),
 ]

@@ -46,6 +46,33 @@ class MeshConfig(Settings):
         return self
 
 
+class Stage(Settings):
+    """Part of a run in which the encoder has fewer layers."""
+
+    layers: PositiveInt
+    """Layers of the encoder."""
+    steps: PositiveInt
+    """Steps of this part."""
+
+
+class StackingConfig(Settings):
+    """Progressive stacking (Gong et al. 2019; LaBSE: a quarter, half and all of the layers): a shallow encoder is
+    trained, its layers are copied on top of themselves, and the training goes on. Turned on in YAML.
+    """
+
+    stages: tuple[Stage, ...]
+    """The shallow stages (`{layers: 3, steps: 400000}`), ascending; what they leave of `training.steps` is trained with
+    all layers. Layer i of the next stage begins as layer i modulo the layers of this one."""
+    optimizer_state: Literal["copy", "reset"] = "copy"
+    """Copy the optimizer's moments with the layers, or begin them at zero in each stage. The learning rate goes on."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "StackingConfig":
+        if not self.stages:
+            raise ValueError("stages: at least one is needed")
+        return self
+
+
 class TrainingConfig(Settings):
     """The loop."""
 
@@ -71,6 +98,8 @@ class TrainingConfig(Settings):
     )
     """Metric whose highest value makes a checkpoint the best one (`MODEL@best`); needs `evaluate_every`. null:
     `sts_spearman` with `evaluation.sts`, else the held-out `all_accuracy`."""
+    stacking: StackingConfig | None = None
+    """Progressive stacking of the encoder's layers; null for none."""
     freeze: tuple[str, ...] = ()
     """Regular expressions of parameters that stay as they are, by their whole paths: `encoder/word_embeddings/.*`,
     `encoder/.*` (all but the head). Paths of untied towers begin with `anchor/` or `positive/`."""

@@ -4,7 +4,8 @@ from jaxemb.data.batches import Batches
 from jaxemb.data.prepare import prepare
 from jaxemb.data.prepared import PreparedData
 from jaxemb.data.records import Record
+from jaxemb.data.sequences import Sequences
 from jaxemb.data.tokenized import Tokenized, tokenize
 from jaxemb.data.tokenizer import train_tokenizer
 
-__all__ = ["Batches", "PreparedData", "Record", "Tokenized", "prepare", "tokenize", "train_tokenizer"]
+__all__ = ["Batches", "PreparedData", "Record", "Sequences", "Tokenized", "prepare", "tokenize", "train_tokenizer"]

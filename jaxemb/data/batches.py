@@ -12,6 +12,7 @@ import numpy as np
 from jaxemb.config import DataConfig
 from jaxemb.data.permutation import permuted
 from jaxemb.data.prepared import rows_by_group
+from jaxemb.data.sequences import Sequences
 from jaxemb.data.tokenized import Tokenized, pad
 from jaxemb.data.tokenizer import smoothed_quotas
 from jaxemb.errors import UserError
@@ -38,7 +39,7 @@ class Batches:
 
     def __init__(
         self,
-        tokenized: Tokenized,
+        tokenized: Tokenized | Sequences,
         config: DataConfig,
         batch_size: int,
         seed: int,
@@ -96,7 +97,7 @@ class Batches:
         whole = self._rows(step)
         index, count = self._process
         rows = whole.reshape(count, -1)[index]
-        texts = self._tokenized.token_ids(rows)
+        texts = self._tokenized.token_ids(rows, step)
         if self._config.length_buckets is None:
             tokens = self._packed(whole, texts)
         else:
@@ -199,7 +200,7 @@ def _most_rows(packed: list[list[list[Row]]]) -> tuple[int, ...]:
     return tuple(max(map(len, side)) for side in packed)
 
 
-def _language_pools(tokenized: Tokenized, exponent: float) -> list[np.ndarray]:
+def _language_pools(tokenized: Tokenized | Sequences, exponent: float) -> list[np.ndarray]:
     """Positions that are drawn from separately: one pool of all where languages are drawn as they come."""
     if exponent == 1.0:
         return [np.arange(len(tokenized))]

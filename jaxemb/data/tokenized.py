@@ -54,8 +54,9 @@ class Tokenized:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def token_ids(self, rows: Int[np.ndarray, " B"]) -> list[list[np.ndarray]]:
-        """Token ids of the examples at these positions, for each of `sides`."""
+    def token_ids(self, rows: Int[np.ndarray, " B"], step: int = 0) -> list[list[np.ndarray]]:
+        """Token ids of the examples at these positions, for each of `sides`; the same in every step."""
+        del step
         records = self._ids.__getitems__(rows.tolist())
         # A record is the ids of one text after the other; those of a twin are there once.
         lengths = self.lengths[rows].astype(np.int64)

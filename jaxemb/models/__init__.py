@@ -10,6 +10,7 @@ from jaxemb.models.embedder import (
     in_float32,
     init,
     pad_vocabulary,
+    token_outputs,
     token_vectors,
 )
 from jaxemb.models.towers import SIDES, Side, Towers, init_towers, tower_params, towers_of
@@ -28,6 +29,7 @@ __all__ = [
     "init",
     "init_towers",
     "pad_vocabulary",
+    "token_outputs",
     "token_vectors",
     "tower_params",
     "towers_of",

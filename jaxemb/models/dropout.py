@@ -49,19 +49,25 @@ def counters(*axes: tuple[Int[Array, "..."], int]) -> UInt32[Array, "..."]:
     return total
 
 
-def keep_mask(
-    hashes: UInt32[Array, "..."], rate: float, place: Int[Array, ""] | int, counter: UInt32[Array, "..."]
-) -> Bool[Array, "..."]:
-    """True where a value is kept, with probability 1 - rate.
+def draw(
+    hashes: UInt32[Array, "..."], place: Int[Array, ""] | int, counter: UInt32[Array, "..."]
+) -> UInt32[Array, "..."]:
+    """A uniform number for each value.
 
     Args:
       hashes: of the examples, from `dropout_hashes`, in a shape that broadcasts with that of `counter`.
-      rate: share of values that are dropped.
-      place: number of the place in the network; distinct places get independent masks.
+      place: number of the place in the network; distinct places get independent numbers.
       counter: number of each value in its example.
     """
     hashes = mix(hashes ^ mix(jnp.asarray(place, jnp.uint32) + jnp.uint32(GOLDEN)))
-    return mix(hashes ^ (counter * jnp.uint32(GOLDEN))) >= jnp.uint32(round(rate * 2**32))
+    return mix(hashes ^ (counter * jnp.uint32(GOLDEN)))
+
+
+def keep_mask(
+    hashes: UInt32[Array, "..."], rate: float, place: Int[Array, ""] | int, counter: UInt32[Array, "..."]
+) -> Bool[Array, "..."]:
+    """True where a value is kept, with probability 1 - rate; the arguments as those of `draw`."""
+    return draw(hashes, place, counter) >= jnp.uint32(round(rate * 2**32))
 
 
 def dropout(

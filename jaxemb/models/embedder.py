@@ -15,7 +15,7 @@ from jaxemb.config import ModelConfig
 from jaxemb.errors import UsageError
 from jaxemb.losses import normalize
 from jaxemb.models.dropout import dropout_hashes
-from jaxemb.models.encoder import Encoder
+from jaxemb.models.encoder import Encoder, Outputs
 from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
@@ -122,21 +122,7 @@ def apply(
     params = merge(config, params)
     packed = "slots" in tokens
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
-    hashes = None
-    if key is not None:
-        ids = tokens.get("ids", jnp.arange(tokens["slots"].size if packed else len(segments)))
-        hashes = dropout_hashes(key, ids)
-        if packed:
-            hashes = spread_to_tokens(hashes, tokens["slots"], segments)
-    rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
-    vectors, first = _encoder(config, rows).apply(
-        {"params": params["encoder"]},
-        tokens["input_ids"],
-        segments,
-        tokens.get("token_type_ids"),
-        hashes,
-        packed=packed,
-    )
+    vectors, first = token_outputs(config, params, tokens, key)
     masks = segment_masks(segments) if packed else (segments != 0)[:, None]
     positions = positions_in_segments(segments.astype(jnp.int32))
     masks &= (positions >= config.prompt_tokens)[:, None]
@@ -151,6 +137,30 @@ def apply(
     if config.dense is not None:
         x = ACTIVATIONS[config.dense.activation](_dense(params["dense"], x))
     return normalize(x) if config.normalize else x
+
+
+def token_outputs(
+    config: ModelConfig, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
+) -> Outputs:
+    """The vectors of the tokens, as `apply` pools them; its arguments, LoRA's adapters merged."""
+    packed = "slots" in tokens
+    segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
+    hashes = None
+    if key is not None:
+        ids = tokens.get("ids", jnp.arange(tokens["slots"].size if packed else len(segments)))
+        hashes = dropout_hashes(key, ids)
+        if packed:
+            hashes = spread_to_tokens(hashes, tokens["slots"], segments)
+    rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
+    outputs: Outputs = _encoder(config, rows).apply(
+        {"params": params["encoder"]},
+        tokens["input_ids"],
+        segments,
+        tokens.get("token_type_ids"),
+        hashes,
+        packed=packed,
+    )
+    return outputs
 
 
 def token_vectors(

@@ -9,7 +9,9 @@ from jaxtyping import Array, PRNGKeyArray
 from jaxemb import config as settings
 from jaxemb.config import ModelConfig
 from jaxemb.models import Params
-from jaxemb.objectives import distillation, labse, sbert, simcse
+from jaxemb.models.mlm import init_mlm_head
+from jaxemb.objectives import distillation, labse, pretraining, sbert, simcse
+from jaxemb.objectives.masking import token_kinds
 
 Objective = Callable[[Any, Mapping[str, Any], Any], tuple[Array, dict[str, Array]]]
 """`(params, batch, key) -> (loss, metrics)`: a scalar over the global batch, and scalars to log."""
@@ -20,14 +22,21 @@ _BUILDERS: dict[type, Callable[..., Objective]] = {
     settings.SbertClassification: sbert.classification,
     settings.SbertRegression: sbert.regression,
     settings.SbertTriplet: sbert.triplets,
-    settings.SimcseObjective: simcse.contrastive,
-    settings.SupervisedSimcse: simcse.contrastive,
     settings.DistillationObjective: distillation.distillation,
 }
 
 
-def build(config: settings.Objective, model: ModelConfig, mesh: Mesh) -> Objective:
-    """The objective that a config names, for a model on a mesh."""
+def build(config: settings.Objective, model: ModelConfig, mesh: Mesh, tokenizer: Any = None) -> Objective:
+    """The objective that a config names, for a model on a mesh.
+
+    `tokenizer` is needed by masked language modelling alone, which must know the special tokens.
+    """
+    kinds = token_kinds(tokenizer) if config.masks_tokens else None
+    match config:
+        case settings.MlmObjective():
+            return pretraining.pretraining(config, model, mesh, kinds)
+        case settings.SimcseObjective() | settings.SupervisedSimcse():
+            return simcse.contrastive(config, model, mesh, kinds)
     return _BUILDERS[type(config)](config, model, mesh)
 
 
@@ -36,6 +45,8 @@ def init_params(config: settings.Objective, model: ModelConfig, key: PRNGKeyArra
     own: Params = {}
     if isinstance(config, settings.SbertClassification):
         own["classifier"] = sbert.init_classifier(config, model, key)
+    if config.masks_tokens:
+        own["mlm"] = init_mlm_head(model, key)
     return {"objective": own} if own else {}
 
 

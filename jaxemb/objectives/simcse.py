@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array
@@ -10,17 +11,25 @@ from jaxtyping import Array
 from jaxemb.config import ModelConfig, SimcseObjective, SupervisedSimcse
 from jaxemb.losses.ranking_softmax import RankingBatch, RankingForm, both_ways
 from jaxemb.objectives.embedding import embed_texts, sides_of
+from jaxemb.objectives.masking import TokenKinds
+from jaxemb.objectives.pretraining import masked_lm_loss
 from jaxemb.parallel import ranking_loss
 
 if TYPE_CHECKING:
     from jaxemb.objectives import Objective
 
+_MLM = 0x31A
+"""Folded into the key of the pass with masked tokens."""
 
-def contrastive(config: SimcseObjective | SupervisedSimcse, model: ModelConfig, mesh: Mesh) -> "Objective":
+
+def contrastive(
+    config: SimcseObjective | SupervisedSimcse, model: ModelConfig, mesh: Mesh, kinds: TokenKinds | None = None
+) -> "Objective":
     """Cosines over a temperature, each sentence against the positives (and hard negatives) of the global batch.
 
     Unsupervised (eq. 4) the positive is the sentence itself, embedded under a dropout mask of its own; supervised (eq.
-    5) it is an entailed sentence, and the own hard negative weighs alpha (eq. 8).
+    5) it is an entailed sentence, and the own hard negative weighs alpha (eq. 8). With `kinds` (`token_kinds`) masked
+    language modelling of the anchors is added (eq. 9), in a pass of its own that `chunk` does not cut.
     """
     alpha = config.hard_negative_weight if isinstance(config, SupervisedSimcse) else 1.0
     same_dropout = isinstance(config, SimcseObjective) and config.ablation == "shared_dropout"
@@ -45,7 +54,7 @@ def contrastive(config: SimcseObjective | SupervisedSimcse, model: ModelConfig, 
             rows = rows._replace(hard_negatives=jnp.stack(negatives, axis=1))
             if config.mask_duplicates:
                 rows = rows._replace(document_ids=batch["positive_hash"], hard_negative_ids=jnp.stack(hashes, axis=1))
-        return ranking_loss(
+        loss, metrics = ranking_loss(
             rows,
             form,
             mesh=mesh,
@@ -56,5 +65,11 @@ def contrastive(config: SimcseObjective | SupervisedSimcse, model: ModelConfig, 
             scale=config.scale,
             hard_negative_weight=alpha,
         )
+        if kinds is None:
+            return loss, metrics
+        tokens = {**batch["anchor"], "ids": batch["id"]}
+        mlm_key = jax.random.fold_in(key, _MLM)
+        mlm, _ = masked_lm_loss(config.masking, kinds, model, params, tokens, batch["weight"], mlm_key, mesh=mesh)
+        return loss + config.mlm_weight * mlm, {**metrics, "mlm_loss": mlm}
 
     return objective

@@ -2,6 +2,7 @@
 
 from jaxemb.parallel.grad_cache import chunked_embed, rows_of_tokens
 from jaxemb.parallel.in_batch import Across, Negatives
+from jaxemb.parallel.masked_lm import masked_lm_over_mesh
 from jaxemb.parallel.mesh import BATCH_AXES, batch_sharding, make_mesh, param_shardings, replicated
 from jaxemb.parallel.negatives import bidirectional_in_batch_loss, ranking_loss
 
@@ -13,6 +14,7 @@ __all__ = [
     "bidirectional_in_batch_loss",
     "chunked_embed",
     "make_mesh",
+    "masked_lm_over_mesh",
     "param_shardings",
     "ranking_loss",
     "replicated",

@@ -107,7 +107,12 @@ class Checkpoints:
         with self._errors():
             self._checkpointer.wait()
 
-    def _resolve(self, step: int | None) -> int:
+    def chosen(self, step: int | None) -> int:
+        """`step`, or the latest when None.
+
+        Raises:
+          UserError: if there is no such checkpoint.
+        """
         steps = self.steps
         if not steps:
             raise UserError(f"{self.directory}: no complete checkpoint here")
@@ -144,7 +149,7 @@ class Checkpoints:
         Raises:
           UserError: if there is none, it is damaged, or of another architecture.
         """
-        step = self._resolve(step)
+        step = self.chosen(step)
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
             {"params": like.params, "opt_state": like.opt_state},
@@ -161,7 +166,7 @@ class Checkpoints:
         """
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
-        return self._load(self._resolve(step), {"params": abstract})["params"]
+        return self._load(self.chosen(step), {"params": abstract})["params"]
 
 
 def _shapes(params: Any) -> dict[str, str]:

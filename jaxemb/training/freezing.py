@@ -11,10 +11,13 @@ from typing import Any
 
 import jax
 
-from jaxemb.config import TrainConfig
+from jaxemb.config import MlmObjective, TrainConfig
 from jaxemb.errors import UsageError
 from jaxemb.models.paths import list_paths, nearest
 from jaxemb.training.parameters import init_params
+
+HEAD = "(training_mlp|layer_norm|dense)/.*"
+"""What follows the encoder has no part in masked language modelling: untrained, it is not decayed, either."""
 
 Select = Callable[[Any], Any]
 """From all parameters to the tree of those that are trained; the others' keys are not in it."""
@@ -47,13 +50,15 @@ def select_trained(config: TrainConfig) -> Select:
         left to train.
     """
     lora, patterns = config.model.lora, config.training.freeze
+    if isinstance(config.objective, MlmObjective):
+        patterns += (HEAD,)
     if lora is None and not patterns:
         return everything
     encoder = config.model.encoder
     encoder = encoder.model_copy(update={"vocab_size": encoder.vocab_size or 1})
     sized = config.model_copy(update={"model": config.model.model_copy(update={"encoder": encoder})})
     paths = list_paths(jax.eval_shape(partial(init_params, sized), jax.random.key(0)))
-    for pattern in patterns:
+    for pattern in config.training.freeze:
         if not any(re.fullmatch(pattern, path) for path in paths):
             raise UsageError(f"training.freeze: {pattern!r} matches no parameter; {nearest(pattern, paths)}")
     if lora is not None:

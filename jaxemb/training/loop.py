@@ -53,6 +53,7 @@ def run_loop(
     batches: Iterable[tuple[int, Mapping[str, Any]]],
     mesh: Mesh,
     *,
+    until: int,
     shapes: int,
     checkpoints: Checkpoints,
     writer: MetricsWriter,
@@ -60,7 +61,7 @@ def run_loop(
     stop: StopRequest,
     evaluate: Callable[[TrainState], None],
 ) -> TrainState:
-    """Trains until `config.training.steps`.
+    """Trains, to the end or that of a stage.
 
     Args:
       config: the resolved config.
@@ -68,6 +69,7 @@ def run_loop(
       train_step: as from `make_train_step`.
       batches: `(step, batch)` from the state's step on.
       mesh: the devices.
+      until: the last step.
       shapes: how many shapes the batches have at most.
       checkpoints: where to save.
       writer: where metrics go.
@@ -98,7 +100,7 @@ def run_loop(
         if step == start + 1:
             display.headline(f"first step done after {time.monotonic() - began:.1f} s, compilation included")
             clock.restart()
-        wants_log = step % training.log_every == 0 or step == training.steps
+        wants_log = step % training.log_every == 0 or step == until
         if wants_log:
             values |= clock.rate()
             writer.write(step, "train", values)
@@ -136,9 +138,8 @@ def run_loop(
                 raise Stopped(f"stopped after step {step}; a checkpoint is written", stop.exit_code)
         save(wait=True)
         if stop.exit_code is not None:
-            raise Stopped(
-                "stopped after the last step, before it was evaluated; a checkpoint is written", stop.exit_code
-            )
+            unscored = " (the last), before it was evaluated" * (until == training.steps)
+            raise Stopped(f"stopped after step {until}{unscored}; a checkpoint is written", stop.exit_code)
     return state
 
 

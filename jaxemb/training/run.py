@@ -11,8 +11,8 @@ import jax
 import numpy as np
 
 from jaxemb import huggingface, objectives
-from jaxemb.config import CustomObjective, ModelConfig, TrainConfig
-from jaxemb.data import Batches, PreparedData, prepare, tokenize, train_tokenizer
+from jaxemb.config import CustomObjective, MlmObjective, ModelConfig, TrainConfig
+from jaxemb.data import Batches, PreparedData, Sequences, Tokenized, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, StsReport
 from jaxemb.files import atomic_directory, write_atomically
@@ -53,6 +53,7 @@ from jaxemb.training.resolve import (
 from jaxemb.training.rundir import Reports, RunDirectory
 from jaxemb.training.scoring import Scores
 from jaxemb.training.signals import StopRequest
+from jaxemb.training.stacking import stack_state
 from jaxemb.training.step import abstract_state, init_state, make_train_step
 from jaxemb.training.teacher import Teacher, load_teacher
 
@@ -188,8 +189,11 @@ class _Run:
                 taught = teacher.teach(data, progress)
             say(f"{taught:,} sentences embedded by the teacher, the others were in its cache")
             tokenized = teacher.examples(tokenized, data)
+        examples: Tokenized | Sequences = tokenized
+        if isinstance(config.objective, MlmObjective):
+            examples = Sequences(tokenized, config.data.max_length, config.training.seed)
         batches = Batches(
-            tokenized,
+            examples,
             config.data,
             config.training.batch_size,
             config.training.seed,
@@ -201,7 +205,7 @@ class _Run:
         best = partial(run.scores, config.best_metric)
         with Checkpoints(run.checkpoints, config.training.keep_checkpoints, best) as checkpoints:
             if resumed:
-                shapes = jax.eval_shape(partial(init_params, config), jax.random.key(0))
+                shapes = jax.eval_shape(partial(init_params, config.at_step(run.steps[-1])), jax.random.key(0))
                 state = checkpoints.restore(abstract_state(shapes, optimizer, mesh, trained))
                 say(f"resuming after step {int(state.step)}")
             else:
@@ -219,22 +223,32 @@ class _Run:
                     scores.load()
                 else:
                     scores.score_before(state)
-                loss = self.objective or objectives.build(config.objective, config.model, mesh)
-                if config.model.lora is not None:
-                    loss = _with_merged(loss, config.model)
-                state = run_loop(
-                    config,
-                    state,
-                    make_train_step(loss, optimizer, mesh, state, config.training.seed, trained),
-                    batches.stream(int(state.step), config.training.steps),
-                    mesh,
-                    shapes=len(batches.sizes),
-                    checkpoints=checkpoints,
-                    writer=writer,
-                    display=self.display,
-                    stop=self.stop,
-                    evaluate=scores.score,
-                )
+                for layers, until in config.stages:
+                    if int(state.step) >= until:
+                        continue
+                    staged = config.at_step(until)
+                    if layers != config.at_step(int(state.step)).model.encoder.num_hidden_layers:
+                        say(f"stacking the layers of the encoder: {layers} of them from here on")
+                        stacking = config.training.stacking
+                        reset = stacking is not None and stacking.optimizer_state == "reset"
+                        state = stack_state(state, layers, optimizer, mesh, trained=trained, reset=reset)
+                    loss = self.objective or objectives.build(config.objective, staged.model, mesh, tokenizer)
+                    if config.model.lora is not None:
+                        loss = _with_merged(loss, config.model)
+                    state = run_loop(
+                        config,
+                        state,
+                        make_train_step(loss, optimizer, mesh, state, config.training.seed, trained),
+                        batches.stream(int(state.step), until),
+                        mesh,
+                        until=until,
+                        shapes=len(batches.sizes),
+                        checkpoints=checkpoints,
+                        writer=writer,
+                        display=self.display,
+                        stop=self.stop,
+                        evaluate=scores.score,
+                    )
                 scores.score(state, "trained")
         step = int(state.step)
         run.save_results(step, None, scores.reports)
@@ -324,9 +338,10 @@ class _Run:
 
     def _initial_params(self, start_from: Towers | None) -> Params:
         """What training starts from; drawn where it will lie, so that no device holds all of a sharded model."""
-        model, key = self.config.model, jax.random.key(self.config.training.seed)
+        config = self.config.at_step(0)
+        model, key = config.model, jax.random.key(config.training.seed)
         whole = start_from is None or model.new_head
-        draw = partial(init_params if whole else init_objective, self.config)
+        draw = partial(init_params if whole else init_objective, config)
         drawn = jax.jit(draw, out_shardings=param_shardings(self.mesh, jax.eval_shape(draw, key)))(key)
         if start_from is None:
             return drawn

@@ -69,9 +69,10 @@ class Scores:
 
     def score(self, state: TrainState, name: str | None = None) -> None:
         """Scores a state, shows and logs it; remembers the reports under `name`."""
-        towers = towers_of(in_float32(self._config.model), model_params(state.params), self._tokenizer)
-        towers = towers.map(Embedder.merged)
-        embed, step = encode_fns(towers), int(state.step)
+        step = int(state.step)
+        model = in_float32(self._config.at_step(step).model)
+        towers = towers_of(model, model_params(state.params), self._tokenizer).map(Embedder.merged)
+        embed = encode_fns(towers)
         if self.pools:
             self._score_heldout(embed, step, name)
         if self._config.evaluation.sts is not None:

@@ -15,6 +15,8 @@ from jaxemb.config import (
     EvaluationConfig,
     LoraConfig,
     ModelConfig,
+    StackingConfig,
+    Stage,
     StsConfig,
     TrainConfig,
     TrainingConfig,
@@ -68,21 +70,19 @@ def flags_of(value, prefix="--"):
         inner, flag = getattr(value, name), prefix + name.replace("_", "-")
         if isinstance(inner, BaseModel):
             yield from flags_of(inner, flag + ".")
-        elif name not in ("kind", "sources", "prompts"):
+        elif name not in ("kind", "sources", "prompts", "stages"):
             yield flag, field.description
 
 
 def test_train_help_shows_every_field(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
     shown = " ".join(jaxemb("train", "--help").stdout.split())
-    model = ModelConfig(init_from="x", lora=LoraConfig())
     config = TrainConfig(
         data=DataConfig(sources=(TsvSource(path="x"),)),
-        model=model,
-        training=TrainingConfig(steps=1),
+        training=TrainingConfig(steps=2, stacking=StackingConfig(stages=(Stage(layers=6, steps=1),))),
         evaluation=EvaluationConfig(sts=StsConfig(paths=("x",))),
     )
-    flags = dict(flags_of(config))
+    flags = dict(flags_of(config.model_copy(update={"model": ModelConfig(lora=LoraConfig())})))
     assert len(flags) > 60
     for flag, description in flags.items():
         assert flag in shown

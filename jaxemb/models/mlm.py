@@ -1,0 +1,42 @@
+"""BERT's head for masked language modelling: dense layer, activation, norm; the decoder is the table of words."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxemb.config import ModelConfig
+from jaxemb.models.embedder import Params
+from jaxemb.models.layers import ACTIVATIONS
+
+
+def init_mlm_head(config: ModelConfig, key: PRNGKeyArray) -> Params:
+    """Draws the head: `dense` (kernel [H, H], bias), `norm` (scale, bias) and the decoder's `bias`, a number a row of
+    the table of words.
+    """
+    width = config.encoder.hidden_size
+    kernel = config.encoder.initializer_range * jax.random.normal(key, (width, width))
+    return {
+        "dense": {"kernel": kernel, "bias": jnp.zeros(width)},
+        "norm": {"scale": jnp.ones(width), "bias": jnp.zeros(width)},
+        "bias": jnp.zeros(config.table_rows),
+    }
+
+
+def mlm_vectors(config: ModelConfig, head: Params, vectors: Float[Array, "N H"]) -> Float[Array, "N H"]:
+    """What the decoder sees of these tokens' vectors, float32: norm(activation(dense(x))).
+
+    Equals `cls.predictions.transform` of transformers' `BertForMaskedLM`, and `lm_head` of RoBERTa's but for the
+    decoder.
+    """
+    x = vectors.astype(jnp.float32) @ head["dense"]["kernel"] + head["dense"]["bias"][None]
+    x = ACTIVATIONS[config.encoder.hidden_act](x)
+    x = x - x.mean(axis=1, keepdims=True)
+    x = x * jax.lax.rsqrt((x * x).mean(axis=1, keepdims=True) + config.encoder.layer_norm_eps)
+    return x * head["norm"]["scale"][None] + head["norm"]["bias"][None]
+
+
+def decoder_of(config: ModelConfig, params: Params, head: Params) -> tuple[Float[Array, "V H"], Float[Array, "V"]]:
+    """The decoder: the table of words and a bias, so low at the rows that only pad the table that none is predicted."""
+    table = params["encoder"]["word_embeddings"]["embedding"]
+    real = jnp.arange(len(table)) < (config.encoder.vocab_size or len(table))
+    return table, jnp.where(real, head["bias"], -1e30)

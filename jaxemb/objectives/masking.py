@@ -1,0 +1,144 @@
+"""Which tokens are hidden for masked language modelling: drawn on the devices, by a hash of (key, example, place)."""
+
+import json
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int, UInt8, UInt32
+
+from jaxemb.config import MaskingConfig
+from jaxemb.errors import UsageError
+from jaxemb.models import Tokens
+from jaxemb.models.dropout import draw, dropout_hashes
+from jaxemb.models.packing import positions_in_segments, spread_to_tokens, texts_per_row
+
+SPECIAL, BEGINS, CONTINUES = 0, 1, 2
+"""Kinds of tokens: never hidden, first of a word, another of a word."""
+_ORDER, _ACTION, _RANDOM = 1 << 31, (1 << 31) + 1, (1 << 31) + 2
+"""Places of the draws; those of dropout are counted from 0."""
+_PARTS = 10_000
+"""Shares are counted in parts of this, so that their products with lengths are exact."""
+
+
+class TokenKinds(NamedTuple):
+    """What masking must know of a vocabulary."""
+
+    mask_id: int
+    """Id of the mask token."""
+    kinds: UInt8[np.ndarray, "V"]
+    """SPECIAL, BEGINS or CONTINUES for each id."""
+    special: int
+    """Special tokens of a text that is not a pair."""
+
+
+class Masked(NamedTuple):
+    """Sequences with hidden tokens."""
+
+    input_ids: Int[Array, "R S"]
+    positions: Int[Array, "R P"]
+    """Places in the rows whose tokens are predicted, and others to fill up."""
+    labels: Int[Array, "R P"]
+    """The tokens that stood there; -100 at those that fill up."""
+
+
+def token_kinds(tokenizer: Any) -> TokenKinds:
+    """Reads a tokenizer: which tokens are special, and which go on with a word.
+
+    Raises:
+      UsageError: if it has no mask token.
+    """
+    if tokenizer.mask_token_id is None:
+        raise UsageError("the tokenizer has no mask token: masked language modelling needs one")
+    vocabulary = tokenizer.get_vocab()
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    if model["type"] == "WordPiece":
+        continues = {piece for piece in vocabulary if piece.startswith(model["continuing_subword_prefix"])}
+    else:  # SentencePiece and byte-level BPE mark what begins a word
+        continues = {piece for piece in vocabulary if not piece.startswith(("\u2581", "\u0120"))}
+    kinds = np.full(max(vocabulary.values()) + 1, SPECIAL, np.uint8)
+    for piece, number in vocabulary.items():
+        kinds[number] = CONTINUES if piece in continues else BEGINS
+    kinds[tokenizer.all_special_ids] = SPECIAL
+    return TokenKinds(int(tokenizer.mask_token_id), kinds, tokenizer.num_special_tokens_to_add())
+
+
+def most_predictions(config: MaskingConfig, length: int, special: int, packed: bool) -> int:
+    """Most tokens of a row of this length that can be predicted: what one text, or several short ones, have.
+
+    >>> most_predictions(MaskingConfig(), 512, 2, packed=False), most_predictions(MaskingConfig(), 64, 2, packed=True)
+    (80, 19)
+    """
+    share = round(config.share * _PARTS)
+    if not packed:
+        return min(config.max_predictions, max(1, (length - special) * share // _PARTS))
+    # A text has one prediction or its share. Short texts, of one more token than the special ones, have the most.
+    short = min(texts_per_row(length), length // (special + 1))
+    more = short * max(0, _PARTS - share * (special + 1))
+    return min(length, (length * share + more) // _PARTS)
+
+
+def mask_tokens(tokens: Tokens, key: Any, kinds: TokenKinds, config: MaskingConfig) -> Masked:
+    """Hides tokens as BERT does (section 3.1): a pure function of the key, the texts' ids and the places in them.
+
+    Of each text so many tokens are chosen as `config` says, the lowest of a random order. Of the chosen 80 % become
+    the mask token, 10 % one drawn from the vocabulary, special ones aside, and 10 % stay what they are.
+
+    Args:
+      tokens: with `ids`, padded or packed.
+      key: JAX PRNG key of this step.
+      kinds: from `token_kinds`.
+      config: how many, and whether by whole words.
+    """
+    packed, input_ids = "slots" in tokens, tokens["input_ids"]
+    segments = tokens["segment_ids"] if packed else tokens["attention_mask"].astype(jnp.int32)
+    hashes = dropout_hashes(key, tokens["ids"])
+    hashes = spread_to_tokens(hashes, tokens["slots"], segments) if packed else hashes[:, None]
+    table = jnp.asarray(kinds.kinds)
+    kind = jnp.where(segments > 0, table[input_ids], SPECIAL)
+    places = positions_in_segments(segments)
+    words = _words(kind, places) if config.whole_word else places
+    length = input_ids.shape[1]
+    most = most_predictions(config, length, kinds.special, packed)
+    chosen = _chosen(kind != SPECIAL, segments, words, draw(hashes, _ORDER, words.astype(jnp.uint32)), config)
+
+    counter = places.astype(jnp.uint32)
+    action = draw(hashes, _ACTION, counter)
+    ordinary = jnp.asarray(np.flatnonzero(kinds.kinds != SPECIAL).astype(np.int32))
+    random = ordinary[(draw(hashes, _RANDOM, counter) % jnp.uint32(len(ordinary))).astype(jnp.int32)]
+    replaced = jnp.where(action < jnp.uint32(round(0.8 * 2**32)), jnp.int32(kinds.mask_id), random)
+    replaced = jnp.where(action < jnp.uint32(round(0.9 * 2**32)), replaced, input_ids)
+
+    order, positions = jax.lax.top_k(jnp.where(chosen, length - jnp.arange(length)[None], 0), most)
+    labels = jnp.where(order > 0, jnp.take_along_axis(input_ids, positions, axis=1), -100)
+    return Masked(jnp.where(chosen, replaced, input_ids), positions, labels)
+
+
+def _words(kind: Int[Array, "R S"] | UInt8[Array, "R S"], places: Int[Array, "R S"]) -> Int[Array, "R S"]:
+    """For each token the place in its text of the first token of its word."""
+    before = jnp.pad(kind, ((0, 0), (1, 0)))[:, :-1]
+    begins = (kind != CONTINUES) | (before == SPECIAL)
+    index = jnp.arange(kind.shape[1])[None]
+    first = jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
+    return jnp.take_along_axis(places, first, axis=1)
+
+
+def _chosen(
+    may: Bool[Array, "R S"],
+    segments: Int[Array, "R S"],
+    words: Int[Array, "R S"],
+    order: UInt32[Array, "R S"],
+    config: MaskingConfig,
+) -> Bool[Array, "R S"]:
+    """Which tokens are predicted: of each text the words that come first in the order, while their tokens fit."""
+
+    def count(others: Bool[Array, "R S S"]) -> Int[Array, "R S"]:
+        return jnp.sum(same & others, axis=2, dtype=jnp.int32)
+
+    same = (segments[:, :, None] == segments[:, None, :]) & may[:, None, :]
+    share = jnp.sum(same, axis=2, dtype=jnp.int32) * round(config.share * _PARTS) // _PARTS
+    quota = jnp.clip(share, 1, config.max_predictions)
+    before = count(order[:, None, :] < order[:, :, None])
+    size = count(words[:, None, :] == words[:, :, None]) if config.whole_word else 1
+    return may & (before + size <= quota)

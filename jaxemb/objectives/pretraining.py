@@ -1,0 +1,80 @@
+"""Masked language modelling of sentences and of translation pairs: how LaBSE's encoder is pre-trained.
+
+Devlin et al. 2019 (BERT, arXiv 1810.04805, section 3.1), Conneau & Lample 2019 (TLM, arXiv 1901.07291, section 3.3) and
+Feng et al. 2022 (LaBSE, arXiv 2007.01852, section 3.2).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from jaxemb.config import MaskingConfig, MlmObjective, ModelConfig
+from jaxemb.losses import gather_positions
+from jaxemb.losses.in_batch import weighted_mean
+from jaxemb.models import Tokens, token_outputs
+from jaxemb.models.mlm import decoder_of, mlm_vectors
+from jaxemb.models.packing import spread_to_tokens
+from jaxemb.objectives.masking import TokenKinds, mask_tokens
+from jaxemb.parallel import masked_lm_over_mesh
+
+if TYPE_CHECKING:
+    from jaxemb.objectives import Objective
+
+
+def masked_lm_loss(
+    config: MaskingConfig,
+    kinds: TokenKinds,
+    model: ModelConfig,
+    params: Any,
+    tokens: Tokens,
+    weights: Float[Array, "B"],
+    key: Any,
+    *,
+    mesh: Mesh,
+) -> tuple[Array, Array]:
+    """Hides tokens and predicts them, by the head `params["objective"]["mlm"]` and the encoder's own table of words.
+
+    Args:
+      config: which tokens are hidden.
+      kinds: from `token_kinds`.
+      model: the architecture; its poolings and what follows them have no part in this.
+      params: its parameters, and the head.
+      tokens: of B texts with their `ids`, padded or packed.
+      weights: of the texts; those of weight 0 are left out.
+      key: JAX PRNG key of this step, for masks and dropout.
+      mesh: the devices.
+
+    Returns: the mean over all predicted tokens of the global batch, in nats; and their number.
+    """
+    masked = mask_tokens(tokens, key, kinds, config)
+    vectors = token_outputs(model, params, {**tokens, "input_ids": masked.input_ids}, key).last
+    head, labels = params["objective"]["mlm"], masked.labels.reshape(-1)
+    losses = masked_lm_over_mesh(
+        mlm_vectors(model, head, gather_positions(vectors, masked.positions)),
+        labels,
+        *decoder_of(model, params, head),
+        mesh=mesh,
+        chunk=config.vocabulary_chunk,
+    )
+    by_token = weights[:, None]
+    if "slots" in tokens:
+        by_token = jnp.take_along_axis(
+            spread_to_tokens(weights, tokens["slots"], tokens["segment_ids"]), masked.positions, axis=1
+        )
+    live = jnp.broadcast_to(by_token, masked.labels.shape).reshape(-1) * (labels >= 0)
+    return weighted_mean(losses, live), jnp.sum(live)
+
+
+def pretraining(config: MlmObjective, model: ModelConfig, mesh: Mesh, kinds: TokenKinds | None) -> "Objective":
+    """The masked language modelling of `text`: a sentence, or a sentence and its translation."""
+    assert kinds is not None
+
+    def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
+        tokens = {**batch["text"], "ids": batch["id"]}
+        loss, count = masked_lm_loss(config.masking, kinds, model, params, tokens, batch["weight"], key, mesh=mesh)
+        return loss, {"predictions": count}
+
+    return objective

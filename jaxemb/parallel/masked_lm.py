@@ -1,0 +1,31 @@
+"""Masked language modelling over the mesh: each device scores its own positions against the whole vocabulary."""
+
+from functools import partial
+
+import jax
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Int
+
+from jaxemb.losses import masked_lm
+from jaxemb.parallel.mesh import BATCH_AXES
+
+
+def masked_lm_over_mesh(
+    vectors: Float[Array, "N H"],
+    labels: Int[Array, "N"],
+    embedding: Float[Array, "V H"],
+    bias: Float[Array, "V"],
+    *,
+    mesh: Mesh,
+    chunk: int = 8192,
+) -> Float[Array, "N"]:
+    """`losses.masked_lm` of positions that are split over the mesh; the devices divide N.
+
+    The gradients of the embedding and the bias are added up on each device and over the devices once. Differentiate it
+    from outside.
+    """
+    rows, whole = PartitionSpec(BATCH_AXES), PartitionSpec()
+    over_mesh = jax.shard_map(
+        partial(masked_lm, chunk=chunk), mesh=mesh, in_specs=(rows, rows, whole, whole), out_specs=rows, check_vma=True
+    )
+    return over_mesh(vectors, labels, embedding, bias)

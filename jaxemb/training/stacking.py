@@ -1,0 +1,69 @@
+"""Progressive stacking (Gong et al. 2019; LaBSE, section 3.2): a deeper encoder from the layers of a shallow one."""
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from jaxemb.training.freezing import Select, everything
+from jaxemb.training.step import TrainState, state_shardings
+
+
+def stack_layers(tree: Any, layers: int) -> Any:
+    """Parameters, or an optimizer's state of them, of an encoder with more layers: layer i is layer i modulo theirs.
+
+    All else (embeddings, heads, counts of steps) stays as it is.
+
+    >>> shallow = {"encoder": {"layers": {"scale": jnp.array([1.0, 2.0])}, "norm": {"scale": jnp.array([3.0])}}}
+    >>> stacked = stack_layers(shallow, 4)["encoder"]
+    >>> stacked["layers"]["scale"].tolist(), stacked["norm"]["scale"].tolist()
+    ([1.0, 2.0, 1.0, 2.0], [3.0])
+    """
+
+    def stacked(path: Any, leaf: Any) -> Any:
+        names = [getattr(key, "key", None) for key in path]
+        if ("encoder", "layers") not in itertools.pairwise(names):
+            return leaf
+        return leaf[jnp.arange(layers) % len(leaf)]
+
+    return jax.tree_util.tree_map_with_path(stacked, tree)
+
+
+def stack_state(
+    state: TrainState,
+    layers: int,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    trained: Select = everything,
+    reset: bool = False,
+) -> TrainState:
+    """The state that the next stage of training starts from.
+
+    Args:
+      state: of the stage that ended.
+      layers: of the encoder in the next one.
+      optimizer: of both.
+      mesh: the devices.
+      trained: which parameters are.
+      reset: whether the optimizer's moments begin at zero; the schedule of the learning rate goes on in any case.
+    """
+
+    def build(state: TrainState) -> TrainState:
+        params = stack_layers(state.params, layers)
+        if not reset:
+            return TrainState(state.step, params, stack_layers(state.opt_state, layers))
+        return TrainState(state.step, params, _with_schedule_of(state.opt_state, optimizer.init(trained(params))))
+
+    shardings = state_shardings(mesh, jax.eval_shape(build, state))
+    return jax.jit(build, out_shardings=shardings)(state)
+
+
+def _with_schedule_of(old: Any, fresh: Any) -> Any:
+    def is_schedule(node: Any) -> bool:
+        return isinstance(node, optax.ScaleByScheduleState)
+
+    return jax.tree.map(lambda new, then: then if is_schedule(new) else new, fresh, old, is_leaf=is_schedule)
