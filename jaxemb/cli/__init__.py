@@ -13,6 +13,7 @@ from jaxemb.files import cache_root
 
 COMMANDS = {
     "train": "train an embedder from a config file, evaluate and export it",
+    "tokenizer": "train a vocabulary on the data of a config",
     "evaluate": "score a model: retrieval on Tatoeba or on aligned files, or STS",
     "encode": "embed the lines of a file",
     "export": "write a run as a Hugging Face / sentence-transformers folder and verify it",

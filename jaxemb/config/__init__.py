@@ -136,6 +136,8 @@ class TrainConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
+        if self.tokenizer.path is not None and self.model.init_from is not None:
+            raise ValueError("tokenizer.path: model.init_from brings its own tokenizer; leave one of the two out")
         if self.model.lora is not None and self.model.init_from is None:
             raise ValueError("model.lora: adapters need a model to adapt (model.init_from); without one leave it out")
         positions = self.model.encoder.max_tokens
@@ -154,7 +156,7 @@ class TrainConfig(Settings):
                 f"model.encoder.max_position_embeddings ({positions})"
             )
         vocabulary, rows = self.tokenizer.vocab_size, self.model.encoder.vocab_size
-        if self.model.init_from is None and rows is not None and rows < vocabulary:
+        if self.model.init_from is None and self.tokenizer.path is None and rows is not None and rows < vocabulary:
             raise ValueError(
                 f"model.encoder.vocab_size: {rows} rows do not hold tokenizer.vocab_size = {vocabulary} entries; "
                 "leave it out"

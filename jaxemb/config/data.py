@@ -85,8 +85,11 @@ class DataConfig(Settings):
 
 
 class TokenizerConfig(Settings):
-    """A WordPiece vocabulary, trained on the training pairs; ignored when `model.init_from` brings a tokenizer."""
+    """A WordPiece vocabulary, trained on the training examples; ignored when `model.init_from` brings a tokenizer."""
 
+    path: str | None = None
+    """Folder of a tokenizer to take in place of training one, such as `jaxemb tokenizer train` or a Hugging Face model
+    has; the rest here is for training."""
     vocab_size: PositiveInt = 16_000
     """Entries of the vocabulary, special tokens included."""
     language_exponent: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3

@@ -41,9 +41,9 @@ def is_english(tag: str) -> bool:
 def pair_language(anchor_lang: str, positive_lang: str) -> str:
     """The language a pair is counted under: the side that is not English, or both where neither is.
 
-    >>> pair_language("en", "de"), pair_language("de", "en"), pair_language("de", "fr")
-    ('de', 'de', 'de-fr')
+    >>> pair_language("en", "de"), pair_language("de", "en"), pair_language("de", "de"), pair_language("de", "fr")
+    ('de', 'de', 'de', 'de-fr')
     """
-    if is_english(anchor_lang):
+    if is_english(anchor_lang) or anchor_lang == positive_lang:
         return positive_lang
     return anchor_lang if is_english(positive_lang) else f"{anchor_lang}-{positive_lang}"

@@ -14,7 +14,7 @@ from jaxemb.data.cache import cached_directory, file_state, fingerprint, write_a
 from jaxemb.data.exclude import Exclusion, excluded_files
 from jaxemb.data.filters import reason_to_drop
 from jaxemb.data.holdout import PairKeys, choose_heldout
-from jaxemb.data.languages import pair_language
+from jaxemb.data.languages import is_english, pair_language
 from jaxemb.data.normalize import normalize_text
 from jaxemb.data.pair_keys import StoredPairKeys, as_numpy
 from jaxemb.data.prepared import PreparedData
@@ -25,7 +25,7 @@ from jaxemb.errors import UserError
 from jaxemb.files import cache_root
 from jaxemb.text_files import BadLine
 
-VERSION = 3
+VERSION = 4
 """Counts up when the same sources and settings would give other pairs, or the cache's layout changes."""
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,8 @@ def _write(parts: Sequence[SourcePart], excluded: Sequence[Path], config: DataCo
 
     np.save(folder / "train.npy", train)
     np.save(folder / "language.npy", language[train])
+    english = np.array([sum(map(is_english, languages)) for languages in keys.sides], np.uint8)
+    np.save(folder / "english.npy", english[as_numpy(keys.side)[train]])
     hashes = keys.text_hashes()[train]
     np.save(folder / "hashes.npy", hashes)
     whole = hashlib.blake2b(hashes.tobytes(), digest_size=16)  # of the examples, in order

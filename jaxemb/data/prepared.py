@@ -43,6 +43,8 @@ class PreparedData:
         """Languages of the pairs (the side that is not English), sorted."""
         self.language_of: np.ndarray = np.load(path / "language.npy", mmap_mode="r")
         """uint16 [train], index into `languages`."""
+        self.english_sides: np.ndarray = np.load(path / "english.npy", mmap_mode="r")
+        """uint8 [train], how many of anchor and positive are English: 0, 1 or 2."""
         self.hashes: np.ndarray = np.load(path / "hashes.npy", mmap_mode="r")
         """uint64 [train, 2 + K], stable hashes of the texts of the anchor, the positive and K hard negatives."""
         self.columns: dict[str, np.ndarray] = {

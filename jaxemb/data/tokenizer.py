@@ -1,9 +1,9 @@
-"""A WordPiece vocabulary, trained on a language-smoothed sample of the training pairs."""
+"""A WordPiece vocabulary, trained on a language-smoothed sample of the training examples."""
 
 import collections
 import logging
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import transformers
@@ -29,23 +29,24 @@ log = logging.getLogger(__name__)
 def train_tokenizer(
     data: PreparedData, config: TokenizerConfig, max_length: int, seed: int = 0
 ) -> transformers.PreTrainedTokenizerFast:
-    """Trains a BERT tokenizer (WordPiece) on the training pairs; the same data and seed give the same vocabulary.
+    """Trains a BERT tokenizer (WordPiece) on the training examples; the same data and seed give the same vocabulary.
 
     Languages are drawn with probability proportional to (texts ** `config.language_exponent`), and smaller ones
     repeated where that asks for more than they have (LaBSE, section 3.1). The English sides count as one language.
 
+    The texts are read twice, for the alphabet and for the pieces, and never held: memory is that of their distinct
+    words.
+
     Args:
-      data: the training pairs.
+      data: the training examples.
       config: size of the vocabulary, smoothing, case.
       max_length: `model_max_length`, in tokens, special tokens included.
       seed: of the sample.
     """
     untrained = transformers.BertTokenizerFast(do_lower_case=config.lowercase).backend_tokenizer
-    texts: list[str] = []
     characters: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for language, text, count in sample_texts(data, config, seed):
+    for language, text, _ in sample_texts(data, config, seed):
         characters[language].update(untrained.normalizer.normalize_str(text) if config.lowercase else text)
-        texts += [text] * count
     alphabet = choose_alphabet(characters, int(config.vocab_size * LARGEST_ALPHABET))
     trainer = trainers.WordPieceTrainer(
         vocab_size=config.vocab_size,
@@ -57,25 +58,30 @@ def train_tokenizer(
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    untrained.train_from_iterator(texts, trainer, length=len(texts))
+    texts = (text for _, text, count in sample_texts(data, config, seed) for _ in range(count))
+    untrained.train_from_iterator(texts, trainer)
     vocabulary = dict(sorted(untrained.get_vocab().items(), key=lambda item: item[1]))
-    log.info("%d word pieces from %d sentences, %d characters", len(vocabulary), len(texts), len(alphabet))
+    log.info("%d word pieces, %d characters", len(vocabulary), len(alphabet))
     return transformers.BertTokenizerFast(vocab=vocabulary, do_lower_case=config.lowercase, model_max_length=max_length)
 
 
 def sample_texts(data: PreparedData, config: TokenizerConfig, seed: int) -> Iterator[tuple[str, str, int]]:
     """Yields (language, text, how often it is to be taken) of the language-smoothed sample.
 
-    As many sentences are taken in all as there are, at most `config.max_sentences`. A pair of two languages that are
-    not English counts under both names together, and gives both texts.
+    As many examples are drawn in all as there are sentences, at most `config.max_sentences`: of a language for its
+    texts in them, and of the distinct anchors, and what is English throughout, for the English ones. A pair of two
+    languages that are not English counts under both names together, and gives both texts.
     """
     rng = np.random.default_rng([seed, 0x70CE])
-    pairs = np.bincount(data.language_of, minlength=len(data.languages))
+    examples = np.bincount(data.language_of, minlength=len(data.languages))
     distinct_anchors = np.unique(data.hashes[:, 0], return_index=True)[1]
-    groups = [*rows_by_group(data.language_of, len(pairs)), distinct_anchors]
+    english, all_english = np.asarray(data.english_sides) > 0, np.asarray(data.english_sides) == 2
+    with_english = np.union1d(distinct_anchors[english[distinct_anchors]], np.flatnonzero(all_english))
+    groups = [*rows_by_group(data.language_of, len(examples)), with_english]
     # English is as large as the pairs with it, even though the same English sentence comes with many languages.
-    weights = np.append(pairs, len(data.train)).astype(np.float64) ** config.language_exponent
-    weights[np.append(pairs, 1) == 0] = 0.0
+    others = examples - np.bincount(data.language_of[all_english], minlength=len(examples))
+    sizes = np.append(others, english.sum())
+    weights = np.where(sizes > 0, sizes.astype(np.float64) ** config.language_exponent, 0.0)
     quotas = smoothed_quotas(weights, min(config.max_sentences, len(data.train) + len(distinct_anchors)))
     for group, (rows, quota) in enumerate(zip(groups, quotas.tolist(), strict=True)):
         if not quota:
@@ -86,13 +92,15 @@ def sample_texts(data: PreparedData, config: TokenizerConfig, seed: int) -> Iter
         for chunk in in_chunks(len(taken)):
             some = taken[chunk.start : chunk.stop]
             for record, count in zip(data.train.__getitems__(rows[some].tolist()), times[some].tolist(), strict=True):
-                for language, text in _sides(record):
-                    if is_english(language) == (group == len(pairs)):
+                for language, text in _texts(record):
+                    if is_english(language) == (group == len(examples)):
                         yield language, text, count
 
 
-def _sides(record: Record) -> tuple[tuple[str, str], tuple[str, str]]:
-    return (record.anchor_lang, record.anchor), (record.positive_lang, record.positive)
+def _texts(record: Record) -> Iterable[tuple[str, str]]:
+    """The distinct texts of an example, each with its language."""
+    others = ((record.positive_lang, text) for text in (record.positive, *record.negatives))
+    return dict.fromkeys([(record.anchor_lang, record.anchor), *others])
 
 
 def smoothed_quotas(weights: np.ndarray, total: int) -> np.ndarray:

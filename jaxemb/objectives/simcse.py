@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array
@@ -17,9 +16,6 @@ from jaxemb.parallel import ranking_loss
 
 if TYPE_CHECKING:
     from jaxemb.objectives import Objective
-
-_MLM = 0x31A
-"""Folded into the key of the pass with masked tokens."""
 
 
 def contrastive(
@@ -68,8 +64,7 @@ def contrastive(
         if kinds is None:
             return loss, metrics
         tokens = {**batch["anchor"], "ids": batch["id"]}
-        mlm_key = jax.random.fold_in(key, _MLM)
-        mlm, _ = masked_lm_loss(config.masking, kinds, model, params, tokens, batch["weight"], mlm_key, mesh=mesh)
+        mlm, _ = masked_lm_loss(config.masking, kinds, model, params, tokens, batch["weight"], key, mesh=mesh)
         return loss + config.mlm_weight * mlm, {**metrics, "mlm_loss": mlm}
 
     return objective

@@ -195,7 +195,8 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt)
     filled_in = {"encoder": encoder, "max_seq_length": length, "prompt_tokens": prompt_tokens}
     # The vocabulary may have come out smaller than asked for.
-    vocabulary = min(config.tokenizer.vocab_size, len(tokenizer)) if base is None else config.tokenizer.vocab_size
+    vocabulary = config.tokenizer.vocab_size if base is not None else min(config.tokenizer.vocab_size, len(tokenizer))
+    vocabulary = vocabulary if config.tokenizer.path is None else len(tokenizer)
     return config.model_copy(
         update={
             "model": model.model_copy(update=filled_in),

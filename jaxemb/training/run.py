@@ -266,10 +266,13 @@ class _Run:
             base = start_from.anchor
             config = resolve(config, base.config, base.tokenizer)  # refuses before the data are read
             select_trained(config)
+        given = config.tokenizer.path and huggingface.load_tokenizer(Path(config.tokenizer.path).expanduser())
         data = self._prepare()
         config = with_steps(config, len(data.train))
         if start_from is not None:
             tokenizer = base.tokenizer
+        elif given:
+            tokenizer, config = given, resolve(config, None, given)
         else:
             self.display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
             tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)

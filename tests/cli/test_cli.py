@@ -126,6 +126,20 @@ def test_from_pairs_to_embeddings(tmp_path):
     assert "| trained |" in card
     run("encode", "out", "texts.txt", "--output", "again.npy", "--quiet")
     np.testing.assert_allclose(np.load(tmp_path / "again.npy"), rows, atol=1e-6)
+    # The vocabulary by itself is that of the run, and another run takes it.
+    assert "word pieces written to words" in run("tokenizer", "train", "--config", "config.yaml", "--output", "words")
+    assert (tmp_path / "words" / "tokenizer.json").read_text() == (
+        tmp_path / "run/tokenizer/tokenizer.json"
+    ).read_text()
+    shown = run("train", "--config", "config.yaml", "--output-dir", "run2", "--tokenizer.path", "words")
+    assert "training a WordPiece vocabulary" not in shown
+    assert (tmp_path / "run2/tokenizer/tokenizer.json").read_text() == (tmp_path / "words/tokenizer.json").read_text()
+    refused = jaxemb("tokenizer", "train", "--config", "config.yaml", "--output", "words", cwd=tmp_path)
+    assert (refused.returncode, "exists and is not empty" in refused.stderr) == (1, True)
+    refused = jaxemb(
+        "train", "--config", "config.yaml", "--output-dir", "run3", "--tokenizer.path", "eval", cwd=tmp_path
+    )
+    assert (refused.returncode, "eval: no tokenizer" in refused.stderr) == (1, True)
     refused = jaxemb("encode", "run", "texts.txt", "--output", "x.npy", "--batch-size", "0", cwd=tmp_path)
     assert (refused.returncode, "batch_size is 0" in refused.stderr) == (2, True)
     (tmp_path / "empty").mkdir()
@@ -143,6 +157,7 @@ def test_from_pairs_to_embeddings(tmp_path):
         (["train", "--config", "nowhere.yaml"], 2, "error: nowhere.yaml: no such file"),
         (["evaluate", "nowhere", "--suite", "tatoeba", "--data", "."], 1, "error: nowhere: no such directory"),
         (["encode", "nowhere", "in.txt", "--output", "out.npy"], 1, "error: nowhere: no such directory"),
+        (["tokenizer", "train"], 2, "the following arguments are required: --config, --output"),
         (["export", "run", "out", "--base", "name"], 2, "error: --base goes with --adapter"),
         (["export", "nowhere", "out"], 1, "error: nowhere: no such directory"),
     ],

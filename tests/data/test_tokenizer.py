@@ -2,12 +2,13 @@ import json
 import logging
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from jaxemb.config import DataConfig, HoldoutConfig, TokenizerConfig, TsvSource
+from jaxemb.config import DataConfig, HoldoutConfig, JsonlSource, TextSource, TokenizerConfig, TsvSource
 from jaxemb.data import prepare, train_tokenizer
 from jaxemb.data.tokenizer import choose_alphabet, sample_texts, smoothed_quotas
 
@@ -114,6 +115,67 @@ def test_the_sample_is_smoothed(prepared):
     assert sum(drawn(max_sentences=100)[0].values()) == 100
     uniform = drawn(language_exponent=0.0)[0]
     assert max(uniform.values()) - min(uniform.values()) <= 1
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_sample_of_single_sentences_and_of_triplets(tmp_path, language):
+    """Each text once where there is room for all, whichever language and however many texts an example has."""
+    (tmp_path / "text.txt").write_text("".join(f"sentence number {n}\n" for n in range(90)))
+    rows = [{"anchor": f"a {n % 9}", "positive": f"p {n}", "negative": f"n {n}"} for n in range(60)]
+    (tmp_path / "triplets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    languages = {"anchor_lang": language, "positive_lang": language}
+    cases = (
+        (TextSource(path="text.txt", language=language), {f"sentence number {n}" for n in range(90)}),
+        (
+            JsonlSource(path="triplets.jsonl", negative_keys=("negative",), **languages),
+            {text for row in rows for text in row.values()},
+        ),
+    )
+    for source, wanted in cases:
+        none = HoldoutConfig(pairs_per_language=0)
+        data = prepare(DataConfig(root=str(tmp_path), sources=(source,), holdout=none, cache_dir=str(tmp_path)), 0)
+        drawn = list(sample_texts(data, TokenizerConfig(), seed=0))
+        assert {tag for tag, _, _ in drawn} == {language}
+        assert {text for _, text, _ in drawn} == wanted
+        if len(wanted) == 90:
+            assert sum(count for _, _, count in drawn) == 2 * 90  # the quota, all of it
+
+
+def test_texts_are_streamed(prepared, monkeypatch):
+    """The trainer takes them one by one, and no list of them is made."""
+    from jaxemb.data import tokenizer as module
+
+    taken, most, drawn = 0, 0, 0
+
+    def watched(*arguments):
+        nonlocal drawn
+        for item in sample_texts(*arguments):
+            drawn += 1
+            yield item
+
+    class Trainer:
+        normalizer = None
+
+        def train_from_iterator(self, texts, trainer):
+            nonlocal taken, most
+            before = drawn
+            for _ in texts:
+                taken += 1
+                most = max(most, drawn - before - taken)
+
+        def get_vocab(self):
+            return {piece: number for number, piece in enumerate(module.SPECIAL_TOKENS)}
+
+    monkeypatch.setattr(module, "sample_texts", watched)
+    original = module.transformers.BertTokenizerFast
+
+    def tokenizer(**settings):
+        return original(**settings) if "vocab" in settings else types.SimpleNamespace(backend_tokenizer=Trainer())
+
+    monkeypatch.setattr(module.transformers, "BertTokenizerFast", tokenizer)
+    train_tokenizer(prepared, CONFIG, max_length=16)
+    assert taken > 500
+    assert most <= 1
 
 
 def test_quotas_add_up():

@@ -1,0 +1,50 @@
+"""`jaxemb tokenizer train`: a vocabulary from the data of a run's config, before the run or for several of them."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+EPILOG = """The vocabulary has `tokenizer.vocab_size` entries, from a sample of the training examples of `data` in which
+languages are smoothed by `tokenizer.language_exponent`; the evaluation split is left out. The texts are streamed from
+disk. Further flags override the config, as in `jaxemb train`: --tokenizer.vocab-size 501153, say.
+A run takes the result by `tokenizer.path: DIR`."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parses the command line and trains a tokenizer."""
+    parser = argparse.ArgumentParser(
+        prog="jaxemb tokenizer",
+        description="Train a WordPiece vocabulary and write it as a Hugging Face tokenizer.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("action", choices=["train"], help="train: make a vocabulary")
+    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="the config of a run")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, required=True, help="a folder that does not exist or is empty"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    arguments, flags = parser.parse_known_args(argv)
+    from jaxemb.config import files as config_files
+
+    config = config_files.load_config(arguments.config, flags)
+    from jaxemb.data import prepare, train_tokenizer
+    from jaxemb.files import atomic_directory
+    from jaxemb.huggingface import save_tokenizer
+
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        if not arguments.quiet:
+            print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
+
+    with atomic_directory(arguments.output.absolute()) as folder:
+        say("gathering and cleaning examples")
+        data = prepare(config.data, config.training.seed)
+        say(f"{len(data.train):,} examples in {len(data.languages)} languages")
+        tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
+        save_tokenizer(tokenizer, folder)
+    say(f"{len(tokenizer):,} word pieces written to {arguments.output}; take them by tokenizer.path")
+    return 0
