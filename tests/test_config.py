@@ -166,6 +166,7 @@ def test_configs_parse_and_say_what_they_are(path, monkeypatch):
     monkeypatch.setenv("JAXEMB_DATA", "/corpora")
     monkeypatch.setenv("JAXEMB_INIT", "/models/bert")
     monkeypatch.setenv("JAXEMB_TEACHER", "/models/teacher")
+    monkeypatch.setenv("JAXEMB_TOKENIZER", "anything")
     config_files.load_config(path)
     head = path.read_text().split("\n\n")[0]
     for word in ("Paper", "Command", "Hardware", "Expected"):

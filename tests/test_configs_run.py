@@ -13,6 +13,8 @@ import jaxemb
 from jaxemb import models
 from jaxemb.config import BertConfig, ModelConfig, MosesSource, NliSource, StsSource, TextSource, TsvSource
 from jaxemb.config import files as config_files
+from jaxemb.data import prepare, train_tokenizer
+from jaxemb.huggingface import export, save_tokenizer
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -42,8 +44,11 @@ def write_source(source, root):
             anchors, positives = zip(*pairs("de"), strict=True)
             (root / source.anchor_path).write_text("\n".join(anchors) + "\n")
             (root / source.positive_path).write_text("\n".join(positives) + "\n")
-    if isinstance(source, TextSource):
-        (root / source.path).write_text("\n".join(text for text, _ in pairs("de")) + "\n")
+    if isinstance(source, TextSource) and ".tsv" not in source.path:  # such a one is of pairs, too
+        path = root / source.path.replace("*", "de")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = "\n".join(text for text, _ in pairs("de")) + "\n"
+        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     elif isinstance(source, StsSource):
         write_sts(root / source.path)
     elif isinstance(source, NliSource):
@@ -66,14 +71,15 @@ def write_sts(path):
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
 
 
-def write_model(folder, tokenizer_of):
-    """A Hugging Face BERT folder to start from."""
-    from jaxemb.data import prepare, train_tokenizer
-    from jaxemb.huggingface import export
+def tokenizer_of(values):
+    """One trained on the config's data."""
+    config = config_files.validate(jaxemb.config.TrainConfig, values, "test")
+    return train_tokenizer(prepare(config.data, 0), config.tokenizer, config.data.max_length, 0)
 
-    config = config_files.validate(jaxemb.config.TrainConfig, tokenizer_of, "test")
-    data = prepare(config.data, 0)
-    tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
+
+def write_model(folder, values):
+    """A Hugging Face BERT folder to start from."""
+    tokenizer = tokenizer_of(values)
     encoder = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=512, **TINY)
     model = ModelConfig(encoder=encoder, dense=None, pooling="mean", max_seq_length=64)
     if not folder.exists():
@@ -88,6 +94,7 @@ def shrunk(request, tmp_path, monkeypatch):
     monkeypatch.setenv("JAXEMB_DATA", str(root))
     monkeypatch.setenv("JAXEMB_INIT", str(tmp_path / "init"))
     monkeypatch.setenv("JAXEMB_TEACHER", str(tmp_path / "teacher"))
+    monkeypatch.setenv("JAXEMB_TOKENIZER", str(tmp_path / "tokenizer"))
     values = config_files.load_config(request.param).model_dump(mode="json")
     values["output_dir"] = str(tmp_path / "run")
     values["data"]["cache_dir"] = str(tmp_path / "cache")
@@ -95,6 +102,8 @@ def shrunk(request, tmp_path, monkeypatch):
     values["tokenizer"]["vocab_size"] = 300
     values["training"].update(steps=2, epochs=None, batch_size=16, log_every=1, checkpoint_every=1)
     values["training"]["evaluate_every"] = values["training"]["evaluate_every"] and 1
+    if values["training"]["stacking"]:
+        values["training"]["stacking"]["stages"] = [{"layers": 1, "steps": 1}]
     values["optimizer"]["warmup_steps"] = min(1, values["optimizer"]["warmup_steps"])
     values["model"]["encoder"].update(TINY)
     for source in values["data"]["sources"]:
@@ -113,6 +122,8 @@ def shrunk(request, tmp_path, monkeypatch):
                 write_sts(root / file)
     if values["model"]["init_from"]:
         write_model(tmp_path / "init", values)
+    if values["tokenizer"]["path"]:
+        save_tokenizer(tokenizer_of(values), tmp_path / "tokenizer")
     if values["objective"]["kind"] == "distillation":
         write_model(tmp_path / "teacher", values)
     return values

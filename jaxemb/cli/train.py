@@ -24,10 +24,11 @@ from jaxemb.training.signals import StopRequest
 
 DESCRIPTION = """Train an embedder as a YAML file says; the flags below override it.
 
-usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--quiet] [flags]
+usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--seeds N ...] [--quiet] [flags]
 
 --config FILE: the run's config; with --help, its values are the defaults shown.
 --resume: continue the run in the output directory from its newest checkpoint; start it if there is none.
+--seeds N ...: a run for each seed, in RUN/seed-N; their scores' mean and deviation are shown, and in RUN/seeds.json.
 --quiet: print nothing but errors."""
 
 
@@ -36,6 +37,7 @@ def run(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--quiet", action="store_true")
     arguments, flags = parser.parse_known_args(argv)
     if "--help" in flags or "-h" in flags:
@@ -44,9 +46,15 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("--config FILE is missing; `jaxemb train --help` shows every setting")
     config = config_files.load_config(arguments.config, flags)
     with StopRequest():  # importing jax takes seconds
-        from jaxemb.training.report import print_result
+        from jaxemb.training.report import print_result, print_seeds
         from jaxemb.training.run import train
+        from jaxemb.training.seeds import train_seeds
 
+    if arguments.seeds is not None:
+        scores = train_seeds(config, arguments.seeds, resume=arguments.resume, quiet=arguments.quiet)
+        if not arguments.quiet:
+            print_seeds(scores)
+        return 0
     result = train(config, resume=arguments.resume, quiet=arguments.quiet)
     if not arguments.quiet:
         print_result(result)

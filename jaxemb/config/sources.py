@@ -85,6 +85,8 @@ class TextSource(_OneLanguage):
     """Single sentences, one a line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
 
     kind: Literal["text"] = "text"
+    language: str | None = "en"  # type: ignore[assignment]
+    """Language of the sentences; when null, taken from a file name such as `de.txt.gz`, or `en-de.tsv.gz` for `de`."""
     column: int | str | None = None
     """Column of a `.tsv`, counted from 0 (the first when null), or key of a `.jsonl` (`text` when null)."""
 

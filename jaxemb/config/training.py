@@ -133,7 +133,7 @@ class StsConfig(Settings):
     """Cross-lingual sets (`en-de`: sentence 1 in English, sentence 2 in German) in place of those of one language."""
     alignment: bool = False
     """Also log alignment (over pairs with at least 4 of 5 points) and uniformity of the sentences of the first file
-    (SimCSE, section 3)."""
+    (SimCSE, section 3), and draw their path to `plots/` (needs matplotlib)."""
 
     @model_validator(mode="after")
     def _check(self) -> "StsConfig":

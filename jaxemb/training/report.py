@@ -1,11 +1,19 @@
 """What a finished run shows: a short table, the path of the export, and the lines of Python that use it."""
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
 from jaxemb.evaluation import comparison_table, sts_comparison_table
 from jaxemb.training.run import TrainResult
+from jaxemb.training.seeds import Scores, seeds_table
+
+
+def print_seeds(scores: Mapping[int, Scores]) -> None:
+    """Prints the scores of several seeds, with mean and deviation."""
+    Console(highlight=False, soft_wrap=True).print(seeds_table(scores))
 
 
 def print_result(result: TrainResult) -> None:

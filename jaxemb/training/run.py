@@ -39,6 +39,7 @@ from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter
 from jaxemb.training.parameters import OBJECTIVE, init_objective, init_params, model_params
+from jaxemb.training.plots import plot_alignment
 from jaxemb.training.resolve import (
     check_batch,
     check_init_from,
@@ -250,6 +251,8 @@ class _Run:
                         evaluate=scores.score,
                     )
                 scores.score(state, "trained")
+        if config.evaluation.sts is not None and config.evaluation.sts.alignment:
+            say(plot_alignment(run))
         step = int(state.step)
         run.save_results(step, None, scores.reports)
         params = jax.tree.map(np.asarray, jax.device_get(model_params(state.params)))

@@ -81,6 +81,7 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.tensorboard = path / "tensorboard"
         self.not_finite = path / "not_finite.json"
+        self.alignment_plot = path / "plots" / "alignment_uniformity.svg"
 
     def exists(self) -> bool:
         """Whether a run was begun here: a `config.yaml` of somebody else is none."""
@@ -161,7 +162,7 @@ class RunDirectory:
         """Removes what a run that ended before its first checkpoint left."""
         for path in (self.metrics, self.results, self.data_report, self.not_finite):
             path.unlink(missing_ok=True)
-        for path in (self.tokenizer, self.tensorboard, self.checkpoints, self.export):
+        for path in (self.tokenizer, self.tensorboard, self.checkpoints, self.export, self.alignment_plot.parent):
             shutil.rmtree(path, ignore_errors=True)
 
     def save_config(self, config: TrainConfig, objective: str | None) -> None:

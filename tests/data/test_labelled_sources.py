@@ -53,6 +53,21 @@ def test_sentences_are_their_own_positives(tmp_path):
         read(TextSource(path="nowhere.txt"), tmp_path)
 
 
+def test_the_language_of_sentences_in_the_name_of_their_file(tmp_path):
+    for name in ("pt-br.txt", "de.txt.gz", "en-fr.tsv"):
+        text = b"x\ty\n" if name.endswith("tsv") else b"x\n"
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    sentences = {
+        (item.anchor, item.anchor_lang, item.positive_lang)
+        for pattern, column in (("*.txt*", None), ("en-*.tsv", 1))
+        for item in read(TextSource(path=pattern, column=column, language=None), tmp_path)
+    }
+    assert sentences == {("x", "pt-BR", "pt-BR"), ("x", "de", "de"), ("y", "fr", "fr")}
+    (tmp_path / "corpus.1.txt").write_text("x\n")
+    with pytest.raises(UserError, match=r"corpus.1.txt: no language in a name such as de.txt.gz; set language of"):
+        source_parts(TextSource(path="corpus.1.txt", language=None), str(tmp_path))
+
+
 SNLI = [
     {"gold_label": "entailment", "sentence1": "A dog runs.", "sentence2": "An animal moves."},
     {"gold_label": "-", "sentence1": "A dog runs.", "sentence2": "It is hot."},

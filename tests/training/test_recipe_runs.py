@@ -18,7 +18,10 @@ from jaxemb.config import files as config_files
 from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
-from jaxemb.training.rundir import read_metrics
+from jaxemb.training.plots import alignment_path, plot_alignment
+from jaxemb.training.report import print_seeds
+from jaxemb.training.rundir import RunDirectory, read_metrics
+from jaxemb.training.seeds import train_seeds
 from jaxemb.training.teacher import Teacher
 from tests.training.conftest import ENGLISH, GERMAN
 from tests.training.runs import TINY, losses_of
@@ -165,6 +168,41 @@ def test_sentence_bert_in_two_stages(folder):
 def scores_of(run_dir):
     lines = (line for line in read_metrics(run_dir / "metrics.jsonl") if line["step"])
     return {line["step"]: line["evaluation/sts_spearman"] for line in lines if "evaluation/sts_spearman" in line}
+
+
+def test_alignment_and_uniformity_are_drawn(folder, monkeypatch):
+    config = config_of("simcse", folder)
+    config["evaluation"]["sts"]["alignment"] = True
+    run = RunDirectory(jaxemb.train(config, quiet=True).run_dir)
+    assert [step for step, _, _ in alignment_path(run)] == [0, 2, 4]
+    figure = run.alignment_plot.read_text()
+    assert figure.count("<use ") >= 3  # a mark for each
+    assert "uniformity" in figure
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "matplotlib is not installed" in plot_alignment(run)
+
+
+def test_several_seeds(folder, capsys):
+    config = config_files.validate(TrainConfig, config_of("sbert_regression", folder), "test")
+    scores = train_seeds(config, [3, 1], quiet=True)
+    print_seeds(scores)
+    shown = capsys.readouterr().out
+    assert scores.keys() == {3, 1}
+    sts = [scores[seed]["STS en.dev"] for seed in (3, 1)]
+    assert sts[0] != sts[1]
+    saved = json.loads((folder / "run" / "seeds.json").read_text())
+    assert saved["mean_and_sd"]["STS en.dev"] == pytest.approx([np.mean(sts), np.std(sts, ddof=1)])
+    assert f"{np.mean(sts):.2f}" in shown
+    one = config_of("sbert_regression", folder, "alone")
+    alone = jaxemb.train({**one, "training": {**one["training"], "seed": 1}}, quiet=True)
+    assert alone.sts["trained"].spearman == sts[1]
+    assert scores[1]["best sts_spearman"] == max(scores_of(alone.run_dir).values())
+    with pytest.raises(UsageError, match=r"seed-3: there is a run already; --resume continues it"):
+        train_seeds(config, [0, 3], quiet=True)
+    assert not (folder / "run" / "seed-0").exists()
+    with pytest.raises(UsageError, match=r"--seeds 1 1: each must be another"):
+        train_seeds(config, [1, 1], quiet=True)
+    assert train_seeds(config, [3, 1], resume=True, quiet=True) == scores
 
 
 def test_epochs_become_steps(folder):

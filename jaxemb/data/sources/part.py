@@ -4,14 +4,18 @@ import dataclasses
 import functools
 import glob
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxemb.data.languages import language_tag
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
 from jaxemb.errors import UserError
 from jaxemb.text_files import BadLine, read_lines
+
+_PAIR_IN_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?:tsv|txt)(?:\.gz)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +47,23 @@ def matching_files(path: str, root: Path, kind: str) -> list[Path]:
     if not files:
         raise UserError(f"{whole}: no such file (path of a source of kind {kind}; relative paths start from data.root)")
     return files
+
+
+def language_in_name(path: Path, key: str, *, of_pair: bool) -> str:
+    """The language that a file's name tells: `de` of `en-de.tsv.gz`, a file of pairs, and of `de.txt`.
+
+    Raises:
+      UserError: if it tells none, and that `key` of the source can.
+    """
+    name: str | None = path.name.partition(".")[0]
+    if of_pair:
+        match = _PAIR_IN_NAME.fullmatch(path.name)
+        name = match["language"] if match else None
+    tag = language_tag(name) if name else None
+    if tag is None:
+        example = "en-de.tsv.gz" if of_pair else "de.txt.gz"
+        raise UserError(f"{path}: no language in a name such as {example}; set {key} of this source")
+    return tag
 
 
 def file_parts(

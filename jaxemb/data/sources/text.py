@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxemb.config import TextSource
 from jaxemb.data.records import Record
-from jaxemb.data.sources.part import SourcePart, file_parts, read_json_lines
+from jaxemb.data.sources.part import SourcePart, file_parts, language_in_name, read_json_lines
 from jaxemb.errors import UserError
 from jaxemb.text_files import BadLine, read_lines, uncompressed_suffix
 
@@ -14,12 +14,19 @@ def parts(config: TextSource, root: Path) -> list[SourcePart]:
     """The files; see `file_parts`.
 
     Raises:
-      UserError: if nothing matches, or `column` does not fit the kind of file.
+      UserError: if nothing matches, `column` does not fit the kind of file, or the language is neither set nor in the
+        file's name.
     """
     found = file_parts(config, root, _read)
     for part in found:
         _check_column(part.paths[0], config)
+        _language(part.paths[0], config)
     return found
+
+
+def _language(path: Path, config: TextSource) -> str:
+    of_pair = uncompressed_suffix(path) == ".tsv"
+    return config.language or language_in_name(path, "language", of_pair=of_pair)
 
 
 def _check_column(path: Path, config: TextSource) -> None:
@@ -31,6 +38,7 @@ def _check_column(path: Path, config: TextSource) -> None:
 
 def _read(path: Path, config: TextSource) -> Iterator[Record | BadLine]:
     texts = {".tsv": _column, ".jsonl": _values}.get(uncompressed_suffix(path), _lines)
+    language = _language(path, config)
     for item in texts(path, config):
         if isinstance(item, BadLine):
             yield item
@@ -39,8 +47,8 @@ def _read(path: Path, config: TextSource) -> Iterator[Record | BadLine]:
         yield Record(
             text,
             text,
-            anchor_lang=config.language,
-            positive_lang=config.language,
+            anchor_lang=language,
+            positive_lang=language,
             source=config.path,
             id=f"{path.name}:{number}",
         )

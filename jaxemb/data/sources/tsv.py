@@ -1,18 +1,13 @@
 """Tab-separated pairs, one a line, without a header or quoting; plain or gzipped."""
 
 import functools
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import TsvSource
-from jaxemb.data.languages import language_tag
 from jaxemb.data.records import Record
-from jaxemb.data.sources.part import SourcePart, matching_files
-from jaxemb.errors import UserError
+from jaxemb.data.sources.part import SourcePart, language_in_name, matching_files
 from jaxemb.text_files import BadLine, read_lines
-
-_LANGUAGE_IN_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?:tsv|txt)(?:\.gz)?")
 
 
 def parts(config: TsvSource, root: Path) -> list[SourcePart]:
@@ -27,18 +22,12 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
             paths=(path,),
             source=config.path,
             licence=config.licence,
-            read=functools.partial(_read, path, config, config.positive_lang or _language_in_name(path)),
+            read=functools.partial(
+                _read, path, config, config.positive_lang or language_in_name(path, "positive_lang", of_pair=True)
+            ),
         )
         for path in matching_files(config.path, root, "tsv")
     ]
-
-
-def _language_in_name(path: Path) -> str:
-    match = _LANGUAGE_IN_NAME.fullmatch(path.name)
-    tag = language_tag(match["language"]) if match else None
-    if tag is None:
-        raise UserError(f"{path}: no language in a name such as en-de.tsv.gz; set positive_lang of this source")
-    return tag
 
 
 def _read(path: Path, config: TsvSource, positive_lang: str) -> Iterator[Record | BadLine]:
