@@ -23,6 +23,7 @@ from jaxemb.data import PreparedData
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import check_exportable, verify_with_torch
 from jaxemb.models import Towers, count_prompt_tokens, embedding_size
+from jaxemb.objectives.masking import token_kinds
 from jaxemb.training.freezing import select_trained
 from jaxemb.training.scoring import sts_sets
 
@@ -160,7 +161,8 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
       tokenizer: the run's tokenizer.
 
     Raises:
-      UsageError: if lengths do not fit the positions, or a setting contradicts `model.init_from`.
+      UsageError: if lengths do not fit the positions, a setting contradicts `model.init_from`, or tokens are to be
+        masked by a tokenizer without a mask token.
     """
     model = config.model
     if base is not None:
@@ -183,6 +185,8 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
             f"model.encoder.model_type: MPNet wants {model.encoder.pad_token_id} as the id of its padding token, which "
             f"is {tokenizer.pad_token_id} here: start from a checkpoint (model.init_from), or take another family"
         )
+    if config.objective.masks_tokens:
+        token_kinds(tokenizer)  # refuses one without a mask token
     if isinstance(config.objective, SimcseObjective):
         try:
             check_views(config.objective, model.encoder)

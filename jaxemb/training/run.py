@@ -265,18 +265,17 @@ class _Run:
     def _start(self, start_from: Towers | None) -> tuple[Any, PreparedData]:
         """The tokenizer and the data of a new run; writes what the run directory says of them."""
         config, run = self.config, self.run
-        if start_from is not None:
-            base = start_from.anchor
-            config = resolve(config, base.config, base.tokenizer)  # refuses before the data are read
+        tokenizer, base = None, None if start_from is None else start_from.anchor
+        if base is not None:
+            tokenizer = base.tokenizer
+        elif config.tokenizer.path is not None:
+            tokenizer = huggingface.load_tokenizer(Path(config.tokenizer.path).expanduser())
+        if tokenizer is not None:  # refuses before the data are read
+            config = resolve(config, None if base is None else base.config, tokenizer)
             select_trained(config)
-        given = config.tokenizer.path and huggingface.load_tokenizer(Path(config.tokenizer.path).expanduser())
         data = self._prepare()
         config = with_steps(config, len(data.train))
-        if start_from is not None:
-            tokenizer = base.tokenizer
-        elif given:
-            tokenizer, config = given, resolve(config, None, given)
-        else:
+        if tokenizer is None:
             self.display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
             tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
             config = resolve(config, None, tokenizer)
