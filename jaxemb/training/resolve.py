@@ -152,6 +152,15 @@ def check_width(model: ModelConfig, width: int) -> None:
         )
 
 
+def check_teacher(model: ModelConfig, width: int) -> None:
+    """Raises UsageError where the teacher of a run that goes on is not as wide as the one it began with."""
+    if embedding_size(model) != width:
+        raise UsageError(
+            f"objective.teacher: its embeddings have {width} dimensions, those of the run {embedding_size(model)}: "
+            "it is not the teacher that the run began with"
+        )
+
+
 def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> TrainConfig:
     """Fills in what the tokenizer or the model to start from decide, and checks the whole again.
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxemb import huggingface, objectives
-from jaxemb.config import CustomObjective, MlmObjective, ModelConfig, TrainConfig
+from jaxemb.config import CustomObjective, DistillationObjective, MlmObjective, ModelConfig, TrainConfig
 from jaxemb.data import Batches, PreparedData, Sequences, Tokenized, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, StsReport
@@ -22,6 +22,7 @@ from jaxemb.models import (
     Params,
     Side,
     Towers,
+    embedding_size,
     in_float32,
     pad_vocabulary,
     tower_params,
@@ -44,6 +45,7 @@ from jaxemb.training.resolve import (
     check_batch,
     check_init_from,
     check_labels,
+    check_teacher,
     check_width,
     preflight,
     read_config,
@@ -162,16 +164,17 @@ class _Run:
         run, mesh, say = self.run, self.mesh, self.display.headline
         devices = f"{mesh.size} {jax.devices()[0].device_kind} device{'s' * (mesh.size > 1)}"
         say(f"run directory {run.path}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
-        resumed = bool(run.steps)
-        teacher = self._teacher()
+        resumed, start_from = bool(run.steps), None
         if resumed:
-            start_from = None
             tokenizer, data = self._continue()
             if data is None:
                 say(f"nothing to do: all {self.config.training.steps} steps are taken, scored and exported")
                 return self._finished()
+            teacher = load_teacher(self.config)
+            if teacher is not None:
+                check_teacher(self.config.model, teacher.width)
         else:
-            start_from = None
+            teacher = self._teacher()
             if self.config.model.init_from:
                 self._init_from(pinned(self.config.model.init_from))
                 start_from = load_towers(self.config.model.init_from, allow=self.config.model.init_allow)
@@ -293,6 +296,10 @@ class _Run:
         tokenizer = huggingface.load_tokenizer(run.tokenizer)
         saved = run.load_config()
         self._init_from(pinned_as(self.config.model.init_from, saved.model.init_from))
+        objective, then = self.config.objective, saved.objective
+        if isinstance(objective, DistillationObjective) and isinstance(then, DistillationObjective):
+            self._learn_from(objective, pinned_as(objective.teacher, then.teacher))
+            self._project(embedding_size(saved.model))  # a run that is finished needs no teacher
         config = self.config
         # `model.init_from` need not be there any more: the run knows its architecture.
         config = resolve(config, saved.model if config.model.init_from else None, tokenizer)
@@ -313,11 +320,23 @@ class _Run:
         return tokenizer, data
 
     def _teacher(self) -> Teacher | None:
-        """The teacher of a distillation; the student's embeddings become as wide as its own."""
+        """The teacher of a new distillation; the student's embeddings become as wide as its own."""
+        if isinstance(self.config.objective, DistillationObjective):
+            self._learn_from(self.config.objective, pinned(self.config.objective.teacher))
         teacher = load_teacher(self.config)
-        if teacher is not None and (self.config.model.init_from is None or self.config.model.new_head):
-            self.config = with_projection(self.config, teacher.width)
+        if teacher is not None:
+            self._project(teacher.width)
         return teacher
+
+    def _learn_from(self, objective: DistillationObjective, teacher: str | None) -> None:
+        """Sets `objective.teacher`: a name of the Hub is recorded with its commit."""
+        chosen = objective.model_copy(update={"teacher": teacher})
+        self.config = self.config.model_copy(update={"objective": chosen})
+
+    def _project(self, width: int) -> None:
+        """Brings a student that has no head of its own to its teacher's width."""
+        if self.config.model.init_from is None or self.config.model.new_head:
+            self.config = with_projection(self.config, width)
 
     def _init_from(self, model: str | None) -> None:
         """Sets `model.init_from`: a name of the Hub is recorded with its commit."""

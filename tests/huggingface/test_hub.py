@@ -204,7 +204,17 @@ def test_adapters_name_the_model_and_its_commit(tmp_path):
     assert (written["base_model_name_or_path"], written["revision"]) == ("owner/name", None)
 
 
-def test_a_run_records_the_commit_and_resumes_with_the_name(online, tmp_path, monkeypatch):
+def a_student(teacher):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    return {"objective": {"kind": "distillation", "teacher": teacher}, "model": {"encoder": sizes}}
+
+
+@pytest.mark.parametrize(
+    ("key", "section_of"),
+    [("model.init_from", lambda name: {"model": {"init_from": name}}), ("objective.teacher", a_student)],
+    ids=["init_from", "teacher"],
+)
+def test_a_run_records_the_commit_and_resumes_with_the_name(key, section_of, online, tmp_path, monkeypatch):
     lines = "".join(f"number {n}\tnombre {n * n}\n" for n in range(40))
     (tmp_path / "en-fr.tsv").write_text(lines)
     config = {
@@ -213,9 +223,10 @@ def test_a_run_records_the_commit_and_resumes_with_the_name(online, tmp_path, mo
             "root": str(tmp_path), "sources": [{"kind": "tsv", "path": "en-fr.tsv"}], "cache_dir": str(tmp_path / "c"),
             "holdout": {"pairs_per_language": 0}, "max_length": 16, "length_buckets": [16],
         },
-        "model": {"init_from": "owner/name"},
+        "tokenizer": {"vocab_size": 100},
         "training": {"steps": 1, "batch_size": 8},
         "export": {"enabled": False},
+        **section_of("owner/name"),
     }  # fmt: skip
 
     def no_steps(config, state, *arguments, checkpoints, **more):
@@ -226,18 +237,16 @@ def test_a_run_records_the_commit_and_resumes_with_the_name(online, tmp_path, mo
 
     monkeypatch.setattr("jaxemb.training.run.run_loop", no_steps)
     jaxemb.train(config, quiet=True)
-    recorded = f"  init_from: owner/name@{COMMIT}\n"
+    recorded = f"  {key.split('.')[1]}: owner/name@{COMMIT}\n"
     assert recorded in (tmp_path / "run" / "config.yaml").read_text()
-    card = card_of(tmp_path / "run")
-    assert "\nbase_model: owner/name\n" in model_card(tiny_embedder().config, tmp_path, card, 40, True)
+    card = model_card(tiny_embedder().config, tmp_path, card_of(tmp_path / "run"), 40, True)
+    assert ("\nbase_model: owner/name\n" in card) == (key == "model.init_from")
     go_offline(monkeypatch)
     shutil.rmtree(tmp_path / "cache")
     jaxemb.train(config, quiet=True, resume=True)  # which has nothing to do
     assert recorded in (tmp_path / "run" / "config.yaml").read_text()
-    other = {**config, "model": {"init_from": f"owner/name@{OLDER}"}}
-    with pytest.raises(
-        UserError, match=rf"model\.init_from: 'owner/name@{COMMIT}' in the run, 'owner/name@{OLDER}' now"
-    ):
+    other = {**config, **section_of(f"owner/name@{OLDER}")}
+    with pytest.raises(UserError, match=rf"{key}: 'owner/name@{COMMIT}' in the run, 'owner/name@{OLDER}' now"):
         jaxemb.train(other, quiet=True, resume=True)
 
 

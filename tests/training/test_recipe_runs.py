@@ -13,7 +13,7 @@ from transformers import BertTokenizerFast
 
 import jaxemb
 from jaxemb import huggingface, models
-from jaxemb.config import DistilBertConfig, ModelConfig, TrainConfig
+from jaxemb.config import DenseConfig, DistilBertConfig, ModelConfig, TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError, UserError
@@ -304,6 +304,23 @@ def test_a_student_learns_its_teacher_s_space(folder, capsys):
     again = {**config, "output_dir": str(folder / "again"), "training": {**config["training"], "steps": 1}}
     jaxemb.train(again)
     assert "0 sentences embedded by the teacher" in capsys.readouterr().out
+
+
+def test_a_run_that_goes_on_wants_its_own_teacher_and_a_finished_one_none(folder):
+    config = config_of("distillation", folder)
+    config["training"] = {"steps": 1, "batch_size": 16}
+    jaxemb.train(config, quiet=True)
+    longer = {**config, "training": {"steps": 2, "batch_size": 16}}
+    head = ModelConfig(**{**dict(teacher().config), "dense": DenseConfig(out_features=8)})
+    params = teacher().params | {"dense": {"kernel": np.ones((24, 8), np.float32), "bias": np.ones(8, np.float32)}}
+    shutil.rmtree(folder / "teacher")
+    huggingface.export(models.Embedder(head, params, teacher().tokenizer), folder / "teacher", verify="jax")
+    with pytest.raises(UsageError, match=r"teacher: its embeddings have 8 dimensions, those of the run 24: it is not"):
+        jaxemb.train(longer, resume=True, quiet=True)
+    shutil.rmtree(folder / "teacher")
+    with pytest.raises(UserError, match="teacher: no such directory"):
+        jaxemb.train(longer, resume=True, quiet=True)
+    assert jaxemb.train(config, resume=True, quiet=True).embedder.encode(["one"]).shape == (1, 24)
 
 
 def test_each_example_has_the_teacher_s_embedding_of_its_own_anchor(folder):
