@@ -83,8 +83,9 @@ def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
     return both
 
 
-def _steps(count: int) -> dict[str, Any]:
-    return {"training": {"steps": count, "evaluate_every": None}}
+def _steps(count: int, batch_size: int | None = None) -> dict[str, Any]:
+    size = {} if batch_size is None else {"batch_size": batch_size}
+    return {"training": {"steps": count, "evaluate_every": None, **size}}
 
 
 NO_DROPOUT = {"model": {"encoder": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}}
@@ -101,7 +102,7 @@ BITEXT_DATA = {
 RANKING = _of(
     BITEXT_DATA,
     {"objective": {"kind": "labse", "scale": 20.0, "margin": 0.1}, "training": {"stacking": None}},
-    _steps(400),
+    _steps(300, 128),
 )
 FROM = {"model": {"init_from": "${JAXEMB_INIT}"}}
 SENTENCES = [
@@ -110,7 +111,7 @@ SENTENCES = [
     {"kind": "text", "path": FILES, "column": 1, "language": None},
 ]
 PRETRAINING = _of(BITEXT_DATA, {"data": {"sources": SENTENCES}, "evaluation": {"baselines": False}})
-STAGES = {"training": {"stacking": {"stages": [{"layers": 1, "steps": 300}, {"layers": 2, "steps": 300}]}}}
+STAGES = {"training": {"stacking": {"stages": [{"layers": 1, "steps": 250}, {"layers": 2, "steps": 250}]}}}
 FULL_DEPTH = {"training": {"stacking": None}}
 
 EFFECTS: dict[str, Effect] = {
@@ -125,7 +126,7 @@ EFFECTS: dict[str, Effect] = {
         "without dropout, or with one mask for both views, the model gets worse (SimCSE, table 3 and figure 2)",
         STS,
         tuple(
-            Variant(name, "simcse_small", change, start="start.mlm")
+            Variant(name, "simcse_small", _of({"training": {"steps": 400}}, change), start="start.mlm")
             for name, change in (
                 ("dropout 0.1", {}),
                 ("one mask", {"objective": {"ablation": "shared_dropout"}}),
@@ -137,9 +138,17 @@ EFFECTS: dict[str, Effect] = {
     "sbert": Effect(
         "Sentence-BERT: what the classifier sees",
         "(u, v, |u - v|) is best, and |u - v| what matters (Sentence-BERT, table 6)",
-        {name: STS[name] for name in ("STS en.dev", "best")},
+        {"STS en.dev": STS["STS en.dev"], "STS SICK_trial": "SICK trial, relatedness", "best": "best mean of both"},
         tuple(
-            Variant(", ".join(features), "sbert_nli_small", {"objective": {"features": features}}, start="start.mlm")
+            Variant(
+                ", ".join(features),
+                "sbert_nli_small",
+                {
+                    "objective": {"features": features},
+                    "evaluation": {"sts": {"paths": ["stsb/en.dev.csv.gz", "sick/SICK_trial.txt"]}},
+                },
+                start="start.mlm",
+            )
             for features in (["u", "v", "|u-v|"], ["|u-v|"], ["u", "v"])
         ),
         (("u, v, |u-v|", "|u-v|"), ("u, v, |u-v|", "u, v")),
@@ -149,7 +158,7 @@ EFFECTS: dict[str, Effect] = {
         "the student learns the teacher's space for its language and for others (Reimers & Gurevych, section 2)",
         {"held-out all": "translation accuracy", "STS": "cross-lingual STSb dev", "teacher_mse": "squared error x 100"},
         tuple(
-            Variant(terms, "distillation_small", _of(SMALL, {"objective": {"terms": terms}}, _steps(600)))
+            Variant(terms, "distillation_small", _of(SMALL, {"objective": {"terms": terms}}, _steps(400)))
             for terms in ("both", "target", "source")
         ),
         (("both", "target"), ("both", "source")),
@@ -162,7 +171,7 @@ EFFECTS: dict[str, Effect] = {
             Variant(
                 f"margin {margin}, scale {scale:g}",
                 "labse_small",
-                _of(SMALL, BITEXT_DATA, {"objective": {"margin": margin, "scale": scale}}, _steps(400)),
+                _of(SMALL, BITEXT_DATA, {"objective": {"margin": margin, "scale": scale}}, _steps(300, 128)),
                 seeds=SEEDS if scale == 20.0 else (0,),
             )
             for scale in (20.0, 10.0, 40.0)
@@ -178,20 +187,20 @@ EFFECTS: dict[str, Effect] = {
             Variant(
                 name,
                 "labse_small",
-                _of(SMALL, BITEXT_DATA, {"objective": {"negatives": negatives}}, _steps(300)),
+                _of(SMALL, BITEXT_DATA, {"objective": {"negatives": negatives}}, _steps(300, 128)),
                 devices=8,
             )
-            for name, negatives in (("global batch of 256", "gather"), ("local batch of 32", "local"))
+            for name, negatives in (("global batch of 128", "gather"), ("local batch of 16", "local"))
         ),
-        (("global batch of 256", "local batch of 32"),),
+        (("global batch of 128", "local batch of 16"),),
     ),
     "pretraining": Effect(
         "LaBSE: pre-training and progressive stacking",
         "a pre-trained encoder needs far fewer pairs (LaBSE, section 5.1)",
         BITEXT,
         (
-            Variant("stacked, by itself", "labse_pretrain_small", _of(PRETRAINING, _steps(1200), STAGES)),
-            Variant("full depth, by itself", "labse_pretrain_small", _of(PRETRAINING, _steps(900), FULL_DEPTH)),
+            Variant("stacked, by itself", "labse_pretrain_small", _of(PRETRAINING, _steps(900), STAGES)),
+            Variant("full depth, by itself", "labse_pretrain_small", _of(PRETRAINING, _steps(650), FULL_DEPTH)),
             *(
                 Variant(f"after {start}", "labse_pretrain_small", _of(RANKING, FROM), f"pretraining.{start}, by itself")
                 for start in ("stacked", "full depth")

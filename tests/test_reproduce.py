@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from jaxemb.config import TrainConfig
+from jaxemb.config import files as config_files
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "reproduce.py"
 TINY = """
 training: {steps: 4, batch_size: 8, evaluate_every: 2, checkpoint_every: 2, stacking: null}
@@ -69,6 +72,18 @@ def test_every_run_is_named_once_and_comes_after_what_it_starts_from(reproduce):
             assert (base, of.name, its) in done
         done.add((effect, variant.name, seed))
     assert {effect for effect, _, _ in done} == set(reproduce.EFFECTS)
+
+
+def test_every_config_is_valid(reproduce, monkeypatch):
+    for name in ("DATA", "INIT", "TEACHER"):
+        monkeypatch.setenv(f"JAXEMB_{name}", "somewhere")
+    for effect, variant, _ in reproduce.runs_of(list(reproduce.EFFECTS)):
+        path = reproduce.ROOT / "configs" / f"{variant.config}.yaml"
+        values = reproduce.merged(config_files.read_yaml(path), variant.change)
+        config = config_files.validate(
+            TrainConfig, config_files.resolve_environment(values), f"{effect} {variant.name}"
+        )
+        assert (config.model.init_from is None) == (variant.start is None)
 
 
 def test_the_page_tells_means_deviations_and_differences(reproduce, tmp_path, monkeypatch):
