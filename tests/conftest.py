@@ -28,6 +28,16 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled_programs():
+    """Each is a few of the 65,530 memory maps that Linux gives a process: one that has the programs of a thousand tests
+    has none left, and XLA crashes.
+    """
+    yield
+    jax.clear_caches()
+
+
 REAL_DATA = Path(os.environ.get("JAXEMB_TEST_DATA", Path(__file__).parents[1] / "../shared/data"))
 
 

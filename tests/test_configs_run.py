@@ -44,10 +44,11 @@ def write_source(source, root):
             anchors, positives = zip(*pairs("de"), strict=True)
             (root / source.anchor_path).write_text("\n".join(anchors) + "\n")
             (root / source.positive_path).write_text("\n".join(positives) + "\n")
-    if isinstance(source, TextSource) and ".tsv" not in source.path:  # such a one is of pairs, too
+    if isinstance(source, TextSource):
         path = root / source.path.replace("*", "de")
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = "\n".join(text for text, _ in pairs("de")) + "\n"
+        columns = (f"{a}\t{b}" if ".tsv" in path.name else a for a, b in pairs("de"))
+        text = "\n".join(columns) + "\n"
         path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     elif isinstance(source, StsSource):
         write_sts(root / source.path)
@@ -56,11 +57,16 @@ def write_source(source, root):
         path.parent.mkdir(parents=True, exist_ok=True)
         texts = [text for text, _ in pairs("de")]
         rows = [
-            {"gold_label": label, "sentence1": premise, "sentence2": texts[place - shift]}
+            (label, premise, texts[place - shift])
             for place, premise in enumerate(texts)
             for shift, label in enumerate(("entailment", "neutral", "contradiction"), 1)
         ]
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        if path.suffix == ".txt":  # as SICK is
+            names = "entailment_judgment\tsentence_A\tsentence_B\n"
+            path.write_text(names + "".join("\t".join((label.upper(), *texts)) + "\n" for label, *texts in rows))
+        else:
+            names = ("gold_label", "sentence1", "sentence2")
+            path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
 
 
 def write_sts(path):

@@ -407,7 +407,12 @@ def _count(params: Params, trained: Select) -> str:
 
 def _with_merged(objective: Objective, model: ModelConfig) -> Objective:
     """The objective of the merged parameters: once a step, whatever `objective` does with them."""
-    return lambda params, batch, key: objective({**params, **merge_towers(model, params)}, batch, key)
+
+    def merged(params: Params) -> Params:
+        own = {name: tree for name, tree in params.items() if name == OBJECTIVE}
+        return merge_towers(model, model_params(params)) | own
+
+    return lambda params, batch, key: objective(merged(params), batch, key)
 
 
 def _name(objective: Objective) -> str:
