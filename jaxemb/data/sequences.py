@@ -51,7 +51,7 @@ class Sequences:
     def token_ids(self, rows: Int[np.ndarray, " B"], step: int = 0) -> list[list[np.ndarray]]:
         """Token ids of the sequences of the examples at these positions: one list, of `text`."""
         anchors, positives = self._tokenized.token_ids(rows)[:2]
-        swapped = mix(rows.astype(np.uint64) ^ np.uint64(step << 40), self._seed) >> np.uint64(63)
+        swapped = mix(mix(rows, self._seed) ^ np.uint64(step), 0) >> np.uint64(63)
         return [
             [
                 anchor if single else self._pair(*((positive, anchor) if swap else (anchor, positive)))

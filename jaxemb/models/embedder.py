@@ -119,7 +119,6 @@ def apply(
         raise ValueError(
             "params hold two towers: apply params['anchor'] to anchors and params['positive'] to positives"
         )
-    params = merge(config, params)
     packed = "slots" in tokens
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
     vectors, first = token_outputs(config, params, tokens, key)
@@ -142,7 +141,8 @@ def apply(
 def token_outputs(
     config: ModelConfig, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
 ) -> Outputs:
-    """The vectors of the tokens, as `apply` pools them; its arguments, LoRA's adapters merged."""
+    """The vectors of the tokens, which `apply` pools; the arguments are its own."""
+    params = merge(config, params)
     packed = "slots" in tokens
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
     hashes = None

@@ -38,8 +38,11 @@ def test_a_sentence_alone_and_a_pair_in_either_order(tokenized):
             seen.add((step, orders.index(text.tolist())))
     assert len(seen) == 4
     both = [sequences.token_ids(rows, step)[0] for step in (0, 1)]
-    changed = np.mean([len(a) != len(b) or (a != b).any() for a, b in zip(*both, strict=True)])
-    assert 0.3 < changed < 0.5  # half of the pairs, which are four fifths
+    far = sequences.token_ids(rows, 10**9)[0]
+    other = Sequences(tokenized, max_length=64, seed=1).token_ids(rows, 1)[0]
+    for one in (both[0], far, other):
+        changed = np.mean([len(a) != len(b) or (a != b).any() for a, b in zip(one, both[1], strict=True)])
+        assert 0.3 < changed < 0.5  # half of the pairs, which are four fifths
     # Of the example, not of its place in a batch.
     backwards = sequences.token_ids(rows[::-1], 1)[0][::-1]
     assert all((a == b).all() for a, b in zip(backwards, both[1], strict=True))

@@ -13,10 +13,11 @@ from tiny_models import ENCODERS, TOKENIZER, tiny_embedder
 from transformers import BertTokenizerFast
 
 from jaxemb import models, objectives
-from jaxemb.config import MaskingConfig, MlmObjective, ModelConfig, SimcseObjective, SupervisedSimcse
+from jaxemb.config import LoraConfig, MaskingConfig, MlmObjective, ModelConfig, SimcseObjective, SupervisedSimcse
 from jaxemb.errors import UsageError
 from jaxemb.huggingface.configs import encoder_config_json
 from jaxemb.huggingface.weights import encoder_from_tensors, encoder_to_tensors
+from jaxemb.models.lora import merge
 from jaxemb.models.packing import texts_per_row
 from jaxemb.objectives.masking import CONTINUES, TokenKinds, mask_tokens, most_predictions, token_kinds
 from jaxemb.parallel import make_mesh
@@ -305,6 +306,17 @@ def test_rows_that_pad_the_table_are_never_predicted():
     assert float(loss) == pytest.approx(float(plain), rel=1e-6)
     assert not np.asarray(gradient["encoder"]["word_embeddings"]["embedding"])[len(table) :].any()
     assert not np.asarray(gradient["objective"]["mlm"]["bias"])[len(table) :].any()
+
+
+def test_adapters_count():
+    model, objective, tokens, key = model_of(lora=LoraConfig(rank=2)), MlmObjective(), texts(), jax.random.key(8)
+    params = parameters(model, objective)  # the adapters are not zero
+    loss, gradient = run(objective, model, params, tokens, 1, key)
+    merged, _ = run(objective, model_of(), merge(model, params), tokens, 1, key)
+    without, _ = run(objective, model_of(), {k: v for k, v in params.items() if k != "lora"}, tokens, 1, key)
+    assert float(loss) == pytest.approx(float(merged), rel=1e-6)
+    assert abs(float(loss) - float(without)) > 1e-3
+    assert all(np.abs(np.asarray(leaf)).max() > 0 for leaf in jax.tree.leaves(gradient["lora"]))
 
 
 @pytest.mark.parametrize("kind", [SimcseObjective, SupervisedSimcse])
