@@ -34,7 +34,7 @@ usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--seeds N ...] 
 
 def run(argv: Sequence[str]) -> int:
     """Parses the command line and trains."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="jaxemb train", add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+")

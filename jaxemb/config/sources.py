@@ -70,22 +70,27 @@ class MosesSource(_Source):
     """Licence of the data, for the model card."""
 
 
-class _OneLanguage(_Source):
-    """Files in one language."""
+class _Files(_Source):
+    """Files in one language each."""
 
     path: str
     """A file, or a pattern such as `wiki/*.txt.gz`; relative to `data.root`."""
-    language: str = "en"
-    """Language of the sentences."""
     licence: str | None = None
     """Licence of the data, for the model card."""
 
 
-class TextSource(_OneLanguage):
+class _OneLanguage(_Files):
+    """Files that are all in one language."""
+
+    language: str = "en"
+    """Language of the sentences."""
+
+
+class TextSource(_Files):
     """Single sentences, one a line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
 
     kind: Literal["text"] = "text"
-    language: str | None = "en"  # type: ignore[assignment]
+    language: str | None = "en"
     """Language of the sentences; when null, taken from a file name such as `de.txt.gz`, or `en-de.tsv.gz` for `de`."""
     column: int | str | None = None
     """Column of a `.tsv`, counted from 0 (the first when null), or key of a `.jsonl` (`text` when null)."""

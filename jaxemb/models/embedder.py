@@ -16,6 +16,7 @@ from jaxemb.errors import UsageError
 from jaxemb.losses import normalize
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder, Outputs
+from jaxemb.models.heads import Params, apply_dense, apply_norm, init_dense, init_norm
 from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
@@ -23,7 +24,6 @@ from jaxemb.models.pooling import pool
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Params = dict[str, Any]
 Tokens = Mapping[str, Any]
 """Token ids of B texts, padded or packed; optionally `token_type_ids` and the examples' `ids` [B] (dropout).
 
@@ -78,18 +78,13 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
     real = jnp.arange(config.table_rows)[:, None] < config.encoder.vocab_size
     encoder["word_embeddings"]["embedding"] *= real  # padding rows stay zero: nothing looks at them
     params: Params = {"encoder": encoder}
-    width = config.pooled_size
-
-    def dense(key: Array, outputs: int, bias: bool) -> Params:
-        kernel = config.encoder.initializer_range * jax.random.normal(key, (width, outputs))
-        return {"kernel": kernel} | ({"bias": jnp.zeros(outputs)} if bias else {})
-
+    width, scale = config.pooled_size, config.encoder.initializer_range
     if config.training_mlp:
-        params["training_mlp"] = dense(mlp_key, width, True)
+        params["training_mlp"] = init_dense(mlp_key, width, width, scale)
     if config.layer_norm:
-        params["layer_norm"] = {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
+        params["layer_norm"] = init_norm(width)
     if config.dense is not None:
-        params["dense"] = dense(dense_key, embedding_size(config), config.dense.bias)
+        params["dense"] = init_dense(dense_key, width, embedding_size(config), scale, bias=config.dense.bias)
     return add_adapters(config, params, key)
 
 
@@ -128,13 +123,11 @@ def apply(
     pooled = pool(vectors, masks, config.poolings, positions, first)
     x = take_slots(pooled, tokens["slots"]) if packed else pooled[:, 0]
     if config.training_mlp and key is not None:
-        x = jnp.tanh(_dense(params["training_mlp"], x))
+        x = jnp.tanh(apply_dense(params["training_mlp"], x))
     if config.layer_norm:
-        x = x - x.mean(axis=1, keepdims=True)
-        x = x * jax.lax.rsqrt((x * x).mean(axis=1, keepdims=True) + LAYER_NORM_EPS)
-        x = x * params["layer_norm"]["scale"][None] + params["layer_norm"]["bias"][None]
+        x = apply_norm(params["layer_norm"], x, LAYER_NORM_EPS)
     if config.dense is not None:
-        x = ACTIVATIONS[config.dense.activation](_dense(params["dense"], x))
+        x = ACTIVATIONS[config.dense.activation](apply_dense(params["dense"], x))
     return normalize(x) if config.normalize else x
 
 
@@ -178,11 +171,6 @@ def token_vectors(
         variables = {"params": {**params["encoder"], "layers": stacked}}
         found.append(np.asarray(encoder.apply(variables, jnp.asarray(input_ids), jnp.asarray(attention_mask)).last))
     return found
-
-
-def _dense(params: Params, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
-    x = x @ params["kernel"]
-    return x + params["bias"][None] if "bias" in params else x
 
 
 @dataclass(frozen=True)

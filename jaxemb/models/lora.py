@@ -6,7 +6,6 @@ The adapters lie beside the encoder: `params["lora"]` has for each adapted kerne
 """
 
 import re
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +13,9 @@ from jaxtyping import Array, PRNGKeyArray, UInt32
 
 from jaxemb.config import LoraConfig, ModelConfig
 from jaxemb.errors import UsageError
+from jaxemb.models.heads import Params
 from jaxemb.models.paths import at_path, list_paths, nearest, with_leaves
 
-Params = dict[str, Any]
 LORA = "lora"
 """The key of the adapters among the parameters."""
 _ADAPTERS = 0x10FA

@@ -1,11 +1,10 @@
 """BERT's head for masked language modelling: dense layer, activation, norm; the decoder is the table of words."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxemb.config import ModelConfig
-from jaxemb.models.embedder import Params
+from jaxemb.models.heads import Params, apply_dense, apply_norm, init_dense, init_norm
 from jaxemb.models.layers import ACTIVATIONS
 
 
@@ -14,12 +13,8 @@ def init_mlm_head(config: ModelConfig, key: PRNGKeyArray) -> Params:
     the table of words.
     """
     width = config.encoder.hidden_size
-    kernel = config.encoder.initializer_range * jax.random.normal(key, (width, width))
-    return {
-        "dense": {"kernel": kernel, "bias": jnp.zeros(width)},
-        "norm": {"scale": jnp.ones(width), "bias": jnp.zeros(width)},
-        "bias": jnp.zeros(config.table_rows),
-    }
+    dense = init_dense(key, width, width, config.encoder.initializer_range)
+    return {"dense": dense, "norm": init_norm(width), "bias": jnp.zeros(config.table_rows)}
 
 
 def mlm_vectors(config: ModelConfig, head: Params, vectors: Float[Array, "N H"]) -> Float[Array, "N H"]:
@@ -28,11 +23,8 @@ def mlm_vectors(config: ModelConfig, head: Params, vectors: Float[Array, "N H"])
     Equals `cls.predictions.transform` of transformers' `BertForMaskedLM`, and `lm_head` of RoBERTa's but for the
     decoder.
     """
-    x = vectors.astype(jnp.float32) @ head["dense"]["kernel"] + head["dense"]["bias"][None]
-    x = ACTIVATIONS[config.encoder.hidden_act](x)
-    x = x - x.mean(axis=1, keepdims=True)
-    x = x * jax.lax.rsqrt((x * x).mean(axis=1, keepdims=True) + config.encoder.layer_norm_eps)
-    return x * head["norm"]["scale"][None] + head["norm"]["bias"][None]
+    x = ACTIVATIONS[config.encoder.hidden_act](apply_dense(head["dense"], vectors.astype(jnp.float32)))
+    return apply_norm(head["norm"], x, config.encoder.layer_norm_eps)
 
 
 def decoder_of(config: ModelConfig, params: Params, head: Params) -> tuple[Float[Array, "V H"], Float[Array, "V"]]:

@@ -22,7 +22,10 @@ _BUILDERS: dict[type, Callable[..., Objective]] = {
     settings.SbertClassification: sbert.classification,
     settings.SbertRegression: sbert.regression,
     settings.SbertTriplet: sbert.triplets,
+    settings.SimcseObjective: simcse.contrastive,
+    settings.SupervisedSimcse: simcse.contrastive,
     settings.DistillationObjective: distillation.distillation,
+    settings.MlmObjective: pretraining.pretraining,
 }
 
 
@@ -31,13 +34,8 @@ def build(config: settings.Objective, model: ModelConfig, mesh: Mesh, tokenizer:
 
     `tokenizer` is needed by masked language modelling alone, which must know the special tokens.
     """
-    kinds = token_kinds(tokenizer) if config.masks_tokens else None
-    match config:
-        case settings.MlmObjective():
-            return pretraining.pretraining(config, model, mesh, kinds)
-        case settings.SimcseObjective() | settings.SupervisedSimcse():
-            return simcse.contrastive(config, model, mesh, kinds)
-    return _BUILDERS[type(config)](config, model, mesh)
+    masking = {"kinds": token_kinds(tokenizer)} if config.masks_tokens else {}
+    return _BUILDERS[type(config)](config, model, mesh, **masking)
 
 
 def init_params(config: settings.Objective, model: ModelConfig, key: PRNGKeyArray) -> Params:

@@ -68,9 +68,8 @@ def masked_lm_loss(
     return weighted_mean(losses, live), jnp.sum(live)
 
 
-def pretraining(config: MlmObjective, model: ModelConfig, mesh: Mesh, kinds: TokenKinds | None) -> "Objective":
+def pretraining(config: MlmObjective, model: ModelConfig, mesh: Mesh, kinds: TokenKinds) -> "Objective":
     """The masked language modelling of `text`: a sentence, or a sentence and its translation."""
-    assert kinds is not None
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
         tokens = {**batch["text"], "ids": batch["id"]}

@@ -5,15 +5,21 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
+from rich.table import Table
 
 from jaxemb.evaluation import comparison_table, sts_comparison_table
 from jaxemb.training.run import TrainResult
-from jaxemb.training.seeds import Scores, seeds_table
+from jaxemb.training.seeds import Scores, mean_and_sd
 
 
 def print_seeds(scores: Mapping[int, Scores]) -> None:
-    """Prints the scores of several seeds, with mean and deviation."""
-    Console(highlight=False, soft_wrap=True).print(seeds_table(scores))
+    """Prints the scores of several seeds, one a row, with mean and standard deviation."""
+    table = Table(title=f"{len(scores)} seed{'s' * (len(scores) != 1)}: accuracy in percent, Spearman x 100")
+    for heading in ("score", "mean", "sd", *(f"seed {seed}" for seed in scores)):
+        table.add_column(heading, justify="left" if heading == "score" else "right")
+    for name, (mean, deviation) in mean_and_sd(scores).items():
+        table.add_row(escape(name), f"{mean:.2f}", f"{deviation:.2f}", *(f"{one[name]:.2f}" for one in scores.values()))
+    Console(highlight=False, soft_wrap=True).print(table)
 
 
 def print_result(result: TrainResult) -> None:

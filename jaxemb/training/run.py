@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxemb import huggingface, objectives
-from jaxemb.config import CustomObjective, DistillationObjective, MlmObjective, ModelConfig, TrainConfig
+from jaxemb.config import CustomObjective, DistillationObjective, MlmObjective, TrainConfig
 from jaxemb.data import Batches, PreparedData, Sequences, Tokenized, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, StsReport
@@ -20,18 +20,13 @@ from jaxemb.loading import load_towers, pinned, pinned_as
 from jaxemb.models import (
     Embedder,
     Params,
-    Side,
     Towers,
     embedding_size,
     in_float32,
-    pad_vocabulary,
-    tower_params,
     towers_of,
 )
-from jaxemb.models.lora import add_adapters
-from jaxemb.models.towers import copied, each_tower, merge_towers
 from jaxemb.objectives import Objective
-from jaxemb.parallel import make_mesh, param_shardings
+from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.card import card_of
 from jaxemb.training.checkpoint import Checkpoints
@@ -39,7 +34,7 @@ from jaxemb.training.display import Display
 from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter
-from jaxemb.training.parameters import OBJECTIVE, init_objective, init_params, model_params
+from jaxemb.training.parameters import init_params, model_params, params_to_start_from, with_merged_adapters
 from jaxemb.training.plots import plot_alignment
 from jaxemb.training.resolve import (
     check_batch,
@@ -213,8 +208,9 @@ class _Run:
                 state = checkpoints.restore(abstract_state(shapes, optimizer, mesh, trained))
                 say(f"resuming after step {int(state.step)}")
             else:
-                state = init_state(self._initial_params(start_from), optimizer, mesh, trained)
-                del start_from  # its parameters lie on one device
+                params = params_to_start_from(config.at_step(0), mesh, start_from)
+                state = init_state(params, optimizer, mesh, trained)
+                del start_from, params  # the former's lie on one device
             epochs = config.training.steps * config.training.batch_size / len(data.train)
             say(
                 f"model of {_count(state.params, trained)}, {config.training.steps:,} steps of "
@@ -230,19 +226,17 @@ class _Run:
                 for layers, until in config.stages:
                     if int(state.step) >= until:
                         continue
-                    staged = config.at_step(until)
                     if layers != config.at_step(int(state.step)).model.encoder.num_hidden_layers:
                         say(f"stacking the layers of the encoder: {layers} of them from here on")
                         stacking = config.training.stacking
                         reset = stacking is not None and stacking.optimizer_state == "reset"
                         state = stack_state(state, layers, optimizer, mesh, trained=trained, reset=reset)
-                    loss = self.objective or objectives.build(config.objective, staged.model, mesh, tokenizer)
-                    if config.model.lora is not None:
-                        loss = _with_merged(loss, config.model)
                     state = run_loop(
                         config,
                         state,
-                        make_train_step(loss, optimizer, mesh, state, config.training.seed, trained),
+                        make_train_step(
+                            self._loss(until, tokenizer), optimizer, mesh, state, config.training.seed, trained
+                        ),
                         batches.stream(int(state.step), until),
                         mesh,
                         until=until,
@@ -360,26 +354,14 @@ class _Run:
         check_labels(self.config.objective, data)
         return data
 
-    def _initial_params(self, start_from: Towers | None) -> Params:
-        """What training starts from; drawn where it will lie, so that no device holds all of a sharded model."""
-        config = self.config.at_step(0)
-        model, key = config.model, jax.random.key(config.training.seed)
-        whole = start_from is None or model.new_head
-        draw = partial(init_params if whole else init_objective, config)
-        drawn = jax.jit(draw, out_shardings=param_shardings(self.mesh, jax.eval_shape(draw, key)))(key)
-        if start_from is None:
-            return drawn
-
-        def tower(side: Side) -> Params:
-            base = getattr(start_from, side).params
-            encoder = pad_vocabulary(base["encoder"], model.table_rows)
-            if model.new_head:
-                params = {**tower_params(model, model_params(drawn), side), "encoder": encoder}
-            else:
-                params = add_adapters(model, {**base, "encoder": encoder}, key)
-            return params if side == "anchor" else copied(params)
-
-        return each_tower(model, tower) | {name: tree for name, tree in drawn.items() if name == OBJECTIVE}
+    def _loss(self, until: int, tokenizer: Any) -> Objective:
+        """The objective of the stage that ends with step `until`."""
+        model = self.config.at_step(until).model
+        loss = self.objective or objectives.build(self.config.objective, model, self.mesh, tokenizer)
+        if model.lora is None:
+            return loss
+        # Merged once a step, whatever the objective does with them.
+        return lambda params, batch, key: loss(with_merged_adapters(model, params), batch, key)
 
     def _export(self, towers: Towers) -> Path | None:
         if not self.config.export.enabled:
@@ -403,16 +385,6 @@ def _count(params: Params, trained: Select) -> str:
     count, of_them = count_parameters(params), count_parameters(trained(params))
     note = "" if count == of_them else f" ({of_them:,} of them trained)"
     return f"{count / 1e6:.1f}M parameters{note}"
-
-
-def _with_merged(objective: Objective, model: ModelConfig) -> Objective:
-    """The objective of the merged parameters: once a step, whatever `objective` does with them."""
-
-    def merged(params: Params) -> Params:
-        own = {name: tree for name, tree in params.items() if name == OBJECTIVE}
-        return merge_towers(model, model_params(params)) | own
-
-    return lambda params, batch, key: objective(merged(params), batch, key)
 
 
 def _name(objective: Objective) -> str:

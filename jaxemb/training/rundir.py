@@ -41,6 +41,15 @@ class Reports:
         kept = [{name: one for name, one in reports.items() if name in systems} for reports in vars(self).values()]
         return Reports(*kept)
 
+    def scores(self, system: str) -> dict[str, float]:
+        """One system's macro averages in percent and Spearman correlations x 100, by name; empty of an unknown one."""
+        found = {}
+        if system in self.heldout:
+            found |= {f"held-out {one.name}": one.mean for one in self.heldout[system].averages}
+        if system in self.sts:
+            found |= {f"STS {one.name}": one.spearman for one in self.sts[system].scores}
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {
@@ -102,6 +111,12 @@ class RunDirectory:
                 if (name := f"evaluation/{metric}") in line:
                     found[line["step"]] = line[name]
         return found
+
+    def best_score(self) -> dict[str, float]:
+        """`best METRIC` of the states that were scored every `training.evaluate_every` steps; empty without that."""
+        config = self.load_config()
+        scored = [score for step, score in self.scores(config.best_metric).items() if step]
+        return {f"best {config.best_metric}": max(scored)} if scored and config.training.evaluate_every else {}
 
     def best_step(self) -> int:
         """The step of the checkpoint with the highest `best_metric`; of equals the latest.

@@ -5,13 +5,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from jaxemb.config import TrainConfig
 from jaxemb.errors import UsageError
 from jaxemb.files import write_atomically
-from jaxemb.training.run import TrainResult, train
-from jaxemb.training.rundir import RunDirectory
+from jaxemb.training.run import train
+from jaxemb.training.rundir import Reports, RunDirectory
 
 Scores = dict[str, float]
 """By name: held-out accuracies in percent, Spearman correlations x 100, each of the trained model."""
@@ -28,7 +26,7 @@ def train_seeds(
       resume: continue the runs that are there, begin the others.
       quiet: print nothing.
 
-    Returns: the scores of each seed.
+    Returns: the scores of each seed: those of the trained model, and of the best checkpoint if some were scored.
     Raises: as `train`; UsageError too if a seed is given twice or there is a run and `resume` is off.
     """
     if len(set(seeds)) < len(seeds):
@@ -45,28 +43,15 @@ def train_seeds(
     for seed, folder in folders.items():
         training = config.training.model_copy(update={"seed": seed})
         one = config.model_copy(update={"output_dir": str(folder), "training": training})
-        scores[seed] = scores_of(train(one, resume=resume, quiet=quiet))
+        result = train(one, resume=resume, quiet=quiet)
+        reports = Reports(dict(result.heldout), dict(result.sts))
+        scores[seed] = reports.scores("trained") | RunDirectory(result.run_dir).best_score()
     values = {
         "seeds": {str(seed): one for seed, one in scores.items()},
         "mean_and_sd": {name: list(both) for name, both in mean_and_sd(scores).items()},
     }
     write_atomically(Path(config.output_dir).expanduser() / "seeds.json", json.dumps(values, indent=1))
     return scores
-
-
-def scores_of(result: TrainResult) -> Scores:
-    """The scores of the trained model; and, where checkpoints were scored on the way, that of the best one."""
-    found: Scores = {}
-    if "trained" in result.heldout:
-        found |= {f"held-out {one.name}": one.mean for one in result.heldout["trained"].averages}
-    if "trained" in result.sts:
-        found |= {f"STS {one.name}": one.spearman for one in result.sts["trained"].scores}
-    run = RunDirectory(result.run_dir)
-    config = run.load_config()
-    if config.training.evaluate_every:
-        scored = {step: score for step, score in run.scores(config.best_metric).items() if step}
-        found |= {f"best {config.best_metric}": max(scored.values())} if scored else {}
-    return found
 
 
 def mean_and_sd(scores: Mapping[int, Scores]) -> dict[str, tuple[float, float]]:
@@ -81,13 +66,3 @@ def mean_and_sd(scores: Mapping[int, Scores]) -> dict[str, tuple[float, float]]:
         name: (statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
         for name, values in columns.items()
     }
-
-
-def seeds_table(scores: Mapping[int, Scores]) -> Table:
-    """A score a row: mean, standard deviation, and each seed."""
-    table = Table(title=f"{len(scores)} seed{'s' * (len(scores) != 1)}: accuracy in percent, Spearman x 100")
-    for heading in ("score", "mean", "sd", *(f"seed {seed}" for seed in scores)):
-        table.add_column(heading, justify="left" if heading == "score" else "right")
-    for name, (mean, deviation) in mean_and_sd(scores).items():
-        table.add_row(name, f"{mean:.2f}", f"{deviation:.2f}", *(f"{one[name]:.2f}" for one in scores.values()))
-    return table

@@ -1,0 +1,234 @@
+"""The papers' headline effects: which configs are compared, changed how, with which seeds, by which scores."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One config, changed, and trained with several seeds."""
+
+    name: str
+    config: str
+    """A file of configs/, without its ending."""
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """Values that replace the config's own."""
+    start: str | None = None
+    """`EFFECT.VARIANT` of the run that this one starts from: that of the same seed, or of its only one."""
+    devices: int = 1
+    seeds: tuple[int, ...] = SEEDS
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What is compared, by which score."""
+
+    title: str
+    claim: str
+    """What the paper says."""
+    scores: Mapping[str, str]
+    """Names of scores, as `scores_of` has them, and what the table calls them."""
+    variants: tuple[Variant, ...]
+    versus: tuple[tuple[str, str], ...] = ()
+    """Pairs of variants whose difference is told, seed by seed."""
+
+
+def merge(*changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values and what replaces some of them, mappings key by key.
+
+    >>> merge({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"c": 3}}, {"d": [2]})
+    {'a': {'b': 1, 'c': 3}, 'd': [2]}
+    """
+    whole: dict[str, Any] = {}
+    for change in changes:
+        for name, value in change.items():
+            here = whole.get(name)
+            both = isinstance(here, Mapping) and isinstance(value, Mapping)
+            whole[name] = merge(here, value) if both else value
+    return whole
+
+
+def _steps(count: int, batch_size: int | None = None) -> dict[str, Any]:
+    size = {} if batch_size is None else {"batch_size": batch_size}
+    return {"training": {"steps": count, "evaluate_every": None, **size}}
+
+
+NO_DROPOUT = {"model": {"encoder": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}}
+STS = {
+    "STS en.dev": "STSb dev",
+    "best sts_spearman": "best checkpoint",
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+}
+BITEXT = {"held-out all": "held-out retrieval", "held-out other scripts": "other scripts"}
+FILES = "bitext/en-[def]*.tsv.gz"
+"""Nine languages in three scripts: de, el, eo, es, et, eu, fa, fi, fr."""
+PAIRS = {"kind": "tsv", "path": FILES}
+SMALL = {"tokenizer": {"vocab_size": 12000}}  # at most 5M parameters
+BITEXT_DATA = {
+    "data": {"sources": [PAIRS], "holdout": {"pairs_per_language": 500}},
+    "evaluation": {"pool_size": 500, "baselines": True},
+}
+RANKING = merge(
+    BITEXT_DATA,
+    {"objective": {"kind": "labse", "scale": 20.0, "margin": 0.1}, "training": {"stacking": None}},
+    _steps(300, 128),
+)
+FROM = {"model": {"init_from": "${JAXEMB_INIT}"}}
+SENTENCES = [
+    PAIRS,
+    {"kind": "text", "path": FILES, "column": 0},
+    {"kind": "text", "path": FILES, "column": 1, "language": None},
+]
+PRETRAINING = merge(BITEXT_DATA, {"data": {"sources": SENTENCES}, "evaluation": {"baselines": False}})
+STAGES = {"training": {"stacking": {"stages": [{"layers": 1, "steps": 250}, {"layers": 2, "steps": 250}]}}}
+FULL_DEPTH = {"training": {"stacking": None}}
+
+EFFECTS: dict[str, Effect] = {
+    "start": Effect(
+        "What SimCSE and Sentence-BERT start from",
+        "masked language modelling alone makes no sentence encoder",
+        STS,
+        (Variant("mlm", "mlm_small", seeds=(0,)),),
+    ),
+    "simcse": Effect(
+        "SimCSE: dropout as augmentation",
+        "without dropout, or with one mask for both views, the model gets worse (SimCSE, table 3 and figure 2)",
+        STS,
+        tuple(
+            Variant(name, "simcse_small", merge({"training": {"steps": 400}}, change), start="start.mlm")
+            for name, change in (
+                ("dropout 0.1", {}),
+                ("one mask", {"objective": {"ablation": "shared_dropout"}}),
+                ("no dropout", merge({"objective": {"ablation": "no_dropout"}}, NO_DROPOUT)),
+            )
+        ),
+        (("dropout 0.1", "one mask"), ("dropout 0.1", "no dropout")),
+    ),
+    "sbert": Effect(
+        "Sentence-BERT: what the classifier sees",
+        "(u, v, |u - v|) is best, and |u - v| what matters (Sentence-BERT, table 6)",
+        {
+            "STS en.dev": STS["STS en.dev"],
+            "STS SICK_trial": "SICK trial, relatedness",
+            "best sts_spearman": "best mean of both",
+        },
+        tuple(
+            Variant(
+                ", ".join(features),
+                "sbert_nli_small",
+                {
+                    "objective": {"features": features},
+                    "evaluation": {"sts": {"paths": ["stsb/en.dev.csv.gz", "sick/SICK_trial.txt"]}},
+                },
+                start="start.mlm",
+            )
+            for features in (["u", "v", "|u-v|"], ["|u-v|"], ["u", "v"])
+        ),
+        (("u, v, |u-v|", "|u-v|"), ("u, v, |u-v|", "u, v")),
+    ),
+    "distillation": Effect(
+        "Distillation: both terms",
+        "the student learns the teacher's space for its language and for others (Reimers & Gurevych, section 2)",
+        {"held-out all": "translation accuracy", "STS": "cross-lingual STSb dev", "teacher_mse": "squared error x 100"},
+        tuple(
+            Variant(terms, "distillation_small", merge(SMALL, {"objective": {"terms": terms}}, _steps(400)))
+            for terms in ("both", "target", "source")
+        ),
+        (("both", "target"), ("both", "source")),
+    ),
+    "margin": Effect(
+        "LaBSE: the additive margin",
+        "a margin of 0.3 finds more translations (LaBSE, section 5.2)",
+        BITEXT,
+        tuple(
+            Variant(
+                f"margin {margin}, scale {scale:g}",
+                "labse_small",
+                merge(SMALL, BITEXT_DATA, {"objective": {"margin": margin, "scale": scale}}, _steps(300, 128)),
+                seeds=SEEDS if scale == 20.0 else (0,),
+            )
+            for scale in (20.0, 10.0, 40.0)
+            for margin in (0.3, 0.0)
+        ),
+        (("margin 0.3, scale 20", "margin 0.0, scale 20"),),
+    ),
+    "negatives": Effect(
+        "LaBSE: negatives across replicas",
+        "negatives of the global batch find more translations than those of one device (LaBSE, section 5.1)",
+        BITEXT,
+        tuple(
+            Variant(
+                name,
+                "labse_small",
+                merge(SMALL, BITEXT_DATA, {"objective": {"negatives": negatives}}, _steps(300, 128)),
+                devices=8,
+            )
+            for name, negatives in (("global batch of 128", "gather"), ("local batch of 16", "local"))
+        ),
+        (("global batch of 128", "local batch of 16"),),
+    ),
+    "pretraining": Effect(
+        "LaBSE: pre-training and progressive stacking",
+        "a pre-trained encoder needs far fewer pairs (LaBSE, section 5.1)",
+        BITEXT,
+        (
+            Variant("stacked, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(900), STAGES)),
+            Variant("full depth, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(650), FULL_DEPTH)),
+            *(
+                Variant(
+                    f"after {start}", "labse_pretrain_small", merge(RANKING, FROM), f"pretraining.{start}, by itself"
+                )
+                for start in ("stacked", "full depth")
+            ),
+            Variant("after nothing", "labse_pretrain_small", RANKING),
+        ),
+        (("after stacked", "after nothing"), ("after stacked", "after full depth")),
+    ),
+}
+
+
+def runs_of(names: list[str]) -> Iterator[tuple[str, Variant, int]]:
+    """Every run of these effects, and before it what it starts from."""
+    seen: set[tuple[str, str, int]] = set()
+
+    def of(effect: str, variant: Variant, seed: int) -> Iterator[tuple[str, Variant, int]]:
+        if variant.start is not None:
+            yield from of(*start_of(variant, seed))
+        if (effect, variant.name, seed) not in seen:
+            seen.add((effect, variant.name, seed))
+            yield effect, variant, seed
+
+    for name in names:
+        for seed in SEEDS:
+            for variant in EFFECTS[name].variants:
+                if seed in variant.seeds:
+                    yield from of(name, variant, seed)
+
+
+def start_of(variant: Variant, seed: int) -> tuple[str, Variant, int]:
+    """The run that this one starts from."""
+    effect, _, name = str(variant.start).partition(".")
+    base = next(one for one in EFFECTS[effect].variants if one.name == name)
+    return effect, base, seed if seed in base.seeds else base.seeds[0]
+
+
+def slug(text: str) -> str:
+    """A name for files.
+
+    >>> slug("u, v, |u-v|"), slug("|u-v|"), slug("margin 0.3, scale 20")
+    ('u-v-abs-u-v-abs', 'abs-u-v-abs', 'margin-0.3-scale-20')
+    """
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower().replace("|", " abs ")).strip("-")
+
+
+def result_path(effect: str, variant: Variant, seed: int) -> Path:
+    """The JSON of a run."""
+    return RESULTS / f"{effect}.{slug(variant.name)}.{seed}.json"
