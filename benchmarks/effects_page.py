@@ -37,13 +37,14 @@ def section(name: str, effect: Effect, folder: Path) -> str:
     """A heading, the paper's claim, a table of mean +- deviation, the differences seed by seed, and a picture."""
     results = results_of(name)
     shown = [score for score in effect.scores if any(score in one[0]["systems"]["trained"] for one in results.values())]
-    lines = [f"## {effect.title}", "", f"The paper: {effect.claim}.", ""]
+    lines = [f"### {effect.title}", "", f"The paper: {effect.claim}.", ""]
     lines += [f"| | {' | '.join(effect.scores[score] for score in shown)} | seeds | minutes a run |"]
     lines += ["|---" * (len(shown) + 3) + "|"]
     for variant, runs in results.items():
         cells = [_mean_sd([run["systems"]["trained"][score] for run in runs]) for score in shown]
         minutes = statistics.mean(run["seconds"] for run in runs) / 60
-        lines += [f"| {_code(variant)} | {' | '.join(cells)} | {len(runs)} | {minutes:.1f} |"]
+        name_of = _code(variant).replace("|", r"\|")
+        lines += [f"| {name_of} | {' | '.join(cells)} | {len(runs)} | {minutes:.1f} |"]
     systems = next(iter(results.values()))[0]["systems"]
     for system, scores in systems.items():
         if system != "trained" and set(shown) & set(scores):
@@ -69,11 +70,14 @@ def _mean_sd(values: list[float]) -> str:
 
 
 def _code(name: str) -> str:
-    return f"`{name}`".replace("|", "\\|") if "|" in name else name
+    return f"`{name}`" if "|" in name else name
 
 
 def draw(results: Mapping[str, Any], effect: Effect, shown: list[str], path: Path) -> bool:
-    """The curves of the first score over steps, and of alignment over uniformity, or a point for each seed."""
+    """A point for each seed, by the first score; beside it one seed's path through uniformity and alignment.
+
+    Returns: whether there was anything to compare.
+    """
     if len(results) < 2:
         return False
     figure = Figure(figsize=(9, 3.5), layout="constrained")
@@ -85,7 +89,7 @@ def draw(results: Mapping[str, Any], effect: Effect, shown: list[str], path: Pat
         if with_path:
             curve = [one for one in runs[0]["curve"] if "alignment" in one]
             right[0].plot([one["uniformity"] for one in curve], [one["alignment"] for one in curve], marker=".")
-            right[0].set(xlabel="uniformity", ylabel="alignment", title="path of seed 0, from the right")
+            right[0].set(xlabel="uniformity", ylabel="alignment", title="path of one seed, from the right")
     left.set(yticks=range(len(results)), yticklabels=list(results), xlabel=effect.scores[shown[0]])
     left.invert_yaxis()
     left.grid(axis="x", alpha=0.3)

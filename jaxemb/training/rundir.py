@@ -43,7 +43,7 @@ class Reports:
 
     def scores(self, system: str) -> dict[str, float]:
         """One system's macro averages in percent and Spearman correlations x 100, by name; empty of an unknown one."""
-        found = {}
+        found: dict[str, float] = {}
         if system in self.heldout:
             found |= {f"held-out {one.name}": one.mean for one in self.heldout[system].averages}
         if system in self.sts:
