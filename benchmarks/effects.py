@@ -146,7 +146,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "margin": Effect(
         "LaBSE: the additive margin",
-        "a margin of 0.3 finds more translations (LaBSE, section 5.2)",
+        "a margin of 0.3 finds more translations (LaBSE)",
         BITEXT,
         tuple(
             Variant(
@@ -162,7 +162,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "negatives": Effect(
         "LaBSE: negatives across replicas",
-        "negatives of the global batch find more translations than those of one device (LaBSE, section 5.1)",
+        "negatives of the global batch find more translations than those of one device (LaBSE)",
         BITEXT,
         tuple(
             Variant(
@@ -177,7 +177,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "pretraining": Effect(
         "LaBSE: pre-training and progressive stacking",
-        "a pre-trained encoder needs far fewer pairs (LaBSE, section 5.1)",
+        "a pre-trained encoder needs far fewer pairs (LaBSE)",
         BITEXT,
         (
             Variant("stacked, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(900), STAGES)),

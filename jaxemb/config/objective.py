@@ -133,7 +133,7 @@ class _Simcse(_Contrastive):
     directions: Literal["one_way", "mean", "sum"] = "one_way"
     """anchor->positive alone, as in the paper, or the mean or sum with positive->anchor."""
     mlm_weight: NonNegativeFloat = 0.0
-    """Weight of masked language modelling of the anchors, beside the contrastive loss (eq. 9; the paper: 0.1)."""
+    """Weight of masked language modelling of the anchors, beside the contrastive loss (the paper: 0.1)."""
     masking: MaskingConfig = MaskingConfig(share=0.15)
     """With `mlm_weight`: which tokens are predicted."""
 

@@ -17,7 +17,7 @@ class Sequences:
 
     A single sentence stays as it is. Of a translation pair the second sentence comes without the token that begins a
     text: `[CLS] anchor [SEP] positive [SEP]`. Which of the two comes first is drawn anew each time, and nothing tells
-    languages apart (LaBSE, section 3.2). What is too long is cut, the longer sentence first.
+    languages apart (LaBSE, arXiv 2007.01852). What is too long is cut, the longer sentence first.
     """
 
     sides = ("text",)

@@ -89,8 +89,10 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
 
 
 def pad_vocabulary(encoder: Params, rows: int) -> Params:
-    """The encoder's parameters with a table of so many rows, zeros after those that are there."""
-    table = encoder["word_embeddings"]["embedding"]
+    """The encoder's parameters with a table of so many rows: zeros after those that are there, or without padding that
+    another multiple asked for.
+    """
+    table = encoder["word_embeddings"]["embedding"][:rows]
     padded = jnp.pad(table, ((0, rows - len(table)), (0, 0)))
     return {**encoder, "word_embeddings": {"embedding": padded}}
 

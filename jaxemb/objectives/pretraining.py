@@ -1,7 +1,7 @@
 """Masked language modelling of sentences and of translation pairs: how LaBSE's encoder is pre-trained.
 
-Devlin et al. 2019 (BERT, arXiv 1810.04805, section 3.1), Conneau & Lample 2019 (TLM, arXiv 1901.07291, section 3.3) and
-Feng et al. 2022 (LaBSE, arXiv 2007.01852, section 3.2).
+Devlin et al. 2019 (BERT, arXiv 1810.04805, section 3.1), Conneau & Lample 2019 (TLM, arXiv 1901.07291) and Feng et al.
+2022 (LaBSE, arXiv 2007.01852).
 """
 
 from collections.abc import Mapping

@@ -25,7 +25,7 @@ def contrastive(
 
     Unsupervised (eq. 4) the positive is the sentence itself, embedded under a dropout mask of its own; supervised (eq.
     5) it is an entailed sentence, and the own hard negative weighs alpha (eq. 8). With `kinds` (`token_kinds`) masked
-    language modelling of the anchors is added (eq. 9), in a pass of its own that `chunk` does not cut.
+    language modelling of the anchors is added, in a pass of its own that `chunk` does not cut.
     """
     alpha = config.hard_negative_weight if isinstance(config, SupervisedSimcse) else 1.0
     same_dropout = isinstance(config, SimcseObjective) and config.ablation == "shared_dropout"

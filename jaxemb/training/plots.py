@@ -22,7 +22,7 @@ def alignment_path(run: RunDirectory) -> list[Point]:
 
 
 def plot_alignment(run: RunDirectory) -> str:
-    """Draws that path to `plots/alignment_uniformity.svg`, as figure 3 of SimCSE has it; says what it did."""
+    """Draws that path to `plots/alignment_uniformity.svg`, as figure 2 of SimCSE has it; says what it did."""
     if importlib.util.find_spec("matplotlib") is None:
         return "alignment and uniformity are not drawn: matplotlib is not installed (pip install 'jaxemb[plots]')"
     from matplotlib.figure import Figure

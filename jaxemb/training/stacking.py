@@ -1,4 +1,4 @@
-"""Progressive stacking (Gong et al. 2019; LaBSE, section 3.2): a deeper encoder from the layers of a shallow one."""
+"""Progressive stacking (Gong et al. 2019; LaBSE, arXiv 2007.01852): a deep encoder from the layers of a shallow one."""
 
 import itertools
 from typing import Any

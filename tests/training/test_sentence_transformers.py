@@ -15,6 +15,7 @@ from sentence_transformers.sentence_transformer import losses  # noqa: E402
 from jaxemb import load, objectives  # noqa: E402
 from jaxemb.config import (  # noqa: E402
     DistillationObjective,
+    InfoNceObjective,
     OptimizerConfig,
     SbertClassification,
     SbertRegression,
@@ -54,6 +55,11 @@ def euclidean_triplets(model):
     return losses.TripletLoss(model, losses.TripletDistanceMetric.EUCLIDEAN, triplet_margin=1.0)
 
 
+def both_ways(model):
+    directions = ("query_to_doc", "doc_to_query")
+    return losses.MultipleNegativesRankingLoss(model, directions=directions, partition_mode="per_direction")
+
+
 def both_terms(model):
     """theirs is the mean over source and target, ours the paper's sum: half and whole."""
     loss = losses.MSELoss(model)
@@ -66,6 +72,7 @@ CASES = {  # our objective, their loss, the labels, how many texts an example ha
     "triplet": (SbertTriplet(), euclidean_triplets, None, 3),
     "ranking": (SupervisedSimcse(), losses.MultipleNegativesRankingLoss, None, 2),
     "ranking with hard negatives": (SupervisedSimcse(), losses.MultipleNegativesRankingLoss, None, 3),
+    "ranking both ways": (InfoNceObjective(), both_ways, None, 2),
     "mse": (DistillationObjective(teacher="t"), both_terms, "teacher", 2),
 }
 

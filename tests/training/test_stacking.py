@@ -135,6 +135,7 @@ def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, m
 def test_the_encoder_goes_on_to_its_next_task_and_the_head_stays_as_it_was(config, tmp_path):
     """What follows the encoder is neither trained nor decayed; translation ranking starts from all that there is."""
     config["optimizer"]["weight_decay"] = 0.5
+    config["model"]["vocab_multiple"] = 64  # the next task does without
     first = jaxemb.train(config, quiet=True)
     drawn = models.init(first.embedder.config, jax.random.key(0))["dense"]["kernel"]
     np.testing.assert_allclose(first.embedder.params["dense"]["kernel"], drawn, rtol=1e-6)
@@ -143,6 +144,12 @@ def test_the_encoder_goes_on_to_its_next_task_and_the_head_stays_as_it_was(confi
     config |= {"output_dir": str(tmp_path / "second"), "objective": {"kind": "labse"}}
     config |= {"model": {"init_from": str(first.run_dir)}, "training": {"steps": 2, "batch_size": 16}}
     second = jaxemb.train(config, quiet=True)
+    rows = {
+        name: len(run.embedder.params["encoder"]["word_embeddings"]["embedding"])
+        for name, run in (("first", first), ("second", second))
+    }
+    assert rows["first"] % 64 == 0
+    assert rows["second"] == len(second.embedder.tokenizer) < rows["first"]
     before, after = (run.embedder.params["encoder"]["layers"]["output"]["kernel"] for run in (first, second))
     assert 0 < np.abs(after - before).max() < 3e-3  # two steps of 1e-3 away
 
