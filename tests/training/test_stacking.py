@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiny_models import tiny_tokenizer
 
 import jaxemb
 from jaxemb import models
 from jaxemb.config import BertConfig, ModelConfig, OptimizerConfig
 from jaxemb.errors import UsageError, UserError
+from jaxemb.huggingface import save_tokenizer
 from jaxemb.models.paths import at_path, list_paths
 from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
@@ -152,6 +154,16 @@ def test_the_encoder_goes_on_to_its_next_task_and_the_head_stays_as_it_was(confi
     assert rows["second"] == len(second.embedder.tokenizer) < rows["first"]
     before, after = (run.embedder.params["encoder"]["layers"]["output"]["kernel"] for run in (first, second))
     assert 0 < np.abs(after - before).max() < 3e-3  # two steps of 1e-3 away
+
+
+def test_a_tokenizer_without_a_mask_token_is_refused_before_the_data_are_read(config, tmp_path):
+    tokenizer = tiny_tokenizer()
+    tokenizer.mask_token = None
+    save_tokenizer(tokenizer, tmp_path / "words")
+    config["tokenizer"] = {"path": str(tmp_path / "words")}
+    with pytest.raises(UsageError, match="the tokenizer has no mask token"):
+        jaxemb.train(config, quiet=True)
+    assert not list((tmp_path / "cache").glob("pairs-*"))
 
 
 QWEN = {"model_type": "qwen3", "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 8}
