@@ -93,15 +93,12 @@ def test_masks_are_a_pure_function_of_key_example_and_place():
             masks = np.asarray(tokens["attention_mask"])
             return [row[mask == 1].tolist() for row, mask in zip(ids, masks, strict=True)]
         groups, segments = tokens["slots"], np.asarray(tokens["segment_ids"])
-        size, per_row = (
-            len(ids) // len(groups),
-            texts_per_row(segments.shape[1]),
-        )
-        return [
-            ids[group * size + slot // per_row][segments[group * size + slot // per_row] == 1 + slot % per_row].tolist()
-            for group, slots in enumerate(np.asarray(groups))
-            for slot in slots.tolist()
-        ]
+        size, per_row = len(ids) // len(groups), texts_per_row(segments.shape[1])
+        found = []
+        for group, slots in enumerate(np.asarray(groups)):
+            for row, number in zip(group * size + slots // per_row, 1 + slots % per_row, strict=True):
+                found.append(ids[row][segments[row] == number].tolist())
+        return found
 
     expected = by_text(tokens, masked)
     order = np.random.default_rng(0).permutation(ROWS)
@@ -242,18 +239,13 @@ def assert_close(found, wanted, tolerance=2e-5):
     assert np.abs(np.asarray(found) - wanted).max() <= tolerance * max(largest, 1e-2)
 
 
-def batch_of(tokens, devices=1, pack=False):
-    rows = {name: values for name, values in tokens.items() if name != "ids"}
-    if pack:
-        rows = jax.tree.map(jnp.asarray, packed(rows, devices, length=48))
-    return {"text": rows, "id": tokens["ids"], "weight": jnp.ones(ROWS).at[-1].set(0.0)}
-
-
 def run(objective, model, params, tokens, devices, key, pack=False, weights=None):
     mesh = make_mesh(devices, 1, jax.devices()[:devices])
     built = objectives.build(objective, model, mesh, TOKENIZER)
-    batch = batch_of(tokens, devices, pack)
-    batch["weight"] = jnp.ones(ROWS) if weights is None else weights
+    rows = {name: values for name, values in tokens.items() if name != "ids"}
+    if pack:
+        rows = jax.tree.map(jnp.asarray, packed(rows, devices, length=48))
+    batch = {"text": rows, "id": tokens["ids"], "weight": jnp.ones(ROWS) if weights is None else weights}
     return jax.jit(jax.value_and_grad(lambda params: built(params, batch, key)[0]))(params)
 
 
