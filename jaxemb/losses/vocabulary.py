@@ -1,12 +1,11 @@
 """Masked language modelling over a large vocabulary, one chunk of it at a time."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
-
-from jaxemb.losses.similarity import dot_similarity
 
 Residuals = tuple[Array, Array, Array, Array, Array]
 
@@ -19,6 +18,7 @@ def masked_lm(
     *,
     weights: Float[Array, "N"] | None = None,
     chunk: int = 8192,
+    dtype: Any = jnp.float32,
 ) -> Float[Array, "N"]:
     """Cross-entropy of each masked position's token among the whole vocabulary, without an [N, V] array.
 
@@ -36,7 +36,10 @@ def masked_lm(
       embedding: the token embeddings, tied to those of the encoder's input or not.
       bias: one number a token, or None.
       weights: w, a factor for each position; 1 when None.
-      chunk: how many tokens of the vocabulary are looked at together; [N, chunk] logits are held at a time.
+      chunk: how many tokens of the vocabulary are looked at together at most; [N, chunk] logits are held at a time.
+      dtype: what vectors, embeddings and the gradients of logits are rounded to before they are multiplied; sums, the
+        softmax and gradients are float32. With a large vocabulary these products are most of a step: in float32 they
+        are computed at the highest precision, which an accelerator's matrix units do not do.
 
     Returns: the loss of each position in nats, float32; NaN for a label beyond the vocabulary. Divide their sum by the
       number of positions (or the sum of weights) of the whole batch.
@@ -57,7 +60,8 @@ def masked_lm(
     if chunk < 1:
         raise ValueError(f"chunk: {chunk} is below 1")
     arguments = _vary_alike(jnp.asarray(vectors, jnp.float32), labels, embedding, jnp.asarray(bias, jnp.float32))
-    losses = _cross_entropy(min(chunk, vocabulary), *arguments)
+    chunks = -(-vocabulary // chunk)
+    losses = _cross_entropy(-(-vocabulary // chunks), jnp.dtype(dtype), *arguments)  # chunks of one size
     losses = jnp.where(labels < vocabulary, losses, jnp.nan)
     return losses if weights is None else jnp.asarray(weights, jnp.float32) * losses
 
@@ -92,16 +96,21 @@ def _zeros(shape: tuple[int, ...], like: Array) -> Array:
     return _vary_alike(jnp.zeros(shape), like)[0]
 
 
+def _product(a: Array, b: Array, dtype: Any) -> Array:
+    a, b = jnp.asarray(a, dtype), jnp.asarray(b, dtype)
+    return jnp.matmul(a, b, precision="highest", preferred_element_type=jnp.float32)
+
+
 def _chunk_of(
-    chunk: int, start: Array, vectors: Array, embedding: Array, bias: Array
+    chunk: int, dtype: Any, start: Array, vectors: Array, embedding: Array, bias: Array
 ) -> tuple[Array, Array, Array, Array]:
     """Where a chunk begins, its embeddings, its logits and their columns (-1 for those of the chunk before).
 
     The last chunk begins early enough to be full: padding the vocabulary instead would copy the embedding.
     """
     first = jnp.minimum(start, len(embedding) - chunk)
-    rows = jnp.asarray(jax.lax.dynamic_slice_in_dim(embedding, first, chunk), jnp.float32)
-    logits = dot_similarity(vectors, rows) + jax.lax.dynamic_slice_in_dim(bias, first, chunk)[None, :]
+    rows = jax.lax.dynamic_slice_in_dim(embedding, first, chunk)
+    logits = _product(vectors, rows.T, dtype) + jax.lax.dynamic_slice_in_dim(bias, first, chunk)[None, :]
     columns = first + jnp.arange(chunk)
     new = columns >= start
     return first, rows, jnp.where(new[None, :], logits, -jnp.inf), jnp.where(new, columns, -1)
@@ -111,15 +120,17 @@ def _is_label(labels: Array, columns: Array) -> Array:
     return (labels[:, None] == columns[None, :]) & (labels >= 0)[:, None]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _cross_entropy(chunk: int, vectors: Array, labels: Array, embedding: Array, bias: Array) -> Array:
-    return _forward(chunk, vectors, labels, embedding, bias)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _cross_entropy(chunk: int, dtype: Any, vectors: Array, labels: Array, embedding: Array, bias: Array) -> Array:
+    return _forward(chunk, dtype, vectors, labels, embedding, bias)[0]
 
 
-def _forward(chunk: int, vectors: Array, labels: Array, embedding: Array, bias: Array) -> tuple[Array, Residuals]:
+def _forward(
+    chunk: int, dtype: Any, vectors: Array, labels: Array, embedding: Array, bias: Array
+) -> tuple[Array, Residuals]:
     def step(carry: tuple[Array, Array, Array], start: Array) -> tuple[tuple[Array, Array, Array], None]:
         largest, total, own = carry
-        _, _, logits, columns = _chunk_of(chunk, start, vectors, embedding, bias)
+        _, _, logits, columns = _chunk_of(chunk, dtype, start, vectors, embedding, bias)
         larger = jnp.maximum(largest, jnp.max(logits, axis=1))
         total = total * jnp.exp(largest - larger) + jnp.sum(jnp.exp(logits - larger[:, None]), axis=1)
         own = own + jnp.sum(jnp.where(_is_label(labels, columns), logits, 0.0), axis=1)
@@ -132,17 +143,17 @@ def _forward(chunk: int, vectors: Array, labels: Array, embedding: Array, bias: 
     return jnp.where(labels >= 0, log_total - own, 0.0), (vectors, labels, embedding, bias, log_total)
 
 
-def _backward(chunk: int, residuals: Residuals, cotangent: Array) -> tuple[Array, None, Array, Array]:
+def _backward(chunk: int, dtype: Any, residuals: Residuals, cotangent: Array) -> tuple[Array, None, Array, Array]:
     vectors, labels, embedding, bias, log_total = residuals
     cotangent = jnp.where(labels >= 0, cotangent, 0.0)
 
     def step(carry: tuple[Array, Array, Array], start: Array) -> tuple[tuple[Array, Array, Array], None]:
         by_vectors, by_embedding, by_bias = carry
-        first, rows, logits, columns = _chunk_of(chunk, start, vectors, embedding, bias)
+        first, rows, logits, columns = _chunk_of(chunk, dtype, start, vectors, embedding, bias)
         probabilities = jnp.exp(logits - log_total[:, None])
         by_logits = cotangent[:, None] * (probabilities - jnp.asarray(_is_label(labels, columns), jnp.float32))
-        by_vectors = by_vectors + jnp.matmul(by_logits, rows, precision="highest")
-        by_rows = jnp.matmul(by_logits.T, vectors, precision="highest")
+        by_vectors = by_vectors + _product(by_logits, rows, dtype)
+        by_rows = _product(by_logits.T, vectors, dtype)
         by_rows = jax.lax.dynamic_slice_in_dim(by_embedding, first, chunk) + by_rows
         by_embedding = jax.lax.dynamic_update_slice_in_dim(by_embedding, by_rows, first, axis=0)
         by_some = jax.lax.dynamic_slice_in_dim(by_bias, first, chunk) + jnp.sum(by_logits, axis=0)

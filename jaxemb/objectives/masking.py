@@ -64,17 +64,17 @@ def token_kinds(tokenizer: Any) -> TokenKinds:
     return TokenKinds(int(tokenizer.mask_token_id), kinds, tokenizer.num_special_tokens_to_add())
 
 
-def most_predictions(config: MaskingConfig, length: int, special: int, packed: bool) -> int:
-    """Most tokens of a row of this length that can be predicted: what one text, or several short ones, have.
+def most_predictions(config: MaskingConfig, length: int, special: int, texts: int | None = None) -> int:
+    """Most tokens that can be predicted: of one text of this length, or of at most so many of this length together.
 
-    >>> most_predictions(MaskingConfig(), 512, 2, packed=False), most_predictions(MaskingConfig(), 64, 2, packed=True)
+    >>> most_predictions(MaskingConfig(), 512, 2), most_predictions(MaskingConfig(), 64, 2, texts=16)
     (80, 19)
     """
     share = round(config.share * _PARTS)
-    if not packed:
+    if texts is None:
         return min(config.max_predictions, max(1, (length - special) * share // _PARTS))
     # A text has one prediction or its share. Short texts, of one more token than the special ones, have the most.
-    short = min(texts_per_row(length), length // (special + 1))
+    short = min(texts, length // (special + 1))
     more = short * max(0, _PARTS - share * (special + 1))
     return min(length, (length * share + more) // _PARTS)
 
@@ -100,7 +100,7 @@ def mask_tokens(tokens: Tokens, key: Any, kinds: TokenKinds, config: MaskingConf
     places = positions_in_segments(segments)
     words = _words(kind, places) if config.whole_word else places
     length = input_ids.shape[1]
-    most = most_predictions(config, length, kinds.special, packed)
+    most = most_predictions(config, length, kinds.special, texts_per_row(length) if packed else None)
     chosen = _chosen(kind != SPECIAL, segments, words, draw(hashes, _ORDER, words.astype(jnp.uint32)), config)
 
     counter = places.astype(jnp.uint32)

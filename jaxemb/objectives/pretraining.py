@@ -17,7 +17,7 @@ from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.models import Tokens, token_outputs
 from jaxemb.models.mlm import decoder_of, mlm_vectors
 from jaxemb.models.packing import spread_to_tokens
-from jaxemb.objectives.masking import TokenKinds, mask_tokens
+from jaxemb.objectives.masking import TokenKinds, mask_tokens, most_predictions
 from jaxemb.parallel import masked_lm_over_mesh
 
 if TYPE_CHECKING:
@@ -52,12 +52,18 @@ def masked_lm_loss(
     masked = mask_tokens(tokens, key, kinds, config)
     vectors = token_outputs(model, params, {**tokens, "input_ids": masked.input_ids}, key).last
     head, labels = params["objective"]["mlm"], masked.labels.reshape(-1)
+    most = None  # of padded rows each has about as many predictions as places for them; of packed ones all together
+    if "slots" in tokens:
+        devices, texts = tokens["slots"].shape
+        most = most_predictions(config, tokens["input_ids"].size // devices, kinds.special, texts)
     losses = masked_lm_over_mesh(
         mlm_vectors(model, head, gather_positions(vectors, masked.positions)),
         labels,
         *decoder_of(model, params, head),
         mesh=mesh,
         chunk=config.vocabulary_chunk,
+        dtype=model.compute_dtype,
+        most=most,
     )
     by_token = weights[:, None]
     if "slots" in tokens:

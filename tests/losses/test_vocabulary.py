@@ -144,6 +144,27 @@ def test_short_types_are_computed_in_float32_and_get_gradients_of_their_own_type
         np.testing.assert_array_equal(gradient, exact.astype(jnp.bfloat16))
 
 
+def test_products_in_bfloat16_are_those_of_rounded_inputs():
+    vectors, embedding, bias = map(jnp.array, batch())
+    rounded = [jnp.asarray(x.astype(jnp.bfloat16), jnp.float32) for x in (vectors, embedding)]
+
+    def loss(vectors, embedding, bias, dtype):
+        return losses.masked_lm(vectors, jnp.array(LABELS), embedding, bias, chunk=4, dtype=dtype)
+
+    exact = loss(*rounded, bias, jnp.float32)
+    np.testing.assert_allclose(loss(vectors, embedding, bias, jnp.bfloat16), exact, rtol=1e-6)
+    assert np.abs(exact - loss(vectors, embedding, bias, jnp.float32)).max() > 1e-3
+
+    def gradients(vectors, embedding, dtype):
+        return jax.grad(lambda *x: loss(*x, dtype).sum(), (0, 1, 2))(vectors, embedding, bias)
+
+    found, wanted = gradients(vectors, embedding, jnp.bfloat16), gradients(*rounded, jnp.float32)
+    for short, long in zip(found, wanted, strict=True):
+        assert short.dtype == jnp.float32
+        assert np.abs(short - long).max() < 2**-7 * np.abs(long).max()
+    np.testing.assert_allclose(found[2], wanted[2], rtol=1e-5, atol=1e-7)  # sums, of what is not rounded
+
+
 def test_a_label_beyond_the_vocabulary_is_nan():
     vectors, embedding, bias = map(jnp.array, batch())
     loss = losses.masked_lm(vectors, jnp.array(LABELS).at[2].set(23), embedding, bias, chunk=4)

@@ -5,6 +5,7 @@ import itertools
 from pathlib import Path
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -123,7 +124,8 @@ def test_rows_of_many_short_texts_have_room_for_all_predictions(share, longest):
     wanted = np.maximum(1, round(share * 10_000) * real // 10_000).sum()
     assert (np.asarray(masked.labels) >= 0).sum() == wanted
     assert (np.asarray(masked.input_ids) != np.asarray(rows["input_ids"])).sum() <= wanted
-    assert masked.labels.shape[1] == most_predictions(config, 24, 2, packed=True)
+    assert masked.labels.shape[1] == most_predictions(config, 24, 2, texts_per_row(24))
+    assert wanted <= most_predictions(config, rows["input_ids"].size, 2, len(real))
 
 
 def test_whole_words():
@@ -280,6 +282,34 @@ def test_on_a_mesh_and_packed_it_is_the_same(devices, pack):
             assert float(jnp.abs(found).max()) < 1e-6  # the pooler has no part in this
             continue
         assert_close(found, np.asarray(leaf))
+
+
+def test_the_vocabulary_is_multiplied_in_the_type_of_the_model():
+    objective, tokens, key = MlmObjective(), texts(), jax.random.key(7)
+    model = model_of()
+    params = parameters(model, objective)
+    exact, _ = run(objective, model, params, tokens, 1, key)
+    short = model.model_copy(update={"compute_dtype": "bfloat16"})
+    loss, gradient = run(objective, short, params, tokens, 1, key)
+    assert float(loss) == pytest.approx(float(exact), rel=1e-2)
+    assert gradient["encoder"]["word_embeddings"]["embedding"].dtype == jnp.float32
+    program = jax.make_jaxpr(lambda params: run(objective, short, params, tokens, 1, key))(params)
+    products = [equation for equation in equations(program.jaxpr) if equation.primitive.name == "dot_general"]
+    rows = model.table_rows
+    types = [
+        {operand.aval.dtype for operand in product.invars}
+        for product in products
+        if any(rows in variable.aval.shape for variable in (*product.invars, *product.outvars))
+    ]
+    assert types == [{jnp.dtype("bfloat16")}] * 4  # the logits, again on the way back, and two gradients
+
+
+def equations(jaxpr):
+    """Of a program and of all that it calls."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from equations(inner)
 
 
 def test_rows_that_pad_the_table_are_never_predicted():
