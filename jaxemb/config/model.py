@@ -102,9 +102,11 @@ class ModelConfig(Settings):
     """Rows of the embedding table are padded to a multiple of this, the devices of a mesh, say; the rows beyond
     `encoder.vocab_size` are inert, and cut off on export."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of activations; parameters stay float32. bfloat16 on TPU and GPU."""
+    """Type of activations; parameters stay float32. bfloat16 on TPU and GPU, whose float32 products are rounded, too
+    (to TF32, say), unless JAX_DEFAULT_MATMUL_PRECISION is `highest`."""
     remat: Literal["none", "dots", "full"] = "none"
-    """What a layer keeps for the backward pass: everything, matrix products only, or nothing but its input."""
+    """What a layer keeps for the backward pass: everything, matrix products only (often best on a GPU), or nothing but
+    its input."""
     scan_layers: bool | None = None
     """Compile one layer and run it in a loop, or every layer by itself: longer to compile, and 15 to 20 % faster on a
     CPU. null: the loop, save on a CPU."""
