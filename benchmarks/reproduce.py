@@ -12,6 +12,7 @@ DATA holds bitext/en-XX.tsv.gz, stsb/LANG.SPLIT.csv.gz and sick/SICK_train.txt; 
 
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -46,26 +47,17 @@ def run_one(
     values = yaml.safe_load((ROOT / "configs" / f"{variant.config}.yaml").read_text(encoding="utf-8"))
     fixed = {"training": {"seed": seed}, "export": {"enabled": False}}
     values = merge(values, variant.change, fixed, more)
-    config = folder.with_suffix(".yaml")
-    config.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
     variables = {**os.environ, **environment, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(variant.devices)}
+    variables["JAX_COMPILATION_CACHE_DIR"] = str(work / "compiled")
     if variant.start is not None:
         variables["JAXEMB_INIT"] = str(directory(work, *start_of(variant, seed)))
     timer = folder.with_suffix(".seconds")  # of earlier tries, too
     began, before = time.monotonic(), float(timer.read_text()) if timer.is_file() else 0.0
-    command = [
-        sys.executable,
-        "-m",
-        "jaxemb",
-        "train",
-        "--config",
-        str(config),
-        "--output-dir",
-        str(folder),
-        "--resume",
-    ]
+    if variant.start is None:
+        values["tokenizer"] = {"path": str(vocabulary(values, work, variables))}
+    config = write_yaml(folder.with_suffix(".yaml"), values)
     try:
-        subprocess.run(command, env=variables, check=True)
+        run_jaxemb("train", "--config", config, "--output-dir", folder, "--resume", variables=variables)
     finally:
         seconds = before + time.monotonic() - began
         timer.write_text(f"{seconds:.1f}")
@@ -82,6 +74,26 @@ def run_one(
         "versions": {name: version(name) for name in ("jaxemb", "jax", "flax", "optax")},
         **scores_of(folder),
     }
+
+
+def vocabulary(values: Mapping[str, Any], work: Path, variables: Mapping[str, str]) -> Path:
+    """The tokenizer of all runs that would train the same one: trained by the first."""
+    name = hashlib.sha256(yaml.safe_dump([values["data"], values["tokenizer"]]).encode()).hexdigest()[:12]
+    folder = work / "tokenizers" / name
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        config = write_yaml(folder.with_suffix(".yaml"), values)
+        run_jaxemb("tokenizer", "train", "--config", config, "--output", folder, variables=variables)
+    return folder
+
+
+def write_yaml(path: Path, values: Mapping[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def run_jaxemb(*arguments: str | Path, variables: Mapping[str, str]) -> None:
+    subprocess.run([sys.executable, "-m", "jaxemb", *map(str, arguments)], env=variables, check=True)
 
 
 def scores_of(folder: Path) -> dict[str, Any]:

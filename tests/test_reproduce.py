@@ -55,6 +55,8 @@ def test_a_run_is_trained_once_and_told(reproduce, tmp_path, monkeypatch, capfd)
     assert trained["best sts_spearman"] == max(one["sts_spearman"] for one in told["curve"][1:])
     assert trained.keys() >= {"alignment", "uniformity"}
     assert told["seconds"] > 0
+    (vocabulary,) = (tmp_path / "work/tokenizers").glob("*/tokenizer.json")
+    assert vocabulary.read_text() == (tmp_path / "work/start/mlm-0/tokenizer/tokenizer.json").read_text()
     capfd.readouterr()
     call(reproduce, monkeypatch, *command)
     assert "start, mlm" not in capfd.readouterr().out  # it is there
