@@ -48,7 +48,6 @@ def run_one(
     fixed = {"training": {"seed": seed}, "export": {"enabled": False}}
     values = merge(values, variant.change, fixed, more)
     variables = {**os.environ, **environment, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(variant.devices)}
-    variables["JAX_COMPILATION_CACHE_DIR"] = str(work / "compiled")
     if variant.start is not None:
         variables["JAXEMB_INIT"] = str(directory(work, *start_of(variant, seed)))
     timer = folder.with_suffix(".seconds")  # of earlier tries, too
