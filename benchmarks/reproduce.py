@@ -50,11 +50,11 @@ def run_one(
     variables = {**os.environ, **environment, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(variant.devices)}
     if variant.start is not None:
         variables["JAXEMB_INIT"] = str(directory(work, *start_of(variant, seed)))
-    timer = folder.with_suffix(".seconds")  # of earlier tries, too
+    timer = beside(folder, ".seconds")  # of earlier tries, too
     began, before = time.monotonic(), float(timer.read_text()) if timer.is_file() else 0.0
     if variant.start is None:
         values["tokenizer"] = {"path": str(vocabulary(values, work, variables))}
-    config = write_yaml(folder.with_suffix(".yaml"), values)
+    config = write_yaml(beside(folder, ".yaml"), values)
     try:
         run_jaxemb("train", "--config", config, "--output-dir", folder, "--resume", variables=variables)
     finally:
@@ -81,9 +81,14 @@ def vocabulary(values: Mapping[str, Any], work: Path, variables: Mapping[str, st
     folder = work / "tokenizers" / name
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        config = write_yaml(folder.with_suffix(".yaml"), values)
+        config = write_yaml(beside(folder, ".yaml"), values)
         run_jaxemb("tokenizer", "train", "--config", config, "--output", folder, variables=variables)
     return folder
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """A file beside a folder, named after it (whose name may hold dots)."""
+    return folder.with_name(folder.name + ending)
 
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> Path:

@@ -65,7 +65,8 @@ def test_a_run_is_trained_once_and_told(reproduce, tmp_path, monkeypatch, capfd)
 def test_every_run_is_named_once_and_comes_after_what_it_starts_from(reproduce):
     runs = list(reproduce.runs_of(list(reproduce.EFFECTS)))
     paths = [reproduce.result_path(*run) for run in runs]
-    assert len(paths) == len(set(paths))
+    files = [reproduce.beside(reproduce.directory(Path("work"), *run), ".yaml") for run in runs]
+    assert len(set(files)) == len(set(paths)) == len(runs)
     done = set()
     for effect, variant, seed in runs:
         if variant.start is not None:
