@@ -79,7 +79,7 @@ BITEXT_DATA = {
 RANKING = merge(
     BITEXT_DATA,
     {"objective": {"kind": "labse", "scale": 20.0, "margin": 0.1}, "training": {"stacking": None}},
-    _steps(300, 128),
+    _steps(200, 128),
 )
 FROM = {"model": {"init_from": "${JAXEMB_INIT}"}}
 SENTENCES = [
@@ -88,7 +88,7 @@ SENTENCES = [
     {"kind": "text", "path": FILES, "column": 1, "language": None},
 ]
 PRETRAINING = merge(BITEXT_DATA, {"data": {"sources": SENTENCES}, "evaluation": {"baselines": False}})
-STAGES = {"training": {"stacking": {"stages": [{"layers": 1, "steps": 250}, {"layers": 2, "steps": 250}]}}}
+STAGES = {"training": {"stacking": {"stages": [{"layers": 1, "steps": 150}, {"layers": 2, "steps": 150}]}}}
 FULL_DEPTH = {"training": {"stacking": None}}
 
 EFFECTS: dict[str, Effect] = {
@@ -126,6 +126,7 @@ EFFECTS: dict[str, Effect] = {
                 "sbert_nli_small",
                 {
                     "objective": {"features": features},
+                    "training": {"epochs": 1.0, "evaluate_every": 139, "checkpoint_every": 139},
                     "evaluation": {"sts": {"paths": ["stsb/en.dev.csv.gz", "sick/SICK_trial.txt"]}},
                 },
                 start="start.mlm",
@@ -139,7 +140,7 @@ EFFECTS: dict[str, Effect] = {
         "the student learns the teacher's space for its language and for others (Reimers & Gurevych, section 2)",
         {"held-out all": "translation accuracy", "STS": "cross-lingual STSb dev", "teacher_mse": "squared error x 100"},
         tuple(
-            Variant(terms, "distillation_small", merge(SMALL, {"objective": {"terms": terms}}, _steps(400)))
+            Variant(terms, "distillation_small", merge(SMALL, {"objective": {"terms": terms}}, _steps(250)))
             for terms in ("both", "target", "source")
         ),
         (("both", "target"), ("both", "source")),
@@ -152,7 +153,7 @@ EFFECTS: dict[str, Effect] = {
             Variant(
                 f"margin {margin}, scale {scale:g}",
                 "labse_small",
-                merge(SMALL, BITEXT_DATA, {"objective": {"margin": margin, "scale": scale}}, _steps(300, 128)),
+                merge(SMALL, BITEXT_DATA, {"objective": {"margin": margin, "scale": scale}}, _steps(200, 128)),
                 seeds=SEEDS if scale == 20.0 else (0,),
             )
             for scale in (20.0, 10.0, 40.0)
@@ -168,7 +169,7 @@ EFFECTS: dict[str, Effect] = {
             Variant(
                 name,
                 "labse_small",
-                merge(SMALL, BITEXT_DATA, {"objective": {"negatives": negatives}}, _steps(300, 128)),
+                merge(SMALL, BITEXT_DATA, {"objective": {"negatives": negatives}}, _steps(200, 128)),
                 devices=8,
             )
             for name, negatives in (("global batch of 128", "gather"), ("local batch of 16", "local"))
@@ -180,8 +181,8 @@ EFFECTS: dict[str, Effect] = {
         "a pre-trained encoder needs far fewer pairs (LaBSE)",
         BITEXT,
         (
-            Variant("stacked, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(900), STAGES)),
-            Variant("full depth, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(650), FULL_DEPTH)),
+            Variant("stacked, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(550), STAGES)),
+            Variant("full depth, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(400), FULL_DEPTH)),
             *(
                 Variant(
                     f"after {start}", "labse_pretrain_small", merge(RANKING, FROM), f"pretraining.{start}, by itself"
