@@ -23,6 +23,8 @@ class Stopped(BaseException):
     No `Exception`, as KeyboardInterrupt is none: code that catches those must not swallow it.
     """
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str, exit_code: int, *, together: bool = False) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.together = together
+        """Whether all processes of the run stop."""

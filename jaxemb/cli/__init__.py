@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 from jaxemb.errors import Stopped, UsageError, UserError
@@ -58,7 +59,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return importlib.import_module(f"jaxemb.cli.{arguments.command}").run(argv[1:])
+        code = _run(arguments.command, argv[1:])
+    except BaseException as error:
+        _leave_others(1, error)
+        raise
+    if code:
+        _leave_others(code)
+    return code
+
+
+def _leave_others(code: int, error: BaseException | None = None) -> None:
+    """Ends one of several processes at once: JAX would wait for the others, who should learn of it."""
+    distributed = sys.modules.get("jaxemb.distributed")
+    if distributed is None or not distributed.is_one_of_several():
+        return
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else code
+    elif error is not None:
+        traceback.print_exception(error)
+    distributed.leave(code)
+
+
+def _run(command: str, argv: Sequence[str]) -> int:
+    """Runs a command; says what went wrong."""
+    try:
+        return importlib.import_module(f"jaxemb.cli.{command}").run(argv)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -67,7 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Stopped as stopped:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only spoil the last lines
-        print(f"{stopped}. Continue with the same command and --resume.", file=sys.stderr)
+        print(f"{stopped}. Continue with the same command and --resume.", file=sys.stderr, flush=True)
+        if stopped.together and "jaxemb.distributed" in sys.modules:
+            sys.modules["jaxemb.distributed"].part()
         return stopped.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -29,7 +29,14 @@ usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--seeds N ...] 
 --config FILE: the run's config; with --help, its values are the defaults shown.
 --resume: continue the run in the output directory from its newest checkpoint; start it if there is none.
 --seeds N ...: a run for each seed, in RUN/seed-N; their scores' mean and deviation are shown, and in RUN/seeds.json.
---quiet: print nothing but errors."""
+--quiet: print nothing but errors.
+
+A run of several processes, which share the output directory; see launch/. SLURM (srun) and Open MPI are found by
+themselves, as is what JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say:
+--coordinator-address HOST:PORT: of process 0. --num-processes N. --process-id I: from 0.
+--distributed: ask JAX which cluster this is (a TPU slice of several hosts).
+--connect-timeout SECONDS: in which all must come (300). --heartbeat-timeout SECONDS: after which one counts as dead
+and all others end (20)."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -39,6 +46,12 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--coordinator-address")
+    parser.add_argument("--num-processes", type=int)
+    parser.add_argument("--process-id", type=int)
+    parser.add_argument("--distributed", action="store_true")
+    parser.add_argument("--connect-timeout", type=float, default=300.0)
+    parser.add_argument("--heartbeat-timeout", type=float, default=20.0)
     arguments, flags = parser.parse_known_args(argv)
     if "--help" in flags or "-h" in flags:
         _help(arguments.config)
@@ -46,17 +59,26 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("--config FILE is missing; `jaxemb train --help` shows every setting")
     config = config_files.load_config(arguments.config, flags)
     with StopRequest():  # importing jax takes seconds
+        from jaxemb import distributed
         from jaxemb.training.report import print_result, print_seeds
         from jaxemb.training.run import train
         from jaxemb.training.seeds import train_seeds
 
+    distributed.initialize(
+        arguments.coordinator_address,
+        arguments.num_processes,
+        arguments.process_id,
+        detect=arguments.distributed,
+        timeout=arguments.connect_timeout,
+        heartbeat=arguments.heartbeat_timeout,
+    )
     if arguments.seeds is not None:
         scores = train_seeds(config, arguments.seeds, resume=arguments.resume, quiet=arguments.quiet)
-        if not arguments.quiet:
+        if not arguments.quiet and distributed.is_first():
             print_seeds(scores)
         return 0
     result = train(config, resume=arguments.resume, quiet=arguments.quiet)
-    if not arguments.quiet:
+    if not arguments.quiet and distributed.is_first():
         print_result(result)
     return 0
 

@@ -11,16 +11,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.errors import NotFinite, Stopped
 from jaxemb.files import write_atomically
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.compilations import check_compilations, compilations_of
 from jaxemb.training.display import Display
-from jaxemb.training.metrics import MetricsWriter
+from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.rundir import RunDirectory
 from jaxemb.training.signals import StopRequest
-from jaxemb.training.step import TrainState, TrainStep, place
+from jaxemb.training.step import STOP, TrainState, TrainStep, place
 
 
 @dataclass
@@ -56,7 +57,7 @@ def run_loop(
     until: int,
     shapes: int,
     checkpoints: Checkpoints,
-    writer: MetricsWriter,
+    writer: MetricsWriter | NoMetrics,
     display: Display,
     stop: StopRequest,
     evaluate: Callable[[TrainState], None],
@@ -82,18 +83,22 @@ def run_loop(
       Stopped: after a checkpoint, if Ctrl-C or SIGTERM came.
     """
     training, resolved = config.training, config.model_dump(mode="json")
-    start = int(state.step)
-    RunDirectory(checkpoints.directory.parent).not_finite.unlink(missing_ok=True)  # of an earlier try
+    start, alone = int(state.step), jax.process_count() == 1
+    if distributed.is_first():
+        RunDirectory(checkpoints.directory.parent).not_finite.unlink(missing_ok=True)  # of an earlier try
     began, clock = time.monotonic(), Clock()
     in_flight: tuple[int, Mapping[str, Any], Any] | None = None  # step, metrics and ids of the newest batch
+    agreed: int | None = None  # exit code that a signal to any of several processes asks for: all learn it by one step
 
     def finish_step() -> None:
         """Waits for the step that is under way, checks it, and logs it if it is one to log."""
-        nonlocal in_flight
+        nonlocal in_flight, agreed
         if in_flight is None:
             return
         (step, metrics, ids), in_flight = in_flight, None
         values = _fetch(metrics)
+        if code := round(values.pop(STOP, 0.0)):
+            agreed = code
         if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
             raise NotFinite(_write_not_finite(checkpoints, step, values, ids))
         clock.examples += training.batch_size
@@ -107,6 +112,9 @@ def run_loop(
         if wants_log or step == start + 1:
             progress.show(step, values)
 
+    def stopping() -> int | None:
+        return stop.exit_code if alone else agreed
+
     def save(*, wait: bool = False) -> None:
         finish_step()  # nothing is saved unchecked
         checkpoints.save(state, int(state.step) * training.batch_size, resolved, wait=wait)
@@ -117,6 +125,9 @@ def run_loop(
         compilations_of(train_step) as compiled,
     ):
         for index, batch in batches:
+            if not alone:
+                request = 0 if stop.exit_code is None else stop.exit_code
+                batch = {**batch, STOP: np.full(jax.local_device_count(), request, np.int32)}
             placed = place(batch, mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, placed)
@@ -130,16 +141,17 @@ def run_loop(
             wants_evaluation = bool(training.evaluate_every) and step % (training.evaluate_every or 1) == 0
             if step < training.steps and (wants_evaluation or step % training.checkpoint_every == 0):
                 save()
-                if wants_evaluation and stop.exit_code is None:
+                if wants_evaluation and stopping() is None:
                     evaluate(state)
                 clock.restart()
-            if stop.exit_code is not None:
+            if (code := stopping()) is not None:
                 save(wait=True)
-                raise Stopped(f"stopped after step {step}; a checkpoint is written", stop.exit_code)
+                raise Stopped(f"stopped after step {step}; a checkpoint is written", code, together=True)
         save(wait=True)
-        if stop.exit_code is not None:
+        agreed = distributed.largest(stop.exit_code or 0) or None  # of a signal after the last step began, too
+        if (code := stopping()) is not None:
             unscored = " (the last), before it was evaluated" * (until == training.steps)
-            raise Stopped(f"stopped after step {until}{unscored}; a checkpoint is written", stop.exit_code)
+            raise Stopped(f"stopped after step {until}{unscored}; a checkpoint is written", code, together=True)
     return state
 
 
@@ -148,8 +160,9 @@ def _write_not_finite(checkpoints: Checkpoints, step: int, values: Mapping[str, 
     path = RunDirectory(checkpoints.directory.parent).not_finite
     checkpoints.wait()
     good = max(checkpoints.steps, default=None)
-    report = {"step": step, "last_good_checkpoint": good, "metrics": values, "batch_ids": np.asarray(ids).tolist()}
-    write_atomically(path, json.dumps(report, indent=1))
+    report = {"step": step, "last_good_checkpoint": good, "metrics": values, "batch_ids": distributed.all_rows(ids)}
+    if distributed.is_first():
+        write_atomically(path, json.dumps(report, indent=1))
     return (
         f"step {step}: the loss is {values['loss']} and the norm of the gradient {values['gradient_norm']}. "
         f"{path} tells the batch's ids. "

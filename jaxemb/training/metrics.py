@@ -16,6 +16,19 @@ from jaxemb.files import write_atomically
 from jaxemb.training.rundir import read_metrics
 
 
+class NoMetrics:
+    """Writes nothing: what every process but the first has in place of a `MetricsWriter`."""
+
+    def __enter__(self) -> "NoMetrics":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is open."""
+
+    def write(self, step: int, prefix: str, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+
 class MetricsWriter:
     """Writes scalars, one JSON line a call, flushed; and the same to TensorBoard.
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from jaxemb.config import (
     DenseConfig,
     ModelConfig,
@@ -46,17 +44,13 @@ def preflight(config: TrainConfig) -> None:
     """Refuses what would fail later.
 
     Raises:
-      UsageError: if no run directory on this machine is given, a package is missing, there are several processes, or
-        `training.freeze` does not fit the model.
+      UsageError: if no run directory on this machine is given, a package is missing, or `training.freeze` does not
+        fit the model.
     """
     if config.output_dir is None:
         raise UsageError("output_dir: no run directory is given (--output-dir RUN, or `output_dir:` in the config)")
     if "://" in config.output_dir:
         raise UsageError(f"output_dir: {config.output_dir} is not on this machine, which is not supported yet")
-    if jax.process_count() > 1:
-        raise UsageError(
-            f"jax runs in {jax.process_count()} processes: training over several hosts is not supported yet"
-        )
     if config.export.enabled:
         verify_with_torch(config.export.verify)
         check_exportable(config.model)

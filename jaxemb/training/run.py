@@ -1,5 +1,6 @@
 """One training run from config to export: data, tokenizer, model, loop, evaluation, Hugging Face folder."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxemb import huggingface, objectives
+from jaxemb import distributed, huggingface, objectives
 from jaxemb.config import CustomObjective, DistillationObjective, MlmObjective, TrainConfig
+from jaxemb.config import files as config_files
 from jaxemb.data import Batches, PreparedData, Sequences, Tokenized, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, StsReport
@@ -26,14 +28,14 @@ from jaxemb.models import (
     towers_of,
 )
 from jaxemb.objectives import Objective
-from jaxemb.parallel import make_mesh
+from jaxemb.parallel import make_mesh, replicated
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.card import card_of
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.display import Display
 from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.loop import count_parameters, run_loop
-from jaxemb.training.metrics import MetricsWriter
+from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.parameters import init_params, model_params, params_to_start_from, with_merged_adapters
 from jaxemb.training.plots import plot_alignment
 from jaxemb.training.resolve import (
@@ -152,7 +154,9 @@ class _Run:
 
     def train(self, resume: bool) -> TrainResult:
         """Trains, evaluates and exports."""
-        with self.run.locked(resume):
+        distributed.check_same("the config", config_files.dump(self.config))
+        with self.run.locked(resume) if distributed.is_first() else contextlib.nullcontext():
+            distributed.wait_for_all("the run directory")
             return self._train()
 
     def _train(self) -> TrainResult:
@@ -197,6 +201,8 @@ class _Run:
             config.training.batch_size,
             config.training.seed,
             tokenizer.pad_token_id,
+            jax.process_index(),
+            jax.process_count(),
             devices=mesh.size,
         )
         optimizer = optimizers.build(config.optimizer, config.training.steps)
@@ -217,7 +223,8 @@ class _Run:
                 f"{config.training.batch_size} examples ({epochs:.1f} epochs, "
                 f"{batches.padding_share():.0%} of the tokens padding)"
             )
-            with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) as writer:
+            first = distributed.is_first()
+            with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) if first else NoMetrics() as writer:
                 scores = Scores(config, tokenizer, data, run, writer, self.display, teacher)
                 if resumed:
                     scores.load()
@@ -248,16 +255,25 @@ class _Run:
                         evaluate=scores.score,
                     )
                 scores.score(state, "trained")
-        if config.evaluation.sts is not None and config.evaluation.sts.alignment:
-            say(plot_alignment(run))
-        step = int(state.step)
-        run.save_results(step, None, scores.reports)
-        params = jax.tree.map(np.asarray, jax.device_get(model_params(state.params)))
+        params = model_params(state.params)
+        if jax.process_count() > 1:  # of what is split, each has a part
+            params = jax.jit(lambda x: x, out_shardings=replicated(mesh))(params)
+        params = jax.tree.map(np.asarray, jax.device_get(params))
         towers = towers_of(in_float32(config.model), params, tokenizer).map(Embedder.merged)
-        export_dir = self._export(towers)
-        if export_dir is not None:
-            run.save_results(step, step, scores.reports)
+        with distributed.first_before_others("the export"):
+            if first:
+                self._finish(towers, int(state.step), scores.reports)
+        export_dir = run.export if config.export.enabled else None
         return TrainResult(towers, run.path, export_dir, scores.reports.heldout, scores.reports.sts)
+
+    def _finish(self, towers: Towers, step: int, reports: Reports) -> None:
+        """Writes the results, the picture and the export."""
+        if self.config.evaluation.sts is not None and self.config.evaluation.sts.alignment:
+            self.display.headline(plot_alignment(self.run))
+        self.run.save_results(step, None, reports)
+        if self.config.export.enabled:
+            self._export(towers)
+            self.run.save_results(step, step, reports)
 
     def _start(self, start_from: Towers | None) -> tuple[Any, PreparedData]:
         """The tokenizer and the data of a new run; writes what the run directory says of them."""
@@ -272,16 +288,22 @@ class _Run:
             select_trained(config)
         data = self._prepare()
         config = with_steps(config, len(data.train))
-        if tokenizer is None:
-            self.display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
-            tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
-            config = resolve(config, None, tokenizer)
-        self.config = config
-        run.clear()
-        run.save_config(config, self.objective_name)
-        write_atomically(run.data_report, json.dumps(data.report, indent=1, ensure_ascii=False))
-        with atomic_directory(run.tokenizer) as folder:
-            huggingface.save_tokenizer(tokenizer, folder)
+        first, has_none = distributed.is_first(), tokenizer is None
+        with distributed.first_before_others("the vocabulary"):
+            if has_none and first:
+                self.display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
+                tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
+            elif has_none:
+                tokenizer = huggingface.load_tokenizer(run.tokenizer)
+            self.config = resolve(config, None, tokenizer) if has_none else config
+            if first:
+                run.clear()
+                run.save_config(self.config, self.objective_name)
+                write_atomically(run.data_report, json.dumps(data.report, indent=1, ensure_ascii=False))
+                with atomic_directory(run.tokenizer) as folder:
+                    huggingface.save_tokenizer(tokenizer, folder)
+            else:
+                run.check_same_data(data.report)
         return tokenizer, data
 
     def _continue(self) -> tuple[Any, PreparedData | None]:
@@ -310,7 +332,8 @@ class _Run:
             return tokenizer, None
         data = data or self._prepare()
         run.check_same_data(data.report)
-        run.save_config(config, self.objective_name)
+        if distributed.is_first():
+            run.save_config(config, self.objective_name)
         return tokenizer, data
 
     def _teacher(self) -> Teacher | None:
@@ -339,7 +362,8 @@ class _Run:
 
     def _prepare(self) -> PreparedData:
         self.display.headline("gathering and cleaning examples")
-        data = prepare(self.config.data, self.config.training.seed)
+        with distributed.first_before_others("the data"):
+            data = prepare(self.config.data, self.config.training.seed)
         held_out = sum(map(len, data.heldout.values()))
         if self.config.data.exclude:
             excluded = data.report["totals"]["dropped"].get("excluded", 0)
@@ -363,15 +387,12 @@ class _Run:
         # Merged once a step, whatever the objective does with them.
         return lambda params, batch, key: loss(with_merged_adapters(model, params), batch, key)
 
-    def _export(self, towers: Towers) -> Path | None:
-        if not self.config.export.enabled:
-            return None
+    def _export(self, towers: Towers) -> None:
         self.display.headline("exporting, reloading and comparing")
         card = card_of(self.run.path)
         # The export of a shorter run that was continued gives way.
         report = huggingface.export(towers, self.run.export, card=card, verify=self.config.export.verify, replace=True)
         self.display.headline(f"exported to {self.run.export}: {report}")
-        return self.run.export
 
     def _finished(self) -> TrainResult:
         results = self.run.load_results()

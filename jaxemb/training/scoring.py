@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.config.training import split_language_pair
 from jaxemb.data import PreparedData
@@ -24,7 +25,7 @@ from jaxemb.evaluation.sts_files import find_sts
 from jaxemb.evaluation.sts_languages import cross_lingual
 from jaxemb.models import Embedder, in_float32, towers_of
 from jaxemb.training.display import Display
-from jaxemb.training.metrics import MetricsWriter
+from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.parameters import model_params
 from jaxemb.training.rundir import Reports, RunDirectory
 from jaxemb.training.step import TrainState
@@ -42,7 +43,7 @@ class Scores:
         tokenizer: Any,
         data: PreparedData,
         run: RunDirectory,
-        writer: MetricsWriter,
+        writer: MetricsWriter | NoMetrics,
         display: Display,
         teacher: Teacher | None = None,
     ) -> None:
@@ -62,10 +63,12 @@ class Scores:
     def score_before(self, state: TrainState) -> None:
         """Scores the model before training, and the baseline if it is asked for."""
         self.score(state, self.before)
-        if self._config.evaluation.baselines and self.pools:
-            self._display.headline("scoring character-n-gram TF-IDF on the same pools")
-            self.reports.heldout[TFIDF] = self._report(score_pools_tfidf(self.pools))
-        self._run.save_results(None, None, self.reports)
+        with distributed.first_before_others("the baseline"):
+            if distributed.is_first():
+                if self._config.evaluation.baselines and self.pools:
+                    self._display.headline("scoring character-n-gram TF-IDF on the same pools")
+                    self.reports.heldout[TFIDF] = self._report(score_pools_tfidf(self.pools))
+                self._run.save_results(None, None, self.reports)
 
     def score(self, state: TrainState, name: str | None = None) -> None:
         """Scores a state, shows and logs it; remembers the reports under `name`."""

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.errors import UsageError
 from jaxemb.files import write_atomically
@@ -50,7 +51,8 @@ def train_seeds(
         "seeds": {str(seed): one for seed, one in scores.items()},
         "mean_and_sd": {name: list(both) for name, both in mean_and_sd(scores).items()},
     }
-    write_atomically(Path(config.output_dir).expanduser() / "seeds.json", json.dumps(values, indent=1))
+    if distributed.is_first():
+        write_atomically(Path(config.output_dir).expanduser() / "seeds.json", json.dumps(values, indent=1))
     return scores
 
 

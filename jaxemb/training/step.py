@@ -24,6 +24,8 @@ class TrainState(NamedTuple):
     opt_state: Any
 
 
+STOP = "stop"
+"""A column of the batches of several processes, a number a device: the largest comes back as a metric, to all alike."""
 TrainStep = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Array]]]
 
 
@@ -78,14 +80,17 @@ def make_train_step(
     def train_step(state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         part = trained(state.params)
+        columns = {name: values for name, values in batch.items() if name != STOP}
 
         def loss_of(part: Any) -> tuple[Array, dict[str, Array]]:
-            return objective(overlay(state.params, part), batch, key)
+            return objective(overlay(state.params, part), columns, key)
 
         (loss, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(part)
         updates, opt_state = optimizer.update(gradients, state.opt_state, part)
         params = overlay(state.params, optax.apply_updates(part, updates))
         metrics = {"loss": loss, **metrics, "gradient_norm": optax.tree.norm(gradients)}
+        if STOP in batch:
+            metrics[STOP] = jnp.max(batch[STOP])
         return TrainState(state.step + 1, params, opt_state), metrics
 
     shardings = state_shardings(mesh, state)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxemb import distributed
 from jaxemb.config import DistillationObjective, TrainConfig
 from jaxemb.data import PreparedData, Tokenized
 from jaxemb.data.cache import in_chunks
@@ -33,7 +34,8 @@ class Teacher:
             for rows in in_chunks(len(data.train), 1 << 14):
                 yield from (record.anchor for record in data.train.__getitems__(rows))
 
-        return self._stored.embed_missing(self._embedder, anchors(), progress=progress)
+        with distributed.first_before_others("the teacher's embeddings"):
+            return self._stored.embed_missing(self._embedder, anchors(), progress=progress)
 
     def examples(self, tokenized: Tokenized, data: PreparedData) -> Tokenized:
         """The training examples with a column `teacher`, float32 [B, E], of their anchors; `teach` comes first."""
@@ -42,7 +44,8 @@ class Teacher:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Its embeddings of any texts, [N, E], each embedded once."""
-        self._stored.embed_missing(self._embedder, texts)
+        with distributed.first_before_others("the teacher's embeddings"):
+            self._stored.embed_missing(self._embedder, texts)
         return self._stored.take(self._stored.rows(np.array([text_hash(text) for text in texts], np.uint64)))
 
 

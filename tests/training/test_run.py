@@ -283,8 +283,6 @@ def test_what_is_found_before_any_work(values, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     refused("verification through torch needs sentence-transformers", export={"verify": "torch"})
     refused("evaluation.baselines needs scikit-learn", evaluation={"baselines": True})
-    monkeypatch.setattr("jax.process_count", lambda: 2)
-    refused("training over several hosts is not supported yet")
     assert not (tmp_path / "cache").exists()
     monkeypatch.undo()
     refused("training.batch_size: 512 is more than the", training={"steps": 1, "batch_size": 512})

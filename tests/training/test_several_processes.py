@@ -1,0 +1,259 @@
+"""Runs of several processes: equal to those of one, and what they do when one is stopped or dies."""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+LAUNCHER = Path(__file__).parents[2] / "launch" / "local.py"
+FSDP = [1, 2, 4] if os.environ.get("JAXEMB_TEST_ALL_MESHES") else [2]
+WORDS = "one two three four five six seven eight red green blue house tree sun moon cat dog".split()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A folder with pairs: words, and the same words spelled backwards."""
+    folder, draw = tmp_path_factory.mktemp("corpus"), random.Random(0)
+    lines = []
+    for number in range(300):
+        words = draw.choices(WORDS, k=draw.randint(2, 8))
+        lines.append(f"{' '.join(words)} {number}\t{' '.join(word[::-1] for word in words)} {number}\n")
+    (folder / "en-fr.tsv").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def config_of(corpus, run, **changes):
+    """A config beside `run`, which two seconds train."""
+    training = {"steps": 10, "batch_size": 32, "evaluate_every": 5, "checkpoint_every": 5, "log_every": 1}
+    values = {
+        "output_dir": str(run),
+        "data": {
+            "root": str(corpus),
+            "cache_dir": str(run.parent / "cache"),
+            "sources": [{"kind": "tsv", "path": "en-fr.tsv"}],
+            "holdout": {"pairs_per_language": 20},
+            "max_length": 16,
+        },
+        "tokenizer": {"vocab_size": 120},
+        "model": {
+            "encoder": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},
+            "pooling": "mean",
+            "dense": None,
+        },
+        "objective": {"kind": "labse", "scale": 20.0, "margin": 0.1},
+        "optimizer": {"learning_rate": 1e-3, "warmup_steps": 2},
+        "training": {**training, **changes.pop("training", {})},
+        "evaluation": {"pool_size": 20},
+        "export": {"verify": "jax"},
+        **changes,
+    }
+    path = run.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def environment(**variables):
+    """Of a process of its own."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("JAX_COORD", "JAX_NUM", "JAX_PROC"))
+    }
+    return {**kept, "JAX_PLATFORMS": "cpu", **variables}
+
+
+def launch(config, *flags, processes=2, devices=2):
+    """Starts the launcher."""
+    command = [sys.executable, LAUNCHER, "--processes", str(processes), "--cpu-devices", str(devices), *flags]
+    return subprocess.Popen(
+        [*map(str, command), "--", "--config", str(config), "--resume"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def train(config, *flags, devices=1):
+    """A run of one process."""
+    command = [sys.executable, "-m", "jaxemb", "train", "--config", str(config), *flags]
+    return subprocess.run(
+        command, env=environment(JAX_NUM_CPU_DEVICES=str(devices)), capture_output=True, text=True, timeout=600
+    )
+
+
+def losses(run):
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+
+
+def wait_for(process, pattern, seconds=300):
+    """Reads what the launcher prints until a line matches; returns the lines."""
+    lines, until = [], time.monotonic() + seconds
+    for line in process.stdout:
+        lines.append(line)
+        if re.search(pattern, line):
+            return lines
+        assert time.monotonic() < until
+    raise AssertionError("".join(lines))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fsdp", FSDP)
+def test_two_processes_train_as_one(corpus, tmp_path, fsdp):
+    mesh = {"data": -1, "fsdp": fsdp}
+    one = tmp_path / "one"
+    done = train(config_of(corpus, one), devices=1)
+    assert done.returncode == 0, done.stderr
+    two = tmp_path / "two"
+    process = launch(config_of(corpus, two, mesh=mesh))
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    expected, found = losses(one), losses(two)
+    assert list(expected) == list(found) == list(range(1, 11))
+    np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-5)
+    expected, found = (load_file(run / "export" / "model.safetensors") for run in (one, two))
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        if "key.bias" not in name:  # its true gradient is zero, of which Adam makes noise
+            np.testing.assert_allclose(found[name], tensor, atol=1e-4, err_msg=name)
+    assert "[0]" in output
+    assert "[1]    " not in output, "only the first process tells"
+    assert (two / "results.json").read_text() == (one / "results.json").read_text()
+
+
+def endless(corpus, run):
+    """A config whose checkpoints are those that signals ask for."""
+    return config_of(corpus, run, training={"steps": 100_000, "evaluate_every": None, "checkpoint_every": 50_000})
+
+
+def children(process):
+    """Process ids of the workers."""
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def is_running(pid):
+    """Whether a process is there, and no zombie."""
+    status = Path(f"/proc/{pid}/status")
+    return status.is_file() and "zombie" not in status.read_text()
+
+
+def checkpoints(run):
+    """Steps of the whole ones."""
+    return sorted(int(path.parent.name) for path in (run / "checkpoints").glob("*/_CHECKPOINT_METADATA"))
+
+
+def wait_until(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_stops_both_after_the_same_step_and_one_process_goes_on(corpus, tmp_path):
+    run = tmp_path / "run"
+    config = endless(corpus, run)
+    process = launch(config, "--max-restarts", "0")
+    wait_for(process, "first step done")
+    os.kill(children(process)[1], signal.SIGTERM)
+    began = time.monotonic()
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, rest
+    assert "a process ended with exit code 75 (all: 75, 75)" in rest
+    assert time.monotonic() - began < 60
+    stopped = re.findall(r"stopped after step (\d+); a checkpoint is written", rest)
+    assert len(stopped) == 2
+    assert len(set(stopped)) == 1
+    step = int(stopped[0])
+    assert checkpoints(run) == [step]
+    values = yaml.safe_load(config.read_text())
+    values["training"]["steps"] = step + 2
+    config.write_text(yaml.safe_dump(values))
+    done = train(config, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert f"resuming after step {step}" in done.stdout
+    assert max(losses(run)) == step + 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_the_launcher_takes_its_workers_with_it(corpus, tmp_path, number):
+    run = tmp_path / "run"
+    with launch(endless(corpus, run)) as process:
+        wait_for(process, "first step done")
+        workers = children(process)
+        process.send_signal(number)
+        codes = {signal.SIGTERM: 75, signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}
+        assert process.wait(60) == codes[number]
+        wait_until(lambda: not any(map(is_running, workers)), 30)
+    # With the launcher went the pipe that they print to, so that they may end before a checkpoint.
+    assert len(checkpoints(run)) == 1 or number == signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus, tmp_path_factory):
+    """A run that nothing happens to."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    process = launch(config_of(corpus, run, training=DISTURBED))
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    return run
+
+
+DISTURBED = {"steps": 60, "evaluate_every": None, "checkpoint_every": 10}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_is_noticed_and_the_run_goes_on_bit_equal(corpus, undisturbed, tmp_path, victim):
+    run = tmp_path / "run"
+    process = launch(config_of(corpus, run, training=DISTURBED), "--max-restarts", "1")
+    wait_for(process, "first step done")
+    wait_until(lambda: checkpoints(run))
+    os.kill(children(process)[victim], signal.SIGKILL)
+    rest, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, rest
+    assert "restart 1 of 1" in rest
+    assert "resuming after step" in rest
+    expected, found = (load_file(one / "export" / "model.safetensors") for one in (undisturbed, run))
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(found[name], tensor, err_msg=name)
+
+
+def test_what_is_wrong_is_said_at_once(corpus, tmp_path):
+    config = config_of(corpus, tmp_path / "run")
+
+    def refused(message, *flags, **variables):
+        command = [sys.executable, "-m", "jaxemb", "train", "--config", str(config), *flags]
+        done = subprocess.run(command, env=environment(**variables), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 2, done.stderr
+        assert re.search(message, done.stderr), done.stderr
+        assert done.stderr.count("\n") == 1, "one message"
+
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused(r"port \d+ cannot be used", "--coordinator-address", f"localhost:{port}", "--num-processes", "2",
+                "--process-id", "0")  # fmt: skip
+    refused(r"no process 0 at localhost:\d+ within 1 s", "--coordinator-address", f"localhost:{port}",
+            "--num-processes", "2", "--process-id", "1", "--connect-timeout", "1")  # fmt: skip
+    refused(r"--num-processes \(JAX_NUM_PROCESSES\) and --process-id \(JAX_PROCESS_ID\) are missing",
+            "--coordinator-address", "localhost:1234")  # fmt: skip
+    refused("--process-id: 2 is none of the 2 processes", JAX_COORDINATOR_ADDRESS="localhost:1234",
+            JAX_NUM_PROCESSES="2", JAX_PROCESS_ID="2")  # fmt: skip
+    refused("JAX_NUM_PROCESSES: 'two' is not a number", JAX_NUM_PROCESSES="two")
+    refused("'localhost' is not HOST:PORT", "--coordinator-address", "localhost", "--num-processes", "2",
+            "--process-id", "0")  # fmt: skip
+    refused("not all 2 processes came within 1 s", "--coordinator-address", f"localhost:{port}", "--num-processes", "2",
+            "--process-id", "0", "--connect-timeout", "1")  # fmt: skip
