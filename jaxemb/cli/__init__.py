@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "score a model: retrieval on Tatoeba or on aligned files, or STS",
     "encode": "embed the lines of a file",
     "export": "write a run as a Hugging Face / sentence-transformers folder and verify it",
+    "plan": "tell whether a config fits TPUs that are not there, and what a step takes",
 }
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 75 stopped and resumable, 130 Ctrl-C"
 

@@ -1,6 +1,6 @@
 """Sources of training examples, their cleaning, the evaluation split, tokenising and batches."""
 
-from jaxemb.data.batches import Batches
+from jaxemb.data.batches import Batches, Examples
 from jaxemb.data.prepare import prepare
 from jaxemb.data.prepared import PreparedData
 from jaxemb.data.records import Record
@@ -8,4 +8,14 @@ from jaxemb.data.sequences import Sequences
 from jaxemb.data.tokenized import Tokenized, tokenize
 from jaxemb.data.tokenizer import train_tokenizer
 
-__all__ = ["Batches", "PreparedData", "Record", "Sequences", "Tokenized", "prepare", "tokenize", "train_tokenizer"]
+__all__ = [
+    "Batches",
+    "Examples",
+    "PreparedData",
+    "Record",
+    "Sequences",
+    "Tokenized",
+    "prepare",
+    "tokenize",
+    "train_tokenizer",
+]

@@ -4,7 +4,7 @@ import functools
 import math
 import operator
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import grain
 import numpy as np
@@ -12,13 +12,32 @@ import numpy as np
 from jaxemb.config import DataConfig
 from jaxemb.data.permutation import permuted
 from jaxemb.data.prepared import rows_by_group
-from jaxemb.data.sequences import Sequences
-from jaxemb.data.tokenized import Tokenized, pad
+from jaxemb.data.tokenized import pad
 from jaxemb.data.tokenizer import smoothed_quotas
 from jaxemb.errors import UserError
 from jaxemb.packing import Row, lay_out_groups, pack
 
 Batch = dict[str, Any]
+
+
+@runtime_checkable
+class Examples(Protocol):
+    """What batches are made of: `Tokenized` or `Sequences`, or what stands in for them."""
+
+    sides: tuple[str, ...]
+    lengths: np.ndarray
+    languages: Any
+    language_of: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def token_ids(self, rows: np.ndarray, step: int = 0) -> list[list[np.ndarray]]:
+        """Token ids of the examples at these positions, for each of `sides`."""
+
+    def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What else a batch has of them."""
+
 
 _PERIOD = 1 << 16
 """Rows after which the sequence of languages repeats, not that of examples; they are drawn in units of 1/_PERIOD."""
@@ -39,7 +58,7 @@ class Batches:
 
     def __init__(
         self,
-        tokenized: Tokenized | Sequences,
+        tokenized: Examples,
         config: DataConfig,
         batch_size: int,
         seed: int,
@@ -200,7 +219,7 @@ def _most_rows(packed: list[list[list[Row]]]) -> tuple[int, ...]:
     return tuple(max(map(len, side)) for side in packed)
 
 
-def _language_pools(tokenized: Tokenized | Sequences, exponent: float) -> list[np.ndarray]:
+def _language_pools(tokenized: Examples, exponent: float) -> list[np.ndarray]:
     """Positions that are drawn from separately: one pool of all where languages are drawn as they come."""
     if exponent == 1.0:
         return [np.arange(len(tokenized))]

@@ -20,7 +20,7 @@ class Sequences:
     languages apart (LaBSE, arXiv 2007.01852). What is too long is cut, the longer sentence first.
     """
 
-    sides = ("text",)
+    sides: tuple[str, ...] = ("text",)
 
     def __init__(self, tokenized: Tokenized, max_length: int, seed: int) -> None:
         """Plans sequences; nothing is read yet.

@@ -11,7 +11,7 @@ from jaxemb.config import ModelConfig
 from jaxemb.models import Params
 from jaxemb.models.mlm import init_mlm_head
 from jaxemb.objectives import distillation, labse, pretraining, sbert, simcse
-from jaxemb.objectives.masking import token_kinds
+from jaxemb.objectives.masking import TokenKinds, token_kinds
 
 Objective = Callable[[Any, Mapping[str, Any], Any], tuple[Array, dict[str, Array]]]
 """`(params, batch, key) -> (loss, metrics)`: a scalar over the global batch, and scalars to log."""
@@ -29,12 +29,19 @@ _BUILDERS: dict[type, Callable[..., Objective]] = {
 }
 
 
-def build(config: settings.Objective, model: ModelConfig, mesh: Mesh, tokenizer: Any = None) -> Objective:
+def build(
+    config: settings.Objective,
+    model: ModelConfig,
+    mesh: Mesh,
+    tokenizer: Any = None,
+    *,
+    kinds: TokenKinds | None = None,
+) -> Objective:
     """The objective that a config names, for a model on a mesh.
 
-    `tokenizer` is needed by masked language modelling alone, which must know the special tokens.
+    Masked language modelling must know the special tokens, by the `tokenizer` or as `kinds`.
     """
-    masking = {"kinds": token_kinds(tokenizer)} if config.masks_tokens else {}
+    masking = {"kinds": kinds or token_kinds(tokenizer)} if config.masks_tokens else {}
     return _BUILDERS[type(config)](config, model, mesh, **masking)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxemb import distributed, huggingface, objectives
 from jaxemb.config import CustomObjective, DistillationObjective, MlmObjective, TrainConfig
 from jaxemb.config import files as config_files
-from jaxemb.data import Batches, PreparedData, Sequences, Tokenized, prepare, tokenize, train_tokenizer
+from jaxemb.data import Batches, Examples, PreparedData, Sequences, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import RetrievalReport, StsReport
 from jaxemb.files import atomic_directory, write_atomically
@@ -192,7 +192,7 @@ class _Run:
                 taught = teacher.teach(data, progress)
             say(f"{taught:,} sentences embedded by the teacher, the others were in its cache")
             tokenized = teacher.examples(tokenized, data)
-        examples: Tokenized | Sequences = tokenized
+        examples: Examples = tokenized
         if isinstance(config.objective, MlmObjective):
             examples = Sequences(tokenized, config.data.max_length, config.training.seed)
         batches = Batches(

@@ -1,0 +1,159 @@
+"""`jaxemb plan`: whether a config fits accelerators that are not there, and what a step takes on them."""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxemb.errors import UsageError
+
+if TYPE_CHECKING:
+    from jaxemb.config import TrainConfig
+    from jaxemb.planning import Plan
+
+EPILOG = """The training step of the config is compiled for the topology, by libtpu and without a TPU (pip install
+'jaxemb[tpu]'): v5e:4x4, v6e:16x16, v4:2x2x4, v5p:4x4x4, tpu7x:2x2x2. Memory is the compiler's; the model's operations
+are counted by its shapes; what devices send each other is read from the compiled program, by rings. Times are at the
+makers' peak rates, which no step reaches: on an H200 one of LaBSE came to a quarter (docs/performance.md). Texts have
+`data.max_length` tokens each, the most that can come; --tokens says how many they have.
+
+The config's environment variables need not be set. Where `model.init_from` or `tokenizer.path` is not here, say the
+size of the vocabulary: --model.encoder.vocab-size 501153. Further flags override the config, as in `jaxemb train`.
+Exit code 1: it does not fit."""
+_QUIET = {
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_WORKER_ID": "0",
+}
+"""So that libtpu does not look for the machine that it is not on."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parses the command line, compiles and prints."""
+    parser = argparse.ArgumentParser(
+        prog="jaxemb plan",
+        description="Tell whether a config fits accelerators that are not there, and what a step takes on them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="the config of a run")
+    parser.add_argument("--topology", metavar="NAME", required=True, help="kind and shape of a slice: v5e:4x4")
+    parser.add_argument("--slices", metavar="N", type=int, default=1, help="slices of that shape")
+    parser.add_argument("--tokens", metavar="N", type=int, help="of each text (default: data.max_length)")
+    parser.add_argument(
+        "--fast", action="store_true", help="compile without optimization: in seconds, memory within 10 %%"
+    )
+    parser.add_argument(
+        "--suggest", action="store_true", help="also look for the least remat and the largest batch that fit"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers there")
+    arguments, flags = parser.parse_known_args(argv)
+    if importlib.util.find_spec("libtpu") is None:
+        raise UsageError("jaxemb plan compiles by libtpu, which is not installed: pip install 'jaxemb[tpu]'")
+    os.environ |= _QUIET
+    if arguments.fast:
+        os.environ["JAX_OPTIMIZATION_LEVEL"] = "O0"
+    config = _config(arguments.config, flags)
+    import jax
+    from jax.experimental import topologies
+
+    jax.config.update("jax_enable_compilation_cache", False)  # what is compiled for a TPU cannot be read back here
+
+    from jaxemb.planning import make_plan, told
+
+    shape = re.fullmatch(r"\w+:\d+(x\d+)*", arguments.topology)
+    try:
+        if shape is None:
+            raise ValueError("it is not KIND:AxB")
+        described = topologies.get_topology_desc(
+            platform="tpu", topology_name=arguments.topology, num_slices=arguments.slices
+        )
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"--topology: {arguments.topology!r} is none that libtpu knows ({reason}); v5e:4x4, v6e:16x16, v4:2x2x4, "
+            "v5p:4x4x4 and tpu7x:2x2x2 are"
+        ) from None
+
+    def plan(remat: str, batch_size: int) -> "Plan":
+        model = config.model.model_copy(update={"remat": remat})
+        training = config.training.model_copy(update={"batch_size": batch_size})
+        return make_plan(
+            config.model_copy(update={"model": model, "training": training}), described.devices, arguments.tokens
+        )
+
+    wanted = plan(config.model.remat, config.training.batch_size)
+    slices = f" x {arguments.slices} slices" if arguments.slices > 1 else ""
+    print(f"{arguments.config} on {arguments.topology}{slices}")
+    for line in told(wanted, config):
+        print(f"  {line}")
+    if arguments.json:
+        from jaxemb.files import write_atomically
+
+        values = {**dataclasses.asdict(wanted), "seconds": wanted.seconds}
+        write_atomically(arguments.json, json.dumps(values, indent=1))
+    if arguments.suggest:
+        for line in _suggestions(plan, wanted, config):
+            print(line, flush=True)
+    return 0 if wanted.fits else 1
+
+
+def _config(path: Path, flags: Sequence[str]) -> "TrainConfig":
+    """The config with the size of its vocabulary.
+
+    Raises:
+      UsageError: if that is not known.
+    """
+    from jaxemb.config import files as config_files
+
+    for name in set(re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8") if path.is_file() else "")):
+        os.environ.setdefault(name, "not-read")
+    config = config_files.load_config(path, flags, "jaxemb plan")
+    model = config.model
+    size = model.encoder.vocab_size
+    start, path_of = model.init_from, config.tokenizer.path
+    if start is not None and (json_path := Path(start).expanduser() / "config.json").is_file():
+        from jaxemb.huggingface.configs import read_encoder_config
+
+        model = model.model_copy(update={"encoder": read_encoder_config(json_path)})
+        size = model.encoder.vocab_size
+    elif size is None and start is None and path_of is not None and Path(path_of).expanduser().is_dir():
+        from jaxemb.huggingface import load_tokenizer
+
+        size = len(load_tokenizer(Path(path_of).expanduser()))
+    elif size is None and (start is not None or path_of is not None):
+        what = f"model.init_from: {start} has no config.json" if start else f"tokenizer.path: {path_of} is no folder"
+        raise UsageError(f"{what} here: say the size of the vocabulary by --model.encoder.vocab-size")
+    encoder = model.encoder.model_copy(update={"vocab_size": size or config.tokenizer.vocab_size})
+    return config.model_copy(update={"model": model.model_copy(update={"encoder": encoder})})
+
+
+def _suggestions(plan: Any, wanted: "Plan", config: "TrainConfig") -> list[str]:
+    """The least remat that fits this batch, and the largest batch by powers of two, with full remat."""
+    lines, size = [], wanted.batch_size
+    for remat in ("none", "dots", "full"):
+        one = wanted if remat == config.model.remat else plan(remat, size)
+        if one.fits:
+            lines += [f"least remat that fits: {remat} ({one.peak / 2**30:.2f} GiB)"]
+            break
+    largest = None
+    if lines:
+        while one.fits and size < 2**24:
+            largest, size = (size, one), 2 * size
+            one = plan("full", size)
+    else:
+        while not one.fits and size // 2 >= wanted.devices:
+            size //= 2
+            one = plan("full", size)
+        largest = (size, one) if one.fits else None
+    if largest is None:
+        return ["no batch fits, with full remat either: split the parameters (--mesh.fsdp), or take more devices"]
+    return [*lines, f"largest batch that fits, by powers of two, with full remat: {largest[0]:,}"]

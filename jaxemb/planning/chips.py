@@ -1,0 +1,32 @@
+"""What the makers say of their chips; all numbers are of one JAX device."""
+
+from dataclasses import dataclass
+
+GIB, GB, TERA = 2.0**30, 1e9, 1e12
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One accelerator."""
+
+    flops: float
+    """Dense bfloat16 operations a second, at the peak."""
+    memory: float
+    """Bytes."""
+    memory_bandwidth: float
+    """Bytes a second."""
+    network: float
+    """Bytes a second that it can send to the others of its slice or host, over all its links."""
+
+
+CHIPS = {
+    "TPU v4": Chip(275 * TERA, 32 * GIB, 1200 * GB, 300 * GB),
+    "TPU v5 lite": Chip(197 * TERA, 16 * GIB, 819 * GB, 200 * GB),
+    "TPU v5": Chip(459 * TERA, 95 * GIB, 2765 * GB, 600 * GB),
+    "TPU v6 lite": Chip(918 * TERA, 32 * GIB, 1638 * GB, 400 * GB),
+    "TPU7x": Chip(1153.5 * TERA, 96 * GIB, 3690 * GB, 300 * GB),
+    "NVIDIA A100-SXM4-80GB": Chip(312 * TERA, 80 * GIB, 2039 * GB, 300 * GB),
+    "NVIDIA H100 80GB HBM3": Chip(989.4 * TERA, 80 * GIB, 3350 * GB, 450 * GB),
+    "NVIDIA H200": Chip(989.4 * TERA, 141 * GIB, 4800 * GB, 450 * GB),
+}
+"""By `jax.Device.device_kind`. A chip of v4 and v5p is one device (megacore), one of TPU7x two."""

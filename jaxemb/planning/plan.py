@@ -1,0 +1,198 @@
+"""Compiles the training step of a config for devices that are not there, and counts what it takes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxemb import objectives
+from jaxemb.config import DistillationObjective, MlmObjective, TrainConfig
+from jaxemb.data.batches import Batches
+from jaxemb.models import embedding_size
+from jaxemb.objectives.masking import BEGINS, TokenKinds, most_predictions
+from jaxemb.parallel import batch_sharding, make_mesh
+from jaxemb.planning.chips import CHIPS, Chip
+from jaxemb.planning.traffic import Collective, collectives
+from jaxemb.training import optimizer as optimizers
+from jaxemb.training.freezing import select_trained
+from jaxemb.training.parameters import init_params
+from jaxemb.training.step import abstract_state, make_train_step
+
+SPECIAL_TOKENS = 2
+"""Of a text, for masked language modelling."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training step takes of each device."""
+
+    device: str
+    devices: int
+    mesh: dict[str, int]
+    fits: bool
+    message: str
+    """What the compiler said where it does not fit."""
+    params: int
+    """Bytes of the parameters."""
+    optimizer: int
+    """Bytes of the optimizer's state."""
+    temporary: int
+    """Bytes of gradients, activations and the loss."""
+    peak: int
+    """Bytes at the peak; 0 where the compiler did not get that far."""
+    memory: float
+    """Bytes there are."""
+    batch_size: int
+    tokens: int
+    """Of a batch, padding included."""
+    model_flops: float
+    """Operations of a step over all devices, without what is computed again."""
+    again_flops: float
+    """Operations of what `model.remat` computes again."""
+    collectives: tuple[Collective, ...]
+    chip: Chip | None
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of a step, at the chip's peak rates: `arithmetic`, `memory` and `network`, each by itself."""
+        if self.chip is None:
+            return {}
+        # Read and written once each: parameters, the optimizer's state, and what the step keeps for the way back.
+        moved = 2 * (self.params + self.optimizer + self.temporary)
+        return {
+            "arithmetic": (self.model_flops + self.again_flops) / self.devices / self.chip.flops,
+            "memory": moved / self.chip.memory_bandwidth,
+            "network": sum(one.sent for one in self.collectives) / self.chip.network,
+        }
+
+
+class _FullTexts:
+    """As many examples as a batch takes, of texts of one length each: what batches are laid out of, without data."""
+
+    def __init__(self, config: TrainConfig, tokens: int) -> None:
+        needs = config.objective.needs
+        sides: tuple[str, ...] = ("anchor", "positive", *(["negative"] if "negatives" in needs else []))
+        self.sides = ("text",) if isinstance(config.objective, MlmObjective) else sides
+        self._count, self._tokens = config.training.batch_size, tokens
+        self.lengths = np.full((self._count, len(self.sides)), tokens, np.uint16)
+        self.languages = ["any"]
+        self.language_of = np.zeros(self._count, np.uint16)
+        self._columns: dict[str, np.ndarray] = {}
+        if "label" in needs:
+            self._columns["label"] = np.zeros(self._count, np.int32)
+        if "score" in needs:
+            self._columns["score"] = np.zeros(self._count, np.float32)
+        if isinstance(config.objective, DistillationObjective):
+            self._columns["teacher"] = np.zeros((self._count, embedding_size(config.model)), np.float32)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def token_ids(self, rows: np.ndarray, step: int = 0) -> list[list[np.ndarray]]:
+        """Any ids."""
+        return [[np.ones(self._tokens, np.int32) for _ in rows] for _ in self.sides]
+
+    def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What else a batch has."""
+        hashes = (
+            {}
+            if self.sides == ("text",)
+            else {f"{side}_hash": np.zeros((len(rows), 2), np.uint32) for side in self.sides}
+        )
+        return hashes | {name: values[rows] for name, values in self._columns.items()}
+
+
+def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | None = None) -> Plan:
+    """Compiles the step of a resolved config for these devices.
+
+    Args:
+      config: whose `model.encoder.vocab_size` is set.
+      devices: of a topology (`jax.experimental.topologies`), or real ones.
+      tokens: of each text; `data.max_length` when None.
+    """
+    tokens = config.data.max_length if tokens is None else tokens
+    model = config.model
+    if model.scan_layers is None:  # decided by where it runs, which is not here
+        model = model.model_copy(update={"scan_layers": True})
+        config = config.model_copy(update={"model": model})
+    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, devices)
+    optimizer = optimizers.build(config.optimizer, max(1, config.training.steps))
+    trained = select_trained(config)
+    shapes = jax.eval_shape(partial(init_params, config), jax.random.key(0))
+    state = abstract_state(shapes, optimizer, mesh, trained)
+    kinds = None
+    if config.objective.masks_tokens:
+        kinds = TokenKinds(1, np.full(model.encoder.vocab_size or 0, BEGINS, np.uint8), SPECIAL_TOKENS)
+    objective = objectives.build(config.objective, model, mesh, kinds=kinds)
+    texts = _FullTexts(config, tokens)
+    batch = Batches(texts, config.data, config.training.batch_size, seed=0, devices=mesh.size).batch(0)
+    sharding = batch_sharding(mesh)
+    shaped = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), batch)
+    positions = sum(batch[name]["input_ids"].size for name in batch if isinstance(batch[name], dict))
+    flops = model_flops(config, shapes, positions)
+    chip = CHIPS.get(devices[0].device_kind)
+    message, peak, temporary, found = "", 0, 0, []
+    step: Any = make_train_step(objective, optimizer, mesh, state, seed=0, trained=trained)
+    try:
+        compiled = step.lower(state, shaped).compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        message = str(error).splitlines()[0]
+    else:
+        analysis = compiled.memory_analysis()
+        peak, temporary = analysis.peak_memory_in_bytes, analysis.temp_size_in_bytes
+        found = collectives(compiled.as_text())
+    again = {"none": 0.0, "dots": 0.0, "full": flops / 3}[model.remat]
+    return Plan(
+        device=devices[0].device_kind,
+        devices=mesh.size,
+        mesh=dict(mesh.shape),
+        fits=not message,
+        message=message,
+        params=_bytes_on_one(state.params),
+        optimizer=_bytes_on_one(state.opt_state),
+        temporary=temporary,
+        peak=peak,
+        memory=math.inf if chip is None else chip.memory,
+        batch_size=config.training.batch_size,
+        tokens=positions,
+        model_flops=flops,
+        again_flops=again,
+        collectives=tuple(found),
+        chip=chip,
+    )
+
+
+def _bytes_on_one(tree: Any) -> int:
+    """Bytes of arrays that one device holds."""
+    return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def model_flops(config: TrainConfig, params: Any, tokens: int) -> float:
+    """Operations of a training step over the whole batch, a multiplication and an addition each: three times those of
+    the forward pass, without what is computed again (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B).
+
+    Args:
+      config: of the run.
+      params: shapes of its parameters.
+      tokens: of the batch, padding included.
+    """
+    model, rows = config.model, config.training.batch_size
+    layers = params["encoder"]["layers"] if "encoder" in params else params["anchor"]["encoder"]["layers"]
+    kernels = [leaf for leaf in jax.tree.leaves(layers) if len(leaf.shape) == 3]  # [layers, in, out]
+    weights = sum(math.prod(leaf.shape) for leaf in kernels)
+    width = model.encoder.head_size * model.encoder.num_attention_heads
+    attention = 4 * model.encoder.num_hidden_layers * config.data.max_length * width
+    forward = tokens * (2.0 * weights + attention)
+    if isinstance(config.objective, MlmObjective):
+        predictions = most_predictions(config.objective.masking, config.data.max_length, SPECIAL_TOKENS)
+        hidden = model.encoder.hidden_size
+        forward += 2.0 * rows * predictions * hidden * (hidden + model.table_rows)
+    else:
+        forward += 2.0 * 2 * rows * rows * embedding_size(model)
+    return 3 * forward

@@ -1,0 +1,60 @@
+"""A plan in words."""
+
+from jaxemb.config import TrainConfig
+from jaxemb.planning.plan import Plan
+
+GIB, MB, TERA = 2**30, 1e6, 1e12
+SHOWN = 4
+"""Collectives, the largest."""
+
+
+def told(plan: Plan, config: TrainConfig) -> list[str]:
+    """What a plan says, line by line.
+
+    Args:
+      plan: of `make_plan`.
+      config: that it was made of.
+    """
+    mesh = ", ".join(f"{name} {size}" for name, size in plan.mesh.items())
+    lines = [f"{plan.devices} x {plan.device}, mesh: {mesh}; vocabulary {config.model.encoder.vocab_size:,}"]
+    if plan.fits:
+        lines += [
+            f"fits: {plan.peak / GIB:.2f} of {plan.memory / GIB:.0f} GiB a device at the peak",
+            f"  {plan.params / GIB:.2f} parameters, {plan.optimizer / GIB:.2f} optimizer, {plan.temporary / GIB:.2f} "
+            "gradients, activations and loss",
+        ]
+    else:
+        lines += [f"DOES NOT FIT: {plan.message}"]
+    lines += [
+        f"a step: {plan.batch_size:,} examples, {plan.tokens:,} tokens; {plan.model_flops / TERA:,.1f} TFLOP of the "
+        f"model, {plan.again_flops / TERA:,.1f} computed again (remat: {config.model.remat})"
+    ]
+    return lines + _traffic(plan) + _time(plan, config.training.steps) if plan.fits else lines
+
+
+def _traffic(plan: Plan) -> list[str]:
+    sent = sum(one.sent for one in plan.collectives)
+    lines = [f"a device sends {sent / MB:,.1f} MB a step" + (", most of it:" if plan.collectives else "")]
+    for one in plan.collectives[:SHOWN]:
+        lines += [f"  {one.count:4} x {one.kind:18} {one.array:24} {one.sent / MB:9,.1f} MB"]
+    return lines
+
+
+def _time(plan: Plan, steps: int) -> list[str]:
+    if plan.chip is None:
+        return [f"no peak rates of {plan.device} are known"]
+    seconds = plan.seconds
+    bounds = max(seconds.values()), sum(seconds.values())
+    parts = ", ".join(f"{name} {1000 * value:,.1f}" for name, value in seconds.items())
+    ideal = plan.model_flops / plan.devices / plan.chip.flops
+    shares = " to ".join(f"{ideal / bound:.0%}" for bound in bounds)
+    days = " to ".join(f"{86400 * plan.batch_size / bound / 1e6:,.0f}" for bound in bounds)
+    lines = [
+        f"ms a step at peak rates: {parts}",
+        f"so {1000 * bounds[0]:,.1f} ms if all of it overlaps, {1000 * bounds[1]:,.1f} if none does: MFU {shares}, "
+        f"{days} million examples a day",
+    ]
+    if steps:
+        hours = " to ".join(f"{steps * bound / 3600:,.1f}" for bound in bounds)
+        lines += [f"{steps:,} steps: {hours} hours, and more in practice"]
+    return lines
