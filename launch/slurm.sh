@@ -18,7 +18,8 @@ if [ "${1:-}" = --dry-run ]; then
   shift
   run=(echo)
 fi
-"${run[@]}" srun --kill-on-bad-exit=1 jaxemb train "$@" --resume
+# Processes end each other; SLURM killing those that are still leaving would hide exit code 75.
+"${run[@]}" srun --kill-on-bad-exit=0 jaxemb train "$@" --resume
 code=$?
 if [ "$code" -eq 75 ]; then
   "${run[@]}" scontrol requeue "$SLURM_JOB_ID"

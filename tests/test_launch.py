@@ -59,14 +59,14 @@ def test_local_prints_what_it_would_run():
 
 def test_slurm_runs_and_requeues_after_exit_code_75_alone(commands):
     script = [LAUNCH / "slurm.sh"]
-    wanted = ["srun", "--kill-on-bad-exit=1", "jaxemb", "train", *FLAGS, "--resume"]
+    wanted = ["srun", "--kill-on-bad-exit=0", "jaxemb", "train", *FLAGS, "--resume"]
     assert run(commands, script, *FLAGS) == (0, "", [wanted])
     assert run(commands, script, *FLAGS, srun_exits="1") == (1, "", [wanted])
     stopped = run(commands, script, *FLAGS, srun_exits="75", SLURM_JOB_ID="42")
     assert stopped == (75, "", [wanted, ["scontrol", "requeue", "42"]])
     code, shown, calls = run(commands, script, "--dry-run", *FLAGS)
     assert (code, calls) == (0, [])
-    assert shown.startswith("srun --kill-on-bad-exit=1 jaxemb train --config")
+    assert shown.startswith("srun --kill-on-bad-exit=0 jaxemb train --config")
 
 
 def test_tpu_vm_passes_flags_whole_to_all_hosts(commands):

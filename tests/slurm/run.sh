@@ -106,9 +106,9 @@ say "SIGTERM to both tasks"
 scancel --signal=TERM "$job.0"
 wait_for 60 "a checkpoint is written" "$output"
 wait_for 120 "resuming after step" "$output"
-say "requeued: $(squeue --noheader --job "$job" --format='%T, restarted %R' | head -n 1)"
+say "requeued: $(squeue --noheader --job "$job" --format='%T' | head -n 1)"
 wait_for 300 "exported to" "$output"
-for _ in $(seq 60); do
+for _ in $(seq 60); do # the job ends some time after its last line
   state=$(scontrol show job "$job" --oneliner | grep -o 'JobState=[A-Z]*\|Restarts=[0-9]*' | tr '\n' ' ')
   case $state in *COMPLETED*) break ;; esac
   sleep 1
