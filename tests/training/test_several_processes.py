@@ -149,7 +149,8 @@ def is_running(pid):
 
 def checkpoints(run):
     """Steps of the whole ones."""
-    return sorted(int(path.parent.name) for path in (run / "checkpoints").glob("*/_CHECKPOINT_METADATA"))
+    names = [path.parent.name for path in (run / "checkpoints").glob("*/_CHECKPOINT_METADATA")]
+    return sorted(int(name) for name in names if name.isdigit())  # the others are being written
 
 
 def wait_until(condition, seconds=60):
