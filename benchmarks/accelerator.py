@@ -18,11 +18,36 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-PEAK = {"NVIDIA H100 80GB HBM3": 989.4e12, "NVIDIA H200": 989.4e12, "NVIDIA A100-SXM4-80GB": 312e12}
-"""Dense bfloat16 operations a second, from the makers' data sheets."""
+os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.92")
+
+import jax
+import numpy as np
+
+from jaxemb import objectives
+from jaxemb.config import (
+    DataConfig,
+    LabseObjective,
+    MlmObjective,
+    ModelConfig,
+    OptimizerConfig,
+    TokenizerConfig,
+    TrainConfig,
+    TrainingConfig,
+    TsvSource,
+)
+from jaxemb.objectives import pretraining
+from jaxemb.objectives.masking import BEGINS, TokenKinds
+from jaxemb.parallel import make_mesh
+from jaxemb.planning import CHIPS
+from jaxemb.planning.plan import model_flops
+from jaxemb.training import optimizer as optimizers
+from jaxemb.training.parameters import init_params
+from jaxemb.training.step import init_state, make_train_step, place
+
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 MINI = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -50,16 +75,31 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+def config_of(case: dict[str, Any]) -> TrainConfig:
+    """A run of these sizes."""
+    encoder = {**case["size"], "vocab_size": case["vocabulary"], "max_position_embeddings": max(64, case["length"])}
+    if "dropout" in case:
+        encoder |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), case["dropout"])
+    return TrainConfig(
+        data=DataConfig(sources=(TsvSource(path="en-xx.tsv"),), max_length=case["length"]),
+        tokenizer=TokenizerConfig(vocab_size=case["vocabulary"]),
+        model=ModelConfig(
+            encoder=encoder,
+            compute_dtype=case.get("dtype", "bfloat16"),
+            remat=case.get("remat", "none"),
+            scan_layers=case.get("scan", True),
+        ),
+        objective=MlmObjective() if case.get("what") == "mlm" else LabseObjective(scale=20.0),
+        training=TrainingConfig(steps=1000, batch_size=case["rows"]),
+    )
+
+
 def operations(case: dict[str, Any]) -> float:
     """Of the model, for a step."""
-    size, length = case["size"], case["length"]
-    width, layers = size["hidden_size"], size["num_hidden_layers"]
-    weights = layers * (4 * width * width + 2 * width * size["intermediate_size"])
-    token = 2 * weights + layers * 4 * length * width
-    if case.get("what") == "mlm":
-        predictions = min(80, (length - 2) // 5)
-        return 3 * case["rows"] * (length * token + predictions * 2 * width * (width + case["vocabulary"]))
-    return 3 * case["rows"] * 2 * length * token
+    config = config_of(case)
+    params = jax.eval_shape(partial(init_params, config), jax.random.key(0))
+    sides = 1 if isinstance(config.objective, MlmObjective) else 2
+    return model_flops(config, params, sides * case["rows"] * case["length"])
 
 
 def timed(step: Callable[[], None], wait: Callable[[], None], steps: int, rounds: int) -> list[float]:
@@ -76,28 +116,7 @@ def timed(step: Callable[[], None], wait: Callable[[], None], steps: int, rounds
 
 def ours(case: dict[str, Any], steps: int, rounds: int, kernels: int) -> dict[str, Any]:
     """A step of jaxemb."""
-    import jax
-    import numpy as np
-
-    import jaxemb.objectives.pretraining as pretraining
-    from jaxemb import objectives
-    from jaxemb.config import LabseObjective, MaskingConfig, MlmObjective, ModelConfig, OptimizerConfig
-    from jaxemb.models import init_towers
-    from jaxemb.objectives.masking import BEGINS, TokenKinds
-    from jaxemb.parallel import make_mesh
-    from jaxemb.training import optimizer as optimizers
-    from jaxemb.training.step import init_state, make_train_step, place
-
-    rows, length, mlm = case["rows"], case["length"], case.get("what") == "mlm"
-    encoder = {**case["size"], "vocab_size": case["vocabulary"], "max_position_embeddings": max(64, length)}
-    if "dropout" in case:
-        encoder |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), case["dropout"])
-    model = ModelConfig(
-        encoder=encoder,
-        compute_dtype=case.get("dtype", "bfloat16"),
-        remat=case.get("remat", "none"),
-        scan_layers=case.get("scan", True),
-    )
+    rows, length, config = case["rows"], case["length"], config_of(case)
     mesh = make_mesh(1, 1, jax.devices()[:1])
     optimizer = optimizers.build(OptimizerConfig(learning_rate=1e-5), 1000)
     rng = np.random.default_rng(0)
@@ -107,24 +126,19 @@ def ours(case: dict[str, Any], steps: int, rounds: int, kernels: int) -> dict[st
         return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
     batch = {"id": np.arange(rows, dtype=np.uint32), "weight": np.ones(rows, np.float32)}
-    if mlm:
+    if isinstance(config.objective, MlmObjective):
         if "logits" in case:  # what it was before the products had the type of the model
             whole = pretraining.masked_lm_over_mesh
             pretraining.masked_lm_over_mesh = lambda *x, **y: whole(*x, **{**y, "dtype": case["logits"]})
-        config: Any = MlmObjective(masking=MaskingConfig())
         kinds = TokenKinds(4, np.full(case["vocabulary"], BEGINS, np.uint8), special=2)
-        objective = pretraining.pretraining(config, model, mesh, kinds)
+        objective = objectives.build(config.objective, config.model, mesh, kinds=kinds)
         batch["text"] = side()
     else:
-        config = LabseObjective(scale=20.0)
-        objective = objectives.build(config, model, mesh)
+        objective = objectives.build(config.objective, config.model, mesh)
         hashes = rng.integers(0, 2**32, (2, rows, 2)).astype(np.uint32)
         batch |= {"anchor": side(), "positive": side(), "anchor_hash": hashes[0], "positive_hash": hashes[1]}
 
-    def draw(key: Any) -> Any:
-        return {**init_towers(model, key), **objectives.init_params(config, model, key)}
-
-    state = init_state(jax.jit(draw)(jax.random.key(0)), optimizer, mesh)
+    state = init_state(jax.jit(partial(init_params, config))(jax.random.key(0)), optimizer, mesh)
     began = time.perf_counter()
     placed = place(batch, mesh)
     program = make_train_step(objective, optimizer, mesh, state, seed=0).lower(state, placed).compile()
@@ -256,14 +270,13 @@ def main() -> None:
         return
     (name,) = arguments.cases
     case = shrunk(CASES[name]) if arguments.tiny else CASES[name]
-    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.92")
     if case.get("torch"):
         found = theirs(case, arguments.steps, arguments.rounds)
     else:
         found = ours(case, arguments.steps, arguments.rounds, arguments.kernels)
     seconds = statistics.median(found["seconds"])
-    rate, peak = operations(case) / seconds, PEAK.get(found["device"])
-    share = f"{rate / peak:8.1%}" if peak else f"{'?':>8}"
+    rate, chip = operations(case) / seconds, CHIPS.get(found["device"])
+    share = f"{rate / chip.flops:8.1%}" if chip else f"{'?':>8}"
     line = f"{name:24} {1000 * seconds:10.1f} {case['rows'] / seconds:9.0f} {rate / 1e12:8.1f} {share}"
     print(f"{line} {found['peak_gib']:9.1f} {found['compilation']:9.1f} s", flush=True)
     if arguments.json:

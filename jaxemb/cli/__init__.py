@@ -94,8 +94,10 @@ def _run(command: str, argv: Sequence[str]) -> int:
     except Stopped as stopped:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only spoil the last lines
         print(f"{stopped}. Continue with the same command and --resume.", file=sys.stderr, flush=True)
-        if stopped.together and "jaxemb.distributed" in sys.modules:
-            sys.modules["jaxemb.distributed"].part()
+        if stopped.together:
+            from jaxemb import distributed
+
+            distributed.part()
         return stopped.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

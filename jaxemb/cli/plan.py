@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
 
     jax.config.update("jax_enable_compilation_cache", False)  # what is compiled for a TPU cannot be read back here
 
-    from jaxemb.planning import make_plan, told
+    from jaxemb.planning import describe, make_plan
 
     shape = re.fullmatch(r"\w+:\d+(x\d+)*", arguments.topology)
     try:
@@ -93,7 +93,7 @@ def run(argv: Sequence[str]) -> int:
     wanted = plan(config.model.remat, config.training.batch_size)
     slices = f" x {arguments.slices} slices" if arguments.slices > 1 else ""
     print(f"{arguments.config} on {arguments.topology}{slices}")
-    for line in told(wanted, config):
+    for line in describe(wanted, config):
         print(f"  {line}")
     if arguments.json:
         from jaxemb.files import write_atomically

@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from jaxemb.config import CustomObjective, DistillationObjective, MlmObjective, 
 from jaxemb.config import files as config_files
 from jaxemb.data import Batches, Examples, PreparedData, Sequences, prepare, tokenize, train_tokenizer
 from jaxemb.errors import UsageError
-from jaxemb.evaluation import RetrievalReport, StsReport
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load_towers, pinned, pinned_as
 from jaxemb.models import (
@@ -50,33 +48,13 @@ from jaxemb.training.resolve import (
     with_projection,
     with_steps,
 )
+from jaxemb.training.result import TrainResult
 from jaxemb.training.rundir import Reports, RunDirectory
 from jaxemb.training.scoring import Scores
 from jaxemb.training.signals import StopRequest
 from jaxemb.training.stacking import stack_state
 from jaxemb.training.step import abstract_state, init_state, make_train_step
 from jaxemb.training.teacher import Teacher, load_teacher
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a run leaves behind."""
-
-    towers: Towers
-    """What embeds anchors and what embeds positives; one and the same unless `model.towers` is `untied`."""
-    run_dir: Path
-    export_dir: Path | None
-    """The Hugging Face folder; None if `export.enabled` is off."""
-    heldout: Mapping[str, RetrievalReport]
-    """Held-out retrieval of each system: `untrained` (`before training` with `model.init_from`), TF-IDF if asked for,
-    `trained`. Empty without a split."""
-    sts: Mapping[str, StsReport] = field(default_factory=dict)
-    """Semantic textual similarity likewise, with `evaluation.sts`."""
-
-    @property
-    def embedder(self) -> Embedder:
-        """The model; that of the anchors where the towers are untied."""
-        return self.towers.anchor
 
 
 def train(

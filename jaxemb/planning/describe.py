@@ -8,7 +8,7 @@ SHOWN = 4
 """Collectives, the largest."""
 
 
-def told(plan: Plan, config: TrainConfig) -> list[str]:
+def describe(plan: Plan, config: TrainConfig) -> list[str]:
     """What a plan says, line by line.
 
     Args:
