@@ -158,11 +158,3 @@ def test_the_configs_for_pods_fit_as_they_say(tmp_path):
     assert "50,000 steps" in said
     said = run("--config", "configs/labse_finetune.yaml", *flags, "--model.remat", "none", code=1)
     assert "DOES NOT FIT" in said
-
-
-@pytest.mark.slow
-@needs_libtpu
-def test_pretraining_with_half_a_million_word_pieces_fits_a_chip_of_16_gb_in_chunks_only():
-    flags = ("--topology", "v5e:16x16", "--fast", "--model.encoder.vocab-size", "501153")
-    more = ("--objective.masking.vocabulary-chunk", "600000")
-    assert "DOES NOT FIT" in run("--config", "configs/labse_pretrain.yaml", *flags, *more, code=1)
