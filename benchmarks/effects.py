@@ -61,6 +61,7 @@ def _steps(count: int, batch_size: int | None = None) -> dict[str, Any]:
 
 
 NO_DROPOUT = {"model": {"encoder": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}}
+SHORT_WARMUP = {"optimizer": {"warmup_steps": 30}}
 STS = {
     "STS en.dev": "STSb dev",
     "best sts_spearman": "best checkpoint",
@@ -74,12 +75,14 @@ PAIRS = {"kind": "tsv", "path": FILES}
 SMALL = {"tokenizer": {"vocab_size": 12000}}  # at most 5M parameters
 BITEXT_DATA = {
     "data": {"sources": [PAIRS], "holdout": {"pairs_per_language": 500}},
-    "evaluation": {"pool_size": 500, "baselines": True},
+    "evaluation": {"pool_size": 500, "baselines": False},
 }
+SMALL_RANKING = merge(SMALL, BITEXT_DATA, _steps(150, 128), SHORT_WARMUP)
 RANKING = merge(
     BITEXT_DATA,
     {"objective": {"kind": "labse", "scale": 20.0, "margin": 0.1}, "training": {"stacking": None}},
-    _steps(200, 128),
+    _steps(150, 128),
+    SHORT_WARMUP,
 )
 FROM = {"model": {"init_from": "${JAXEMB_INIT}"}}
 SENTENCES = [
@@ -87,8 +90,8 @@ SENTENCES = [
     {"kind": "text", "path": FILES, "column": 0},
     {"kind": "text", "path": FILES, "column": 1, "language": None},
 ]
-PRETRAINING = merge(BITEXT_DATA, {"data": {"sources": SENTENCES}, "evaluation": {"baselines": False}})
-STAGES = {"training": {"stacking": {"stages": [{"layers": 1, "steps": 150}, {"layers": 2, "steps": 150}]}}}
+PRETRAINING = merge(BITEXT_DATA, {"data": {"sources": SENTENCES}}, SHORT_WARMUP)
+STAGES = {"training": {"stacking": {"stages": [{"layers": 1, "steps": 90}, {"layers": 2, "steps": 90}]}}}
 FULL_DEPTH = {"training": {"stacking": None}}
 
 EFFECTS: dict[str, Effect] = {
@@ -153,7 +156,7 @@ EFFECTS: dict[str, Effect] = {
             Variant(
                 f"margin {margin}, scale {scale:g}",
                 "labse_small",
-                merge(SMALL, BITEXT_DATA, {"objective": {"margin": margin, "scale": scale}}, _steps(200, 128)),
+                merge(SMALL_RANKING, {"objective": {"margin": margin, "scale": scale}}),
                 seeds=SEEDS if scale == 20.0 else (0,),
             )
             for scale in (20.0, 10.0, 40.0)
@@ -169,7 +172,7 @@ EFFECTS: dict[str, Effect] = {
             Variant(
                 name,
                 "labse_small",
-                merge(SMALL, BITEXT_DATA, {"objective": {"negatives": negatives}}, _steps(200, 128)),
+                merge(SMALL_RANKING, {"objective": {"negatives": negatives}}),
                 devices=8,
             )
             for name, negatives in (("global batch of 128", "gather"), ("local batch of 16", "local"))
@@ -181,8 +184,8 @@ EFFECTS: dict[str, Effect] = {
         "a pre-trained encoder needs far fewer pairs (LaBSE)",
         BITEXT,
         (
-            Variant("stacked, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(550), STAGES)),
-            Variant("full depth, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(400), FULL_DEPTH)),
+            Variant("stacked, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(330), STAGES)),
+            Variant("full depth, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(240), FULL_DEPTH)),
             *(
                 Variant(
                     f"after {start}", "labse_pretrain_small", merge(RANKING, FROM), f"pretraining.{start}, by itself"

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -51,20 +52,24 @@ def run_one(
     if variant.start is not None:
         variables["JAXEMB_INIT"] = str(directory(work, *start_of(variant, seed)))
     timer = beside(folder, ".seconds")  # of earlier tries, too
-    began, before = time.monotonic(), float(timer.read_text()) if timer.is_file() else 0.0
+    before = map(float, timer.read_text().split() if timer.is_file() else (0.0, 0.0))
+    began = clocks()
     if variant.start is None:
         values["tokenizer"] = {"path": str(vocabulary(values, work, variables))}
     config = write_yaml(beside(folder, ".yaml"), values)
     try:
         run_jaxemb("train", "--config", config, "--output-dir", folder, "--resume", variables=variables)
     finally:
-        seconds = before + time.monotonic() - began
-        timer.write_text(f"{seconds:.1f}")
+        seconds, of_processor = (
+            earlier + now - start for earlier, now, start in zip(before, clocks(), began, strict=True)
+        )
+        timer.write_text(f"{seconds:.1f} {of_processor:.1f}")
     return {
         "effect": effect,
         "variant": variant.name,
         "seed": seed,
         "seconds": round(seconds),
+        "processor_seconds": round(of_processor),
         "devices": variant.devices,
         "config": f"configs/{variant.config}.yaml",
         "change": variant.change,
@@ -73,6 +78,12 @@ def run_one(
         "versions": {name: version(name) for name in ("jaxemb", "jax", "flax", "optax")},
         **scores_of(folder),
     }
+
+
+def clocks() -> tuple[float, float]:
+    """Seconds that pass, and those that processors spent on the processes this one has run."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.monotonic(), spent.ru_utime + spent.ru_stime
 
 
 def vocabulary(values: Mapping[str, Any], work: Path, variables: Mapping[str, str]) -> Path:

@@ -79,14 +79,13 @@ def read_good_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str]:
 
 
 def _decode(data: bytes, number: int) -> str | BadLine:
-    def bad(reason: str) -> BadLine:
-        return BadLine(number, reason, data[:400].decode("utf-8", "backslashreplace"))
-
     if len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
-        return bad(f"longer than {MAX_LINE_BYTES >> 20} MiB")
-    if b"\0" in data:
-        return bad("a NUL byte, as in a binary file")
-    try:
-        return data.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        return bad(f"not UTF-8 at byte {error.start + 1}")
+        reason = f"longer than {MAX_LINE_BYTES >> 20} MiB"
+    elif b"\0" in data:
+        reason = "a NUL byte, as in a binary file"
+    else:
+        try:
+            return data.decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            reason = f"not UTF-8 at byte {error.start + 1}"
+    return BadLine(number, reason, data[:400].decode("utf-8", "backslashreplace"))

@@ -16,7 +16,7 @@ os.environ["XLA_FLAGS"] = (
 )
 # Many tests compile what others have: whole runs of one tiny model, say.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.02")
 
 from jaxtyping import install_import_hook
 
@@ -36,6 +36,14 @@ def forget_compiled_programs():
     """
     yield
     jax.clear_caches()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what is more of the same, unless it is asked for."""
+    if not os.environ.get("JAXEMB_TEST_ALL"):
+        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
 REAL_DATA = Path(os.environ.get("JAXEMB_TEST_DATA", Path(__file__).parents[1] / "../shared/data"))

@@ -103,6 +103,7 @@ def shrunk(request, tmp_path, monkeypatch):
     monkeypatch.setenv("JAXEMB_TOKENIZER", str(tmp_path / "tokenizer"))
     values = config_files.load_config(request.param).model_dump(mode="json")
     values["output_dir"] = str(tmp_path / "run")
+    values["export"]["verify"] = "jax"  # the test itself compares with sentence-transformers
     values["data"]["cache_dir"] = str(tmp_path / "cache")
     values["data"]["holdout"]["pairs_per_language"] = min(20, values["data"]["holdout"]["pairs_per_language"])
     values["tokenizer"]["vocab_size"] = 300

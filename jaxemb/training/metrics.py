@@ -2,18 +2,34 @@
 
 import contextlib
 import json
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
 
 from jaxemb.errors import CannotWrite
 from jaxemb.files import write_atomically
 from jaxemb.training.rundir import read_metrics
+
+
+@contextlib.contextmanager
+def _absent(module: str) -> Iterator[None]:
+    """Imports go on as if a module were not installed, unless it is imported already."""
+    loaded = module in sys.modules
+    if not loaded:
+        sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not loaded:
+            del sys.modules[module]
+
+
+with _absent("torch"):  # seconds of start-up, for tensors of PyTorch, of which there are none here
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.proto.summary_pb2 import Summary
 
 
 class NoMetrics:

@@ -12,6 +12,7 @@ import shutil
 import time
 
 import pytest
+from sampling import sampled
 from tiny_models import ENCODERS, tiny_embedder
 
 from jaxemb.errors import UserError
@@ -87,15 +88,16 @@ def damaged(name, data, chosen):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [
-        *(("bert", name) for name in FILES),
-        *((kind, "config.json") for kind in OTHERS),
-        ("roberta", "2_LayerNorm/model.safetensors"),
-        ("modernbert", "model.safetensors"),
-        ("qwen3", "model.safetensors"),
-        ("towers", "router_config.json"),
-        ("towers", "modules.json"),
-    ],
+    sampled(
+        [*(("bert", name) for name in FILES), ("modernbert", "config.json"), ("towers", "router_config.json")],
+        [
+            *((kind, "config.json") for kind in OTHERS if kind != "modernbert"),
+            ("roberta", "2_LayerNorm/model.safetensors"),
+            ("modernbert", "model.safetensors"),
+            ("qwen3", "model.safetensors"),
+            ("towers", "modules.json"),
+        ],
+    ),
 )
 def test_a_damaged_file(whole, tmp_path, kind, name):
     folder = tmp_path / "model"

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from packed import packed
+from sampling import sampled
 from tiny_models import ENCODERS, embed, tiny_embedder
 
 from jaxemb.config.model import PoolingMode
@@ -44,10 +45,13 @@ ALL_POOLINGS = get_args(PoolingMode)
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "dropout"])
 @pytest.mark.parametrize(
     ("family", "pooling", "devices", "length"),
-    [
-        ("bert", "cls", 1, 24), ("bert", "mean", 4, 32), ("roberta", ALL_POOLINGS, 1, 32), ("distilbert", "max", 1, 24),
-        ("mpnet", "mean", 1, 32), ("modernbert", "weightedmean", 1, 32), ("qwen3", "lasttoken", 4, 32),
-    ],
+    sampled(
+        [("bert", "cls", 1, 24), ("modernbert", ALL_POOLINGS, 1, 32), ("qwen3", "lasttoken", 4, 32)],
+        [
+            ("bert", "mean", 4, 32), ("roberta", ALL_POOLINGS, 1, 32), ("distilbert", "max", 1, 24),
+            ("mpnet", "mean", 1, 32), ("modernbert", "weightedmean", 1, 32),
+        ],
+    ),
 )  # fmt: skip
 def test_packed_equals_padded(family, pooling, key, devices, length):
     encoder = ENCODERS[family]
@@ -83,7 +87,7 @@ def test_row_number_stands_in_for_ids():
     np.testing.assert_array_equal(*out)
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4)])
+@pytest.mark.parametrize(("data", "fsdp"), sampled([(2, 4)], [(8, 1)]))
 def test_mesh_does_not_matter_and_no_token_moves(data, fsdp):
     model, tokens = tiny_embedder(), batch()
     wanted, wanted_gradient = value_and_gradient(model.config, model.params, tokens, KEY)

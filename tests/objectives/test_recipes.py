@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from packed import packed
+from sampling import sampled
 
 from jaxemb import models, objectives
 from jaxemb.config import (
@@ -158,7 +159,7 @@ def run(config, params, values, devices, pack, key=None, model=MODEL):
 
 @pytest.mark.parametrize(
     ("devices", "pack"),
-    [(2, False), (8, True), *(pytest.param(*more, marks=pytest.mark.slow) for more in ((1, False), (4, True)))],
+    sampled([(8, True)], [(2, False), (1, False), (4, True)]),
 )
 @pytest.mark.parametrize("name", RECIPES)
 def test_value_and_gradient_are_the_paper_s(name, devices, pack):

@@ -1,6 +1,6 @@
 """What each process of `test_processes` runs: losses over the devices of both against the dense maths.
 
-Some of them, or with JAXEMB_TEST_ALL_MESHES every in-batch loss by every strategy.
+Some of them, or with JAXEMB_TEST_ALL every in-batch loss by every strategy.
 """
 
 import os
@@ -19,7 +19,7 @@ SOME = [
 
 def cases() -> list[tuple[str, str]]:
     """Losses and strategies."""
-    if not os.environ.get("JAXEMB_TEST_ALL_MESHES"):
+    if not os.environ.get("JAXEMB_TEST_ALL"):
         return SOME
     from parallel.test_every_loss import IN_BATCH, strategies
 

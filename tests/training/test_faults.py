@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sampling import sampled
 from tiny_models import tiny_embedder
 
 import jaxemb
@@ -60,7 +61,7 @@ def test_kill_9_then_resume_is_bit_equal(values, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled([signal.SIGTERM], [signal.SIGINT]))
 def test_a_second_signal_corrupts_nothing(values, tmp_path, number):
     values["training"].update(steps=100_000, checkpoint_every=100_000)
     config = tmp_path / "config.yaml"

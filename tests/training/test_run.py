@@ -9,6 +9,7 @@ import signal
 import jax
 import numpy as np
 import pytest
+from sampling import sampled
 
 import jaxemb
 from jaxemb import losses
@@ -105,7 +106,7 @@ def test_an_objective_of_ones_own(values, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+@pytest.mark.parametrize(("number", "code"), sampled([(signal.SIGINT, 130)], [(signal.SIGTERM, 75)]))
 def test_a_signal_leaves_a_checkpoint(values, tmp_path, number, code):
     values["training"].update(steps=100_000, checkpoint_every=100_000)
     config = tmp_path / "config.yaml"

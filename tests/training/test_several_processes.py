@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
+from sampling import sampled
 
 LAUNCHER = Path(__file__).parents[2] / "launch" / "local.py"
-FSDP = [1, 2, 4] if os.environ.get("JAXEMB_TEST_ALL_MESHES") else [2]
 WORDS = "one two three four five six seven eight red green blue house tree sun moon cat dog".split()
 
 
@@ -108,7 +108,7 @@ def wait_for(process, pattern, seconds=300):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fsdp", FSDP)
+@pytest.mark.parametrize("fsdp", sampled([2], [1, 4]))
 def test_two_processes_train_as_one(corpus, tmp_path, fsdp):
     mesh = {"data": -1, "fsdp": fsdp}
     one = tmp_path / "one"
@@ -187,7 +187,7 @@ def test_sigterm_to_one_stops_both_after_the_same_step_and_one_process_goes_on(c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", sampled([signal.SIGTERM, signal.SIGKILL], [signal.SIGINT]))
 def test_the_launcher_takes_its_workers_with_it(corpus, tmp_path, number):
     run = tmp_path / "run"
     with launch(endless(corpus, run)) as process:
@@ -215,7 +215,7 @@ DISTURBED = {"steps": 60, "evaluate_every": None, "checkpoint_every": 10}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", sampled([0], [1]))
 def test_a_killed_process_is_noticed_and_the_run_goes_on_bit_equal(corpus, undisturbed, tmp_path, victim):
     run = tmp_path / "run"
     process = launch(config_of(corpus, run, training=DISTURBED), "--max-restarts", "1")

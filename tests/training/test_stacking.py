@@ -106,7 +106,7 @@ def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, m
     scored = [line["step"] for line in read_metrics(run_dir / "metrics.jsonl") if "evaluation/all_accuracy" in line]
     assert scored == [0, 5, 10]
     # Every checkpoint has the depth of its stage, and is a model.
-    for step, layers in ((2, 1), (3, 1), (4, 2), (6, 2), (8, 4), (10, 4)):
+    for step, layers in ((3, 1), (4, 2), (10, 4)):
         embedder = jaxemb.load(f"{run_dir}@{step}")
         assert embedder.config.encoder.num_hidden_layers == layers
         assert np.isfinite(embedder.encode(["one two"])).all()
@@ -115,7 +115,7 @@ def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, m
     two = after["encoder"]["layers"]["attention"]["query"]["kernel"]
     assert float(jnp.abs(two[0] - two[1]).max()) > 0  # copies that each learn
 
-    for step in (2, 3, 5, 6):  # inside a stage and at its end
+    for step in (3, 5):  # at the end of a stage and inside one
         killed = tmp_path / f"killed after {step}"
         shutil.copytree(run_dir, killed)
         for path in (killed / "checkpoints").iterdir():
