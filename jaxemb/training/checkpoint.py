@@ -19,6 +19,9 @@ from jaxemb.training.rundir import RunDirectory, best_of
 from jaxemb.training.step import TrainState
 
 
+SMALLEST_SLICE = 1 << 20  # bytes that a replica writes
+
+
 class _NewestAndBest:
     """Which checkpoints Orbax keeps."""
 
@@ -92,7 +95,9 @@ class Checkpoints:
         # A signal may come just after a step was saved, while that is still under way.
         if step != self._begun and step not in self.steps:
             self._begun = step
-            with self._errors():
+            # Replicas share the writing of an array; of a small one it costs more to slice it, which is compiled, too.
+            saving = ocp.options.ArrayOptions.Saving(min_slice_bytes_for_replica_parallel=SMALLEST_SLICE)
+            with self._errors(), ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving)):
                 self._checkpointer.save_checkpointables_async(
                     step,
                     {"params": state.params, "opt_state": state.opt_state},
