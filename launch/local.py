@@ -22,7 +22,7 @@ from types import FrameType
 
 RESTART, INTERRUPTED, USAGE = 75, 130, 2
 GRACE_SECONDS = 20.0
-"""Between SIGTERM and SIGKILL, for processes whose peer has died."""
+"""Between SIGTERM and SIGKILL, for processes whose peer has died; and for those that end by themselves, as one did."""
 
 
 def commands(arguments: argparse.Namespace, port: int, attempt: int) -> list[tuple[dict[str, str], list[str]]]:
@@ -91,12 +91,15 @@ class Workers:
     def wait(self) -> list[int]:
         """Waits for all, and once one has failed ends the others; returns the exit codes, first the one that failed."""
         order: list[int] = []
-        deadline = None
+        asks = deadline = None
         while len(order) < len(self.processes):
             time.sleep(0.1)
             done = [index for index, process in enumerate(self.processes) if process.poll() is not None]
             order += [index for index in done if index not in order]
-            if deadline is None and any(self.processes[index].returncode for index in order):
+            failed = [code for index in order if (code := self.processes[index].returncode)]
+            if failed and asks is None:
+                asks = time.monotonic() + GRACE_SECONDS * (failed[0] in (RESTART, INTERRUPTED))
+            if asks is not None and deadline is None and time.monotonic() >= asks:
                 self.send(signal.SIGTERM)
                 deadline = time.monotonic() + GRACE_SECONDS
             if deadline is not None and time.monotonic() > deadline:

@@ -136,6 +136,7 @@ def shrunk(request, tmp_path, monkeypatch):
     return values
 
 
+@pytest.mark.slow
 def test_a_shrunk_config_trains_two_steps(shrunk):
     result = jaxemb.train(shrunk, quiet=True)
     lines = [json.loads(line) for line in (result.run_dir / "metrics.jsonl").read_text().splitlines()]

@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "score a model: retrieval on Tatoeba or on aligned files, or STS",
     "encode": "embed the lines of a file",
     "export": "write a run as a Hugging Face / sentence-transformers folder and verify it",
+    "report": "write a run as one HTML page: scores, curves, data and config",
     "plan": "tell whether a config fits TPUs that are not there, and what a step takes",
 }
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 75 stopped and resumable, 130 Ctrl-C"
@@ -92,7 +93,8 @@ def _run(command: str, argv: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Stopped as stopped:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only spoil the last lines
+        for number in (signal.SIGINT, signal.SIGTERM):  # another one would spoil the last lines, and the exit code
+            signal.signal(number, signal.SIG_IGN)
         print(f"{stopped}. Continue with the same command and --resume.", file=sys.stderr, flush=True)
         if stopped.together:
             from jaxemb import distributed

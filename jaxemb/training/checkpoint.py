@@ -18,7 +18,6 @@ from jaxemb.errors import CannotWrite, UserError
 from jaxemb.training.rundir import RunDirectory, best_of
 from jaxemb.training.step import TrainState
 
-
 SMALLEST_SLICE = 1 << 20  # bytes that a replica writes
 
 

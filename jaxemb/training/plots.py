@@ -2,6 +2,9 @@
 
 import importlib.util
 import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxemb.files import write_atomically
 from jaxemb.training.rundir import RunDirectory, read_metrics
@@ -21,10 +24,21 @@ def alignment_path(run: RunDirectory) -> list[Point]:
     return [(step, *found[step]) for step in sorted(found)]
 
 
+def has_matplotlib() -> bool:
+    """Whether anything can be drawn."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def plot_alignment(run: RunDirectory) -> str:
-    """Draws that path to `plots/alignment_uniformity.svg`, as figure 2 of SimCSE has it; says what it did."""
-    if importlib.util.find_spec("matplotlib") is None:
+    """Draws that path to `plots/alignment_uniformity.svg`; says what it did."""
+    if not has_matplotlib():
         return "alignment and uniformity are not drawn: matplotlib is not installed (pip install 'jaxemb[plots]')"
+    write_atomically(run.alignment_plot, draw_alignment(run))
+    return f"alignment and uniformity drawn to {run.alignment_plot}"
+
+
+def draw_alignment(run: RunDirectory) -> str:
+    """That path as SVG, as figure 2 of SimCSE has it."""
     from matplotlib.figure import Figure
 
     steps, uniformity, alignment = zip(*alignment_path(run), strict=True)
@@ -36,7 +50,31 @@ def plot_alignment(run: RunDirectory) -> str:
         axes.annotate(name, (uniformity[place], alignment[place]), textcoords="offset points", xytext=(6, 4))
     axes.set(xlabel="uniformity (lower is more even)", ylabel="alignment (lower is closer)")
     figure.colorbar(points, label="step")
+    return _svg(figure)
+
+
+def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
+    """Values over steps as SVG, a small picture each, three in a row."""
+    from matplotlib.figure import Figure
+
+    rows = math.ceil(len(curves) / 3)
+    figure = Figure(figsize=(10.5, 2.3 * rows), layout="constrained")
+    places = list(figure.subplots(rows, 3, squeeze=False).flat)
+    for place, (name, points) in zip(places, curves.items(), strict=False):
+        few = len(points) < 20
+        place.plot(*zip(*points, strict=True), linewidth=1, marker="o" if few else "", markersize=3)
+        place.set_title(name, fontsize=9)
+        place.tick_params(labelsize=7)
+        place.grid(alpha=0.3)
+    for place in places[len(curves) :]:
+        place.remove()
+    return _svg(figure)
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib
+
     drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
-    write_atomically(run.alignment_plot, drawn.getvalue())
-    return f"alignment and uniformity drawn to {run.alignment_plot}"
+    with matplotlib.rc_context({"svg.hashsalt": "jaxemb"}):  # the same each time
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return drawn.getvalue()

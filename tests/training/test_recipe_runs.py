@@ -110,6 +110,7 @@ def leaves(run_dir):
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     sampled(
@@ -188,6 +189,7 @@ def test_alignment_and_uniformity_are_drawn(folder, monkeypatch):
     assert "matplotlib is not installed" in plot_alignment(run)
 
 
+@pytest.mark.slow
 def test_several_seeds(folder, capsys):
     config = config_files.validate(TrainConfig, config_of("sbert_regression", folder), "test")
     scores = train_seeds(config, [3, 1], quiet=True)

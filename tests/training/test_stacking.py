@@ -97,6 +97,7 @@ def config(values, tmp_path):
     return values
 
 
+@pytest.mark.slow
 def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, monkeypatch):
     whole = jaxemb.train(config, quiet=True)
     run_dir, expected = whole.run_dir, leaves(whole.run_dir)
@@ -134,6 +135,7 @@ def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, m
             np.testing.assert_allclose(leaf, expected[path], atol=1e-4, err_msg=path)
 
 
+@pytest.mark.slow
 def test_the_encoder_goes_on_to_its_next_task_and_the_head_stays_as_it_was(config, tmp_path):
     """What follows the encoder is neither trained nor decayed; translation ranking starts from all that there is."""
     config["optimizer"]["weight_decay"] = 0.5

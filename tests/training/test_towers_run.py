@@ -91,6 +91,7 @@ def test_two_towers_in_a_run(values, tmp_path, monkeypatch, capsys):
         jaxemb.train({**values, "model": {"encoder": TINY}}, resume=True, quiet=True)
 
 
+@pytest.mark.slow
 def test_starting_from_one_tower_or_from_two(values, tmp_path, unverified, capsys):
     encoder = ENCODER.model_copy(update={"num_hidden_layers": 1})
     one, other = (tiny_embedder(seed, encoder=encoder) for seed in (0, 1))

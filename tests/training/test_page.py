@@ -1,0 +1,138 @@
+"""`jaxemb report`: the page of a run, and how a browser shows it."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxemb.cli import report
+from jaxemb.config import DataConfig, LabseObjective, TrainConfig, TrainingConfig, TsvSource
+from jaxemb.errors import UsageError
+from jaxemb.evaluation import report_from_json, sts_report_from_json
+from jaxemb.training.page import curves_of, page_of
+from jaxemb.training.rundir import Reports, RunDirectory
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """What a run of twenty steps leaves, without a training."""
+    run = RunDirectory(tmp_path / "a <b> run")
+    run.path.mkdir()
+    config = TrainConfig(
+        data=DataConfig(sources=(TsvSource(path="en-de.tsv"),)),
+        objective=LabseObjective(),
+        training=TrainingConfig(steps=20, batch_size=1024),
+    )
+    run.save_config(config, None)
+    lines = [
+        {"step": step, "time": 0.0, "train/loss": 3.0 / step, "train/negatives_per_query": 63.0}
+        for step in range(1, 21)
+    ]
+    lines += [{"step": 10, "time": 0.0, "train/loss": 0.25}]  # taken again after a kill
+    lines += [
+        {"step": step, "time": 0.0, "evaluation/alignment": 0.1 + step / 100, "evaluation/uniformity": -step / 10}
+        for step in (0, 10, 20)
+    ]
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 2')
+    return run
+
+
+def finish(run):
+    """Scores and the data report."""
+    language = {"en->xx": 70.0, "xx->en": 80.5, "mean": 75.25, "n": 100, "script": "Latin"}
+    average = {"en->xx": 70.0, "xx->en": 80.5, "mean": 75.25, "present": 1, "of": 1}
+    heldout = report_from_json(
+        {
+            "suite": "heldout",
+            "metric": "",
+            "languages": {"de": language},
+            "averages": {"all": average},
+            "notes": ["a < b"],
+        }
+    )
+    sets = {name: {"spearman": value, "pearson": 0.0, "n": 10} for name, value in (("en", 61.5), ("de", 62.5))}
+    sts = sts_report_from_json({"suite": "sts", "metric": "", "split": "dev", "sets": sets, "notes": []})
+    run.save_results(20, None, Reports({"trained": heldout}, {"trained": sts}, {"trained": {"de": 0.0125}}))
+    counts = {"read": 1300, "train": 1234, "heldout": 20, "dropped": {"too_long": 46}}
+    told = {
+        "totals": counts, "languages": {"de": counts}, "train_hash": "",
+        "bad_lines": [{"file": "en-de.tsv", "lines": 9, "bad": 1, "first": "en-de.tsv:7: '<script>'"}],
+        "sources": [{"source": "en-de.tsv", "licence": None, "files": 1, "pairs": 1234}],
+    }  # fmt: skip
+    run.data_report.write_text(json.dumps(told))
+
+
+def test_a_page_tells_the_run(run):
+    under_way = page_of(run)
+    assert "20 of 20 steps · not finished · batches of 1,024" in under_way
+    assert "<h2>Curves" in under_way
+    assert "train/negatives_per_query 63" in under_way
+    for absent in ("<h2>Scores", "<h2>Data", "not finite"):
+        assert absent not in under_way
+    finish(run)
+    run.not_finite.write_text('{"step": 21}')
+    page = page_of(run)
+    assert "· finished ·" in page
+    assert "Step 21 ended the run" in page
+    for cells in (
+        "<td>trained</td><td>75.25</td>",  # macro average
+        "<td>de</td><td>75.25</td>",
+        "<td>trained</td><td>61.50</td><td>62.50</td><td>62.00</td>",
+        "<td>trained</td><td>1.25</td>",
+        "<td>all</td><td>1,300</td><td>1,234</td><td>20</td><td>46</td>",
+        "<td>too_long</td><td>46</td>",
+        "<td>en-de.tsv</td><td>1</td><td>1,234</td><td>not said</td>",
+    ):
+        assert cells in page, cells
+    assert "batch_size: 1024" in page
+    assert page.count("<img ") == 2
+    # What others wrote is text, and nothing is fetched.
+    assert "<b>" not in page
+    assert "&lt;script&gt;" in page
+    assert "a &lt; b" in page
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+
+
+def test_steps_that_were_taken_again_count_once(run):
+    curves = curves_of(run)
+    assert [step for step, _ in curves["train/loss"]] == list(range(1, 21))
+    assert dict(curves["train/loss"])[10] == 0.25
+
+
+def test_command(run, tmp_path, capsys):
+    assert report.run([str(run.path)]) == 0
+    assert f"{run.path / 'report.html'}: " in capsys.readouterr().out
+    assert (run.path / "report.html").read_text() == page_of(run)
+    with pytest.raises(UsageError, match=r"nothing: no run here \(no config.yaml\)"):
+        report.run([str(tmp_path / "nothing")])
+
+
+def test_a_browser_shows_it(run, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here to look at the page with")
+    finish(run)
+    page, picture = tmp_path / "page.html", tmp_path / "page.png"
+    page.write_text(page_of(run), encoding="utf-8")
+
+    def colours(path: Path) -> np.ndarray:
+        """How often each is seen, [R, G, B, count]."""
+        from matplotlib.image import imread
+
+        pixels = (imread(path)[..., :3] * 255).round().astype(int).reshape(-1, 3)
+        return np.column_stack(np.unique(pixels, axis=0, return_counts=True))
+
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1100,2400"]
+    command = [browser, *flags, f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert picture.is_file(), done.stderr
+    seen = {tuple(colour): count for *colour, count in colours(picture).tolist()}
+    assert seen.get((0x1F, 0x77, 0xB4), 0) > 300, "the curves"
+    assert seen.get((0xFD, 0xE7, 0x25), 0) > 20, "the last point of alignment and uniformity"
+    assert sum(seen.values()) * 0.5 < seen[(255, 255, 255)] < sum(seen.values()) * 0.99
