@@ -43,7 +43,7 @@ from jaxemb.objectives import pretraining
 from jaxemb.objectives.masking import BEGINS, TokenKinds
 from jaxemb.parallel import make_mesh
 from jaxemb.planning import CHIPS
-from jaxemb.planning.plan import model_flops
+from jaxemb.planning.flops import model_flops
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.parameters import init_params
 from jaxemb.training.step import init_state, make_train_step, place

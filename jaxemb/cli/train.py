@@ -24,12 +24,13 @@ from jaxemb.training.signals import StopRequest
 
 DESCRIPTION = """Train an embedder as a YAML file says; the flags below override it.
 
-usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--seeds N ...] [--quiet] [flags]
+usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--seeds N ...] [--quiet] [--profile N] [flags]
 
 --config FILE: the run's config; with --help, its values are the defaults shown.
 --resume: continue the run in the output directory from its newest checkpoint; start it if there is none.
 --seeds N ...: a run for each seed, in RUN/seed-N; their scores' mean and deviation are shown, and in RUN/seeds.json.
 --quiet: print nothing but errors.
+--profile N: trace N steps soon after the first, to RUN/profile, for xprof and TensorBoard.
 
 A run of several processes, which share the output directory; see launch/. SLURM (srun) and Open MPI are found by
 themselves, as is what JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say:
@@ -46,6 +47,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--profile", type=int, default=0)
     parser.add_argument("--coordinator-address")
     parser.add_argument("--num-processes", type=int)
     parser.add_argument("--process-id", type=int)
@@ -77,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
         if not arguments.quiet and distributed.is_first():
             print_seeds(scores)
         return 0
-    result = train(config, resume=arguments.resume, quiet=arguments.quiet)
+    result = train(config, resume=arguments.resume, quiet=arguments.quiet, profile=arguments.profile)
     if not arguments.quiet and distributed.is_first():
         print_result(result)
     return 0

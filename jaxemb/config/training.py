@@ -98,6 +98,9 @@ class TrainingConfig(Settings):
     )
     """Metric whose highest value makes a checkpoint the best one (`MODEL@best`); needs `evaluate_every`. null:
     `sts_spearman` with `evaluation.sts`, else the held-out `all_accuracy`."""
+    skip_not_finite: NonNegativeInt = 0
+    """Steps in a row that may be skipped because their loss or gradient is not finite: nothing changes by them, and
+    they are counted. One more ends the run, as the first one does with 0."""
     stacking: StackingConfig | None = None
     """Progressive stacking of the encoder's layers; null for none."""
     freeze: tuple[str, ...] = ()

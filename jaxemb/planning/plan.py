@@ -13,17 +13,15 @@ from jaxemb import objectives
 from jaxemb.config import DistillationObjective, MlmObjective, TrainConfig
 from jaxemb.data.batches import Batches
 from jaxemb.models import embedding_size
-from jaxemb.objectives.masking import BEGINS, TokenKinds, most_predictions
+from jaxemb.objectives.masking import BEGINS, TokenKinds
 from jaxemb.parallel import batch_sharding, make_mesh
 from jaxemb.planning.chips import CHIPS, Chip
+from jaxemb.planning.flops import SPECIAL_TOKENS, model_flops
 from jaxemb.planning.traffic import Collective, collectives
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.freezing import select_trained
 from jaxemb.training.parameters import init_params
 from jaxemb.training.step import abstract_state, make_train_step
-
-SPECIAL_TOKENS = 2
-"""Of a text, for masked language modelling."""
 
 
 @dataclass(frozen=True)
@@ -171,28 +169,3 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
 def _bytes_on_one(tree: Any) -> int:
     """Bytes of arrays that one device holds."""
     return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def model_flops(config: TrainConfig, params: Any, tokens: int) -> float:
-    """Operations of a training step over the whole batch, a multiplication and an addition each: three times those of
-    the forward pass, without what is computed again (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B).
-
-    Args:
-      config: of the run.
-      params: shapes of its parameters.
-      tokens: of the batch, padding included.
-    """
-    model, rows = config.model, config.training.batch_size
-    layers = params["encoder"]["layers"] if "encoder" in params else params["anchor"]["encoder"]["layers"]
-    kernels = [leaf for leaf in jax.tree.leaves(layers) if len(leaf.shape) == 3]  # [layers, in, out]
-    weights = sum(math.prod(leaf.shape) for leaf in kernels)
-    width = model.encoder.head_size * model.encoder.num_attention_heads
-    attention = 4 * model.encoder.num_hidden_layers * config.data.max_length * width
-    forward = tokens * (2.0 * weights + attention)
-    if isinstance(config.objective, MlmObjective):
-        predictions = most_predictions(config.objective.masking, config.data.max_length, SPECIAL_TOKENS)
-        hidden = model.encoder.hidden_size
-        forward += 2.0 * rows * predictions * hidden * (hidden + model.table_rows)
-    else:
-        forward += 2.0 * 2 * rows * rows * embedding_size(model)
-    return 3 * forward

@@ -1,10 +1,10 @@
 """The training loop. The host runs one step ahead: metrics are read when the next step is already under way."""
 
+import contextlib
 import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -18,29 +18,12 @@ from jaxemb.files import write_atomically
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.compilations import check_compilations, compilations_of
 from jaxemb.training.display import Display
+from jaxemb.training.measures import places
 from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.rundir import RunDirectory
 from jaxemb.training.signals import StopRequest
-from jaxemb.training.step import STOP, TrainState, TrainStep, place
-
-
-@dataclass
-class Clock:
-    """Examples per second between two log lines, evaluations and checkpoints left out."""
-
-    began: float = field(default_factory=time.monotonic)
-    examples: int = 0
-
-    def rate(self) -> dict[str, float]:
-        """Examples per second since the last call."""
-        seconds = time.monotonic() - self.began
-        rate = {"examples_per_second": self.examples / seconds} if self.examples else {}
-        self.restart()
-        return rate
-
-    def restart(self) -> None:
-        """Forgets what came before."""
-        self.began, self.examples = time.monotonic(), 0
+from jaxemb.training.step import STOP, TOKENS, TrainState, TrainStep, place
+from jaxemb.training.telemetry import Profile, Telemetry
 
 
 def _fetch(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -61,6 +44,7 @@ def run_loop(
     display: Display,
     stop: StopRequest,
     evaluate: Callable[[TrainState], None],
+    profile: int = 0,
 ) -> TrainState:
     """Trains, to the end or that of a stage.
 
@@ -77,39 +61,53 @@ def run_loop(
       display: the terminal.
       stop: tells of Ctrl-C and SIGTERM.
       evaluate: scores and logs a state on the held-out split.
+      profile: how many steps to trace.
 
     Raises:
-      NotFinite: if a loss or gradient is not; nothing of that step is saved.
+      NotFinite: if a loss or gradient is not, in more steps than may be skipped; nothing of that step is saved.
       Stopped: after a checkpoint, if Ctrl-C or SIGTERM came.
     """
     training, resolved = config.training, config.model_dump(mode="json")
     start, alone = int(state.step), jax.process_count() == 1
+    run = RunDirectory(checkpoints.directory.parent)
     if distributed.is_first():
-        RunDirectory(checkpoints.directory.parent).not_finite.unlink(missing_ok=True)  # of an earlier try
-    began, clock = time.monotonic(), Clock()
-    in_flight: tuple[int, Mapping[str, Any], Any] | None = None  # step, metrics and ids of the newest batch
+        run.not_finite.unlink(missing_ok=True)  # of an earlier try
+    began, telemetry = time.monotonic(), Telemetry(config.at_step(start), state.params, mesh)
+    trace = Profile(run.profile, start, profile if distributed.is_first() else 0)
+    in_flight: tuple[int, Mapping[str, Any], Any, int] | None = None  # of the newest batch: step, metrics, ids, places
     agreed: int | None = None  # exit code that a signal to any of several processes asks for: all learn it by one step
+
+    in_a_row = skipped = 0  # steps that are not finite
 
     def finish_step() -> None:
         """Waits for the step that is under way, checks it, and logs it if it is one to log."""
-        nonlocal in_flight, agreed
+        nonlocal in_flight, agreed, in_a_row, skipped
         if in_flight is None:
             return
-        (step, metrics, ids), in_flight = in_flight, None
-        values = _fetch(metrics)
+        (step, metrics, ids, room), in_flight = in_flight, None
+        wants_log = step % training.log_every == 0 or step == until
+        needed = ("loss", "gradient_norm", TOKENS, STOP)
+        values = _fetch(metrics if wants_log else {name: metrics[name] for name in needed if name in metrics})
         if code := round(values.pop(STOP, 0.0)):
             agreed = code
-        if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
-            raise NotFinite(_write_not_finite(checkpoints, step, values, ids))
-        clock.examples += training.batch_size
+        tokens = values.pop(TOKENS)
+        finite = math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])
+        in_a_row = 0 if finite else in_a_row + 1
+        if in_a_row > training.skip_not_finite:
+            told = _fetch({name: value for name, value in metrics.items() if name != STOP})
+            raise NotFinite(_write_not_finite(checkpoints, step, told, ids))
+        if not finite:
+            skipped += 1
+            display.headline(f"step {step} is skipped: its loss or its gradient is not finite ({in_a_row} in a row)")
+            values = {}
+        telemetry.count(tokens, room)
         if step == start + 1:
             display.headline(f"first step done after {time.monotonic() - began:.1f} s, compilation included")
-            clock.restart()
-        wants_log = step % training.log_every == 0 or step == until
+            telemetry.restart()
         if wants_log:
-            values |= clock.rate()
+            values |= telemetry.rates() | ({"skipped": float(skipped)} if training.skip_not_finite else {})
             writer.write(step, "train", values)
-        if wants_log or step == start + 1:
+        if finite and (wants_log or step == start + 1):
             progress.show(step, values)
 
     def stopping() -> int | None:
@@ -123,8 +121,9 @@ def run_loop(
         stop.deferred(),
         display.progress(start, training.steps) as progress,
         compilations_of(train_step) as compiled,
+        contextlib.closing(trace),
     ):
-        for index, batch in batches:
+        for index, batch in telemetry.timed(batches):
             if not alone:
                 request = 0 if stop.exit_code is None else stop.exit_code
                 batch = {**batch, STOP: np.full(jax.local_device_count(), request, np.int32)}
@@ -134,16 +133,18 @@ def run_loop(
             check_compilations(compiled(), shapes)
             finish_step()  # the step before: this one is already under way
             step = index + 1
-            in_flight = (step, metrics, batch["id"])
-            if index == start:
+            in_flight = (step, metrics, batch["id"], places(placed))
+            if index == start or trace.wants(step):
                 finish_step()
+            if trace.after(step):
+                display.headline(f"{profile} step{'s' * (profile > 1)} traced to {run.profile}")
             progress.advance(step)
             wants_evaluation = bool(training.evaluate_every) and step % (training.evaluate_every or 1) == 0
             if step < training.steps and (wants_evaluation or step % training.checkpoint_every == 0):
                 save()
                 if wants_evaluation and stopping() is None:
                     evaluate(state)
-                clock.restart()
+                telemetry.restart()
             if (code := stopping()) is not None:
                 save(wait=True)
                 raise Stopped(f"stopped after step {step}; a checkpoint is written", code, together=True)

@@ -63,6 +63,7 @@ def train(
     objective: Objective | None = None,
     resume: bool = False,
     quiet: bool = False,
+    profile: int = 0,
 ) -> TrainResult:
     r"""Trains an embedder as `config` says and exports it.
 
@@ -77,6 +78,7 @@ def train(
         `jax.numpy` over the whole batch is right.
       resume: continue the run in `output_dir` from its newest checkpoint; start it if there is none.
       quiet: print nothing.
+      profile: how many steps to trace, soon after the first, for xprof and TensorBoard: to `output_dir`/profile.
 
     Raises:
       UserError: for a config, file or value that the user can put right.
@@ -112,7 +114,7 @@ def train(
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp)
     check_batch(config, mesh.size)
     with StopRequest() as stop:
-        return _Run(config, objective, mesh, stop, Display(quiet)).train(resume)
+        return _Run(config, objective, mesh, stop, Display(quiet), profile).train(resume)
 
 
 class _Run:
@@ -125,7 +127,9 @@ class _Run:
         mesh: jax.sharding.Mesh,
         stop: StopRequest,
         display: Display,
+        profile: int,
     ) -> None:
+        self.profile = profile
         self.config, self.objective, self.mesh, self.stop, self.display = config, objective, mesh, stop, display
         self.run = RunDirectory(Path(str(config.output_dir)).expanduser())
         self.objective_name = None if objective is None else _name(objective)
@@ -220,7 +224,13 @@ class _Run:
                         config,
                         state,
                         make_train_step(
-                            self._loss(until, tokenizer), optimizer, mesh, state, config.training.seed, trained
+                            self._loss(until, tokenizer),
+                            optimizer,
+                            mesh,
+                            state,
+                            config.training.seed,
+                            trained,
+                            skip_not_finite=config.training.skip_not_finite > 0,
                         ),
                         batches.stream(int(state.step), until),
                         mesh,
@@ -231,7 +241,9 @@ class _Run:
                         display=self.display,
                         stop=self.stop,
                         evaluate=scores.score,
+                        profile=self.profile,
                     )
+                    self.profile = 0  # once is enough
                 scores.score(state, "trained")
         params = model_params(state.params)
         if jax.process_count() > 1:  # of what is split, each has a part

@@ -19,7 +19,7 @@ from jaxemb.files import is_partial, remove_partial, write_atomically
 MAY_CHANGE_ON_RESUME = (
     "output_dir", "mesh", "training.steps", "training.epochs", "training.log_every", "training.evaluate_every",
     "training.checkpoint_every", "training.keep_checkpoints", "training.best_metric", "export",
-    "data.root", "data.cache_dir", "data.workers",
+    "training.skip_not_finite", "data.root", "data.cache_dir", "data.workers",
 )  # fmt: skip
 _MARK = "# the resolved config of a jaxemb run\n"
 _OWN_OBJECTIVE = "# trained with an objective passed to jaxemb.train, not with the one below: "
@@ -89,6 +89,7 @@ class RunDirectory:
         self.results = path / "results.json"
         self.metrics = path / "metrics.jsonl"
         self.tensorboard = path / "tensorboard"
+        self.profile = path / "profile"
         self.not_finite = path / "not_finite.json"
         self.alignment_plot = path / "plots" / "alignment_uniformity.svg"
 
@@ -177,7 +178,14 @@ class RunDirectory:
         """Removes what a run that ended before its first checkpoint left."""
         for path in (self.metrics, self.results, self.data_report, self.not_finite):
             path.unlink(missing_ok=True)
-        for path in (self.tokenizer, self.tensorboard, self.checkpoints, self.export, self.alignment_plot.parent):
+        for path in (
+            self.tokenizer,
+            self.tensorboard,
+            self.checkpoints,
+            self.export,
+            self.alignment_plot.parent,
+            self.profile,
+        ):
             shutil.rmtree(path, ignore_errors=True)
 
     def save_config(self, config: TrainConfig, objective: str | None) -> None:

@@ -13,6 +13,7 @@ from jaxtyping import Array
 from jaxemb.objectives import Objective
 from jaxemb.parallel import batch_sharding, param_shardings, replicated
 from jaxemb.training.freezing import Select, everything, overlay
+from jaxemb.training.measures import group_norms, real_tokens
 
 
 class TrainState(NamedTuple):
@@ -26,6 +27,8 @@ class TrainState(NamedTuple):
 
 STOP = "stop"
 """A column of the batches of several processes, a number a device: the largest comes back as a metric, to all alike."""
+TOKENS = "tokens"
+"""The metric that counts the real tokens of a batch."""
 TrainStep = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Array]]]
 
 
@@ -69,12 +72,15 @@ def make_train_step(
     state: TrainState,
     seed: int,
     trained: Select = everything,
+    *,
+    skip_not_finite: bool = False,
 ) -> TrainStep:
     """Compiles `(state, batch) -> (state, metrics)`; the state is donated.
 
     The key that the objective gets is a pure function of (seed, step). The gradient is taken outside the objective's
     `shard_map`, so it is the gradient of the global loss on any mesh. It is that of the parameters that `trained`
-    selects; the others stay as they are.
+    selects; the others stay as they are. With `skip_not_finite` a step whose loss or gradient is not finite changes
+    nothing but the number of steps.
     """
 
     def train_step(state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:
@@ -88,7 +94,13 @@ def make_train_step(
         (loss, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(part)
         updates, opt_state = optimizer.update(gradients, state.opt_state, part)
         params = overlay(state.params, optax.apply_updates(part, updates))
-        metrics = {"loss": loss, **metrics, "gradient_norm": optax.tree.norm(gradients)}
+        metrics = {"loss": loss, **metrics, "gradient_norm": optax.tree.norm(gradients), TOKENS: real_tokens(columns)}
+        for name, tree in (("gradient_norm", gradients), ("parameter_norm", part), ("update_norm", updates)):
+            metrics |= group_norms(name, tree)
+        if skip_not_finite:
+            fine = jnp.isfinite(loss) & jnp.isfinite(metrics["gradient_norm"])
+            before = (state.params, state.opt_state)
+            params, opt_state = jax.tree.map(lambda new, old: jnp.where(fine, new, old), (params, opt_state), before)
         if STOP in batch:
             metrics[STOP] = jnp.max(batch[STOP])
         return TrainState(state.step + 1, params, opt_state), metrics

@@ -24,7 +24,7 @@ from jaxemb.config import (
     TsvSource,
 )
 from jaxemb.planning import make_plan
-from jaxemb.planning.plan import model_flops
+from jaxemb.planning.flops import model_flops
 from jaxemb.planning.traffic import Collective, collectives
 from jaxemb.training.parameters import init_params
 

@@ -23,7 +23,7 @@ from jaxemb.encoding import encode_file
 from jaxemb.errors import NotFinite, UserError
 from jaxemb.huggingface import export
 from jaxemb.training.checkpoint import _NewestAndBest
-from jaxemb.training.rundir import RunDirectory, best_of
+from jaxemb.training.rundir import RunDirectory, best_of, read_metrics
 from tests.training.runs import TINY, losses_of, run_to_the_end, start, wait_for
 
 
@@ -136,6 +136,39 @@ def test_what_is_not_finite_ends_the_run(values, bad):
     assert len(written["batch_ids"]) == 16
     assert not math.isfinite(written["metrics"]["loss" if bad == "loss" else "gradient_norm"])
     assert max(losses_of(run.path)) == 4
+
+
+@pytest.mark.parametrize("allowed", [2, 1])
+def test_steps_that_are_not_finite_are_skipped(values, allowed, capsys):
+    values["training"].update(steps=5, checkpoint_every=1, keep_checkpoints=9, skip_not_finite=allowed)
+    values["data"]["holdout"] = {"pairs_per_language": 0}
+    model = jaxemb.config.ModelConfig.model_validate({"encoder": TINY})
+    wrong = [ids_of_step(values, step)[0] for step in (1, 2)]
+
+    def objective(params, batch, key):
+        out = jaxemb.models.apply(model, params, batch["anchor"])
+        loss = (out**2 * jnp.arange(16.0)[None]).sum()
+        return jnp.where((batch["id"][:, None] == jnp.array(wrong)[None]).any(), jnp.nan, loss), {}
+
+    run = RunDirectory(Path(values["output_dir"]))
+    if allowed == 1:
+        with pytest.raises(NotFinite, match=r"step 3: the loss is nan .* The last good checkpoint is that of step 2"):
+            jaxemb.train(values, objective=objective, quiet=True)
+        values["training"]["skip_not_finite"] = 2  # may change, so that the run goes on
+        jaxemb.train(values, objective=objective, resume=True)
+    else:
+        jaxemb.train(values, objective=objective)
+    shown = capsys.readouterr().out
+    assert ("step 2 is skipped" in shown, "step 3 is skipped" in shown) == (allowed == 2, True)
+    assert losses_of(run.path).keys() == {1, 4, 5}
+    last = [line for line in read_metrics(run.metrics) if "train/skipped" in line][-1]
+    assert last["train/skipped"] == (2 if allowed == 2 else 1)
+    kernels = [
+        jaxemb.load(f"{run.path}@{step}").params["encoder"]["layers"]["output"]["kernel"] for step in (1, 2, 3, 4)
+    ]
+    np.testing.assert_array_equal(kernels[1], kernels[0])
+    np.testing.assert_array_equal(kernels[2], kernels[0])
+    assert np.abs(kernels[3] - kernels[0]).max() > 0
 
 
 def ids_of_step(values, step):

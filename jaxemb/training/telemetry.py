@@ -1,0 +1,99 @@
+"""What a run tells of itself while it trains: rates, waiting, memory, a trace."""
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+from jax.sharding import Mesh
+
+from jaxemb.config import TrainConfig
+from jaxemb.planning.chips import CHIPS, GIB
+from jaxemb.planning.flops import model_flops
+
+T = TypeVar("T")
+STEPS_BEFORE_PROFILE = 2
+"""The first one compiles, the second may still wait for what that kept back."""
+
+
+class Telemetry:
+    """Rates between two log lines. Evaluations and checkpoints are left out."""
+
+    def __init__(self, config: TrainConfig, params: Any, mesh: Mesh) -> None:
+        """Of a run, or a stage of one, with these parameters (or their shapes)."""
+        self._config, self._devices = config, mesh.size
+        self._shapes = jax.eval_shape(lambda x: x, params)
+        self._chip = CHIPS.get(mesh.devices.flat[0].device_kind)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets what came before."""
+        self._began, self._waited = time.monotonic(), 0.0
+        self._steps, self._tokens, self._places = 0, 0.0, 0
+
+    def timed(self, batches: Iterable[T]) -> Iterator[T]:
+        """The same batches; the time until each is there counts as waiting."""
+        iterator = iter(batches)
+        while True:
+            began = time.monotonic()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self._waited += time.monotonic() - began
+            yield batch
+
+    def count(self, tokens: float, places: int) -> None:
+        """Counts a step of so many tokens in so many places."""
+        self._steps += 1
+        self._tokens += tokens
+        self._places += places
+
+    def rates(self) -> dict[str, float]:
+        """Since the last call: examples and tokens (without padding) a second, shares of padding and of waiting for
+        input, and where the chip is known the share of its peak that the model's operations come to; and the most
+        memory that a device had in use, ever.
+        """
+        seconds, steps = time.monotonic() - self._began, self._steps
+        found: dict[str, float] = {}
+        if steps:
+            found["examples_per_second"] = steps * self._config.training.batch_size / seconds
+            found["tokens_per_second"] = self._tokens / seconds
+            found["padding"] = 1.0 - self._tokens / max(1, self._places)
+            found["waiting_for_input"] = min(1.0, self._waited / seconds)
+            if self._chip is not None:
+                done = steps * model_flops(self._config, self._shapes, self._tokens / steps)
+                found["model_flops_utilization"] = done / seconds / self._devices / self._chip.flops
+        if memory := jax.local_devices()[0].memory_stats():
+            found["peak_memory_gib"] = memory["peak_bytes_in_use"] / GIB
+        self.restart()
+        return found
+
+
+class Profile:
+    """A trace of some steps for xprof and TensorBoard, soon after the first."""
+
+    def __init__(self, folder: Path, start: int, steps: int) -> None:
+        self._folder, self._first, self._steps = folder, start + STEPS_BEFORE_PROFILE, steps
+        self._running = False
+
+    def after(self, step: int) -> bool:
+        """Begins or ends after this step, which must be done; tells whether it has ended now."""
+        if not self._running and self._steps and step == self._first:
+            jax.profiler.start_trace(str(self._folder))
+            self._running = True
+        elif self._running and step == self._first + self._steps:
+            self.close()
+            return True
+        return False
+
+    def wants(self, step: int) -> bool:
+        """Whether `after` does something after this step."""
+        return bool(self._steps) and step in (self._first, self._first + self._steps)
+
+    def close(self) -> None:
+        """Ends it, if it runs."""
+        if self._running:
+            jax.profiler.stop_trace()
+            self._running = False
