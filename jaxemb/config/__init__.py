@@ -124,7 +124,7 @@ class TrainConfig(Settings):
     """The loss (`kind: labse | info_nce | sbert_classification | sbert_regression | sbert_triplet | simcse |
     supervised_simcse | distillation | mlm | custom`); chosen in YAML."""
     optimizer: OptimizerConfig = OptimizerConfig()
-    """AdamW."""
+    """AdamW, LAMB or Adafactor."""
     training: TrainingConfig
     """The loop."""
     mesh: MeshConfig = MeshConfig()

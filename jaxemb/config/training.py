@@ -9,8 +9,12 @@ from jaxemb.config.base import Fraction, Settings, check_pattern
 
 
 class OptimizerConfig(Settings):
-    """AdamW with warmup and decay."""
+    """The optimizer, with warmup and decay."""
 
+    kind: Literal["adamw", "lamb", "adafactor"] = "adamw"
+    """`adamw` (Loshchilov & Hutter 2019); `lamb` for large batches (You et al. 2020: updates in proportion to the
+    weights, layer by layer; biases and layer norms as in AdamW); `adafactor` with next to no state (Shazeer & Stern
+    2018: no first moment, and learning rates relative to the size of each parameter, so 1e-3 to 1e-2)."""
     learning_rate: PositiveFloat = 5e-5
     """Peak learning rate."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -20,11 +24,11 @@ class OptimizerConfig(Settings):
     warmup_share: Fraction = 0.0
     """The same as a share of all steps, in place of `warmup_steps` (Sentence-BERT: 0.1)."""
     beta1: Fraction = 0.9
-    """Decay of the first moment."""
+    """Decay of the first moment; not of adafactor."""
     beta2: Fraction = 0.999
-    """Decay of the second moment."""
+    """Decay of the second moment; adafactor's grows with the steps (1 - step^-0.8)."""
     eps: PositiveFloat = 1e-8
-    """Adam's epsilon."""
+    """Adam's epsilon, and LAMB's."""
     weight_decay: NonNegativeFloat = 0.01
     """Decoupled weight decay; biases and layer norms are left out."""
     clip_norm: PositiveFloat | None = 1.0

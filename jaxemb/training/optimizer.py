@@ -1,5 +1,10 @@
-"""AdamW as the papers use it: warmup, decay, clipping, and no weight decay on biases and layer norms."""
+"""The optimizers: warmup, decay, clipping, and no weight decay on biases and layer norms.
 
+The kernels of all layers lie stacked in one array. What LAMB and Adafactor take the norm or the mean square of is each
+layer's own, as if they did not.
+"""
+
+import itertools
 import math
 from typing import Any
 
@@ -31,12 +36,31 @@ def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
 def build(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
     """The optimizer of a run of `steps` steps."""
     clip = optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm)
-    adamw = optax.adamw(
-        schedule(config, steps),
-        b1=config.beta1,
-        b2=config.beta2,
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        mask=decay_mask,
-    )
-    return optax.chain(clip, adamw)
+    rate, decay = schedule(config, steps), config.weight_decay
+    adam = {"b1": config.beta1, "b2": config.beta2, "eps": config.eps}
+    if config.kind == "adamw":
+        return optax.chain(clip, optax.adamw(rate, **adam, weight_decay=decay, mask=decay_mask))
+    if config.kind == "lamb":
+        trust = optax.masked(_layer_by_layer(optax.scale_by_trust_ratio()), decay_mask)
+        scaled = [optax.scale_by_adam(**adam), optax.add_decayed_weights(decay, decay_mask), trust]
+    else:
+        relative = [_layer_by_layer(one) for one in (optax.clip_by_block_rms(1.0), optax.scale_by_param_block_rms())]
+        scaled = [optax.scale_by_factored_rms(), *relative, optax.add_decayed_weights(decay, decay_mask)]
+    return optax.chain(clip, *scaled, optax.scale_by_learning_rate(rate))
+
+
+def _layer_by_layer(transformation: optax.GradientTransformation) -> optax.GradientTransformation:
+    """One without a state that looks at each parameter by itself: of stacked layers at each layer by itself."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        def one(path: Any, update: Any, param: Any) -> Any:
+            def alone(update: Any, param: Any) -> Any:
+                return transformation.update(update, optax.EmptyState(), param)[0]
+
+            names = [getattr(key, "key", None) for key in path]
+            stacked = ("encoder", "layers") in itertools.pairwise(names) or "lora" in names
+            return (jax.vmap(alone) if stacked else alone)(update, param)
+
+        return jax.tree_util.tree_map_with_path(one, updates, params), state
+
+    return optax.GradientTransformation(transformation.init, update)
