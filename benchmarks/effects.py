@@ -81,7 +81,7 @@ SMALL_RANKING = merge(SMALL, BITEXT_DATA, _steps(150, 128), SHORT_WARMUP)
 RANKING = merge(
     BITEXT_DATA,
     {"objective": {"kind": "labse", "scale": 20.0, "margin": 0.1}, "training": {"stacking": None}},
-    _steps(150, 128),
+    _steps(120, 128),
     SHORT_WARMUP,
 )
 FROM = {"model": {"init_from": "${JAXEMB_INIT}"}}
@@ -184,8 +184,8 @@ EFFECTS: dict[str, Effect] = {
         "a pre-trained encoder needs far fewer pairs (LaBSE)",
         BITEXT,
         (
-            Variant("stacked, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(330), STAGES)),
-            Variant("full depth, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(240), FULL_DEPTH)),
+            Variant("stacked, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(330, 64), STAGES)),
+            Variant("full depth, by itself", "labse_pretrain_small", merge(PRETRAINING, _steps(240, 64), FULL_DEPTH)),
             *(
                 Variant(
                     f"after {start}", "labse_pretrain_small", merge(RANKING, FROM), f"pretraining.{start}, by itself"
