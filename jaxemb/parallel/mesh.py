@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxemb.errors import UsageError
@@ -17,7 +18,7 @@ MIN_SHARDED_ELEMENTS = 2**14
 
 
 def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh of `data` x `fsdp` devices.
+    """The mesh of `data` x `fsdp` devices. Of several TPU slices, or GPU nodes, each row of `fsdp` lies in one of them.
 
     Args:
       data: replicas; -1 for all devices that `fsdp` leaves.
@@ -25,7 +26,7 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | Non
       devices: the devices to use, all of them; every device of every process when None.
 
     Returns: a mesh with the axes `data` and `fsdp`, both `Auto` (stock Linen fails on explicit ones).
-    Raises: UsageError when data * fsdp is not the number of devices.
+    Raises: UsageError when data * fsdp is not the number of devices, or fsdp does not divide a TPU slice.
 
     >>> dict(make_mesh(devices=jax.devices()[:1]).shape)
     {'data': 1, 'fsdp': 1}
@@ -49,7 +50,17 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | Non
             f"mesh.data * mesh.fsdp is {data} * {fsdp} = {data * fsdp} devices, but there: {there}; "
             f"set mesh.data to -1 (all that mesh.fsdp leaves), or choose a product of {len(devices)}"
         )
-    return jax.make_mesh((data, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+    types = (AxisType.Auto,) * 2
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if slices == 1 or (data % slices and devices[0].platform != "tpu"):
+        return jax.make_mesh((data, fsdp), BATCH_AXES, axis_types=types, devices=devices)
+    if data % slices:
+        raise UsageError(
+            f"mesh.fsdp is {fsdp}, which does not divide the {len(devices) // slices} devices of each of the {slices} "
+            "slices: parameters are split inside a slice and the batch across them"
+        )
+    inside, across = (data // slices, fsdp), (slices, 1)
+    return Mesh(mesh_utils.create_hybrid_device_mesh(inside, across, devices), BATCH_AXES, axis_types=types)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from jaxemb.cli.plan import _QUIET
 from jaxemb.config import (
     BertConfig,
     DataConfig,
@@ -140,6 +141,32 @@ def test_what_is_wrong_is_said():
         said = run("--config", one, "--topology", "v5e:4x4", code=2)
         assert said.startswith(f"error: {what}")
         assert said.endswith("say the size of the vocabulary by --model.encoder.vocab-size\n")
+
+
+@needs_libtpu
+def test_parameters_are_split_inside_a_slice(tmp_path):
+    """Devices of two slices, in a process of its own: libtpu is loaded once."""
+    code = (
+        "from jax.experimental import topologies\nfrom jaxemb.errors import UsageError\n"
+        "from jaxemb.parallel import make_mesh\n"
+        "devices = topologies.get_topology_desc(platform='tpu', topology_name='v5e:2x4', num_slices=2).devices\n"
+        "for fsdp in (1, 4, 8):\n"
+        "    mesh = make_mesh(-1, fsdp, devices)\n"
+        "    rows = [sorted({device.slice_index for device in row}) for row in mesh.devices]\n"
+        "    print(dict(mesh.shape), rows, len({device.id for device in mesh.devices.flat}))\n"
+        "try:\n    make_mesh(1, 16, devices)\nexcept UsageError as error:\n    print(error)"
+    )
+    environment = {**os.environ, **_QUIET, "PYTHONPATH": str(ROOT), "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.splitlines() == [
+        f"{{'data': 16, 'fsdp': 1}} {[[0]] * 8 + [[1]] * 8} 16",
+        f"{{'data': 4, 'fsdp': 4}} {[[0]] * 2 + [[1]] * 2} 16",
+        f"{{'data': 2, 'fsdp': 8}} {[[0], [1]]} 16",
+        "mesh.fsdp is 16, which does not divide the 8 devices of each of the 2 slices: parameters are split inside a "
+        "slice and the batch across them",
+    ], done.stderr
 
 
 @pytest.mark.slow
