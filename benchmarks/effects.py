@@ -77,7 +77,7 @@ BITEXT_DATA = {
     "data": {"sources": [PAIRS], "holdout": {"pairs_per_language": 500}},
     "evaluation": {"pool_size": 500, "baselines": False},
 }
-SMALL_RANKING = merge(SMALL, BITEXT_DATA, _steps(150, 128), SHORT_WARMUP)
+SMALL_RANKING = merge(SMALL, BITEXT_DATA, _steps(100, 128), SHORT_WARMUP)
 RANKING = merge(
     BITEXT_DATA,
     {"objective": {"kind": "labse", "scale": 20.0, "margin": 0.1}, "training": {"stacking": None}},
@@ -159,8 +159,7 @@ EFFECTS: dict[str, Effect] = {
                 merge(SMALL_RANKING, {"objective": {"margin": margin, "scale": scale}}),
                 seeds=SEEDS if scale == 20.0 else (0,),
             )
-            for scale in (20.0, 10.0, 40.0)
-            for margin in (0.3, 0.0)
+            for margin, scale in ((0.3, 20.0), (0.0, 20.0), (0.0, 10.0), (0.0, 40.0))
         ),
         (("margin 0.3, scale 20", "margin 0.0, scale 20"),),
     ),

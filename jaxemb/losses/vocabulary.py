@@ -59,9 +59,10 @@ def masked_lm(
         )
     if chunk < 1:
         raise ValueError(f"chunk: {chunk} is below 1")
-    arguments = _vary_alike(jnp.asarray(vectors, jnp.float32), labels, embedding, jnp.asarray(bias, jnp.float32))
+    arguments = jnp.asarray(vectors, jnp.float32), labels, embedding, jnp.asarray(bias, jnp.float32)
     chunks = -(-vocabulary // chunk)
-    losses = _cross_entropy(-(-vocabulary // chunks), jnp.dtype(dtype), *arguments)  # chunks of one size
+    log_total, own = log_sums(-(-vocabulary // chunks), jnp.dtype(dtype), *arguments)  # chunks of one size
+    losses = jnp.where(labels >= 0, log_total - own, 0.0)
     losses = jnp.where(labels < vocabulary, losses, jnp.nan)
     return losses if weights is None else jnp.asarray(weights, jnp.float32) * losses
 
@@ -120,14 +121,25 @@ def _is_label(labels: Array, columns: Array) -> Array:
     return (labels[:, None] == columns[None, :]) & (labels >= 0)[:, None]
 
 
+def log_sums(
+    chunk: int, dtype: Any, vectors: Array, labels: Array, embedding: Array, bias: Array
+) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
+    """Of each row of `vectors`, over a vocabulary or a part of it: the logsumexp of the logits, and the logit of the
+    label, 0 for one that is none of the vocabulary's. `chunk` is at most the size of the vocabulary.
+    """
+    return _log_sums(chunk, dtype, *_vary_alike(vectors, labels, embedding, bias))
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _cross_entropy(chunk: int, dtype: Any, vectors: Array, labels: Array, embedding: Array, bias: Array) -> Array:
+def _log_sums(
+    chunk: int, dtype: Any, vectors: Array, labels: Array, embedding: Array, bias: Array
+) -> tuple[Array, Array]:
     return _forward(chunk, dtype, vectors, labels, embedding, bias)[0]
 
 
 def _forward(
     chunk: int, dtype: Any, vectors: Array, labels: Array, embedding: Array, bias: Array
-) -> tuple[Array, Residuals]:
+) -> tuple[tuple[Array, Array], Residuals]:
     def step(carry: tuple[Array, Array, Array], start: Array) -> tuple[tuple[Array, Array, Array], None]:
         largest, total, own = carry
         _, _, logits, columns = _chunk_of(chunk, dtype, start, vectors, embedding, bias)
@@ -140,18 +152,20 @@ def _forward(
     starts = jnp.arange(0, len(embedding), chunk)
     (largest, total, own), _ = jax.lax.scan(step, (zeros - jnp.inf, zeros, zeros), starts)
     log_total = largest + jnp.log(total)
-    return jnp.where(labels >= 0, log_total - own, 0.0), (vectors, labels, embedding, bias, log_total)
+    return (log_total, own), (vectors, labels, embedding, bias, log_total)
 
 
-def _backward(chunk: int, dtype: Any, residuals: Residuals, cotangent: Array) -> tuple[Array, None, Array, Array]:
+def _backward(
+    chunk: int, dtype: Any, residuals: Residuals, cotangents: tuple[Array, Array]
+) -> tuple[Array, None, Array, Array]:
     vectors, labels, embedding, bias, log_total = residuals
-    cotangent = jnp.where(labels >= 0, cotangent, 0.0)
+    by_total, by_own = (cotangent[:, None] for cotangent in cotangents)
 
     def step(carry: tuple[Array, Array, Array], start: Array) -> tuple[tuple[Array, Array, Array], None]:
         by_vectors, by_embedding, by_bias = carry
         first, rows, logits, columns = _chunk_of(chunk, dtype, start, vectors, embedding, bias)
         probabilities = jnp.exp(logits - log_total[:, None])
-        by_logits = cotangent[:, None] * (probabilities - jnp.asarray(_is_label(labels, columns), jnp.float32))
+        by_logits = by_total * probabilities + by_own * jnp.asarray(_is_label(labels, columns), jnp.float32)
         by_vectors = by_vectors + _product(by_logits, rows, dtype)
         by_rows = _product(by_logits.T, vectors, dtype)
         by_rows = jax.lax.dynamic_slice_in_dim(by_embedding, first, chunk) + by_rows
@@ -165,4 +179,4 @@ def _backward(chunk: int, dtype: Any, residuals: Residuals, cotangent: Array) ->
     return by_vectors, None, jnp.asarray(by_embedding, embedding.dtype), by_bias
 
 
-_cross_entropy.defvjp(_forward, _backward)
+_log_sums.defvjp(_forward, _backward)

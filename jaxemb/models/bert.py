@@ -40,16 +40,16 @@ class Layer(nn.Module):
 def embed(
     config: EncoderConfig,
     dtype: Any,
+    x: Float[Array, "B S H"],
     input_ids: Int[Array, "B S"],
     segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
     token_type_ids: Int[Array, "B S"] | None,
     tokens: Tokens,
 ) -> tuple[Float[Array, "B S H"], Tokens]:
-    """Words, positions and token types, normed; for MPNet also the bias of attention."""
+    """Adds positions and token types to the words `x`, normed; for MPNet also gives the bias of attention."""
     positions = tokens.positions
     if isinstance(config, RobertaConfig | MPNetConfig):
         positions = _positions_of_real_tokens(input_ids, segment_ids, config.pad_token_id)
-    x = embedding(config, config.vocab_size, dtype, "word_embeddings")(input_ids)
     x = x + embedding(config, config.max_position_embeddings, dtype, "position_embeddings")(positions)
     if isinstance(config, BertConfig | RobertaConfig):
         # BERT adds token type 0 even when nobody passes types.

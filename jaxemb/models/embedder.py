@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Tokens = Mapping[str, Any]
-"""Token ids of B texts, padded or packed; optionally `token_type_ids` and the examples' `ids` [B] (dropout).
+"""Token ids of B texts, padded or packed; optionally `token_type_ids`, the examples' `ids` [B] (dropout), and `words`
+[B, S, H] (or [R, S, H]): the vectors of `input_ids`, where they have been looked up already.
 
 Padded: `input_ids` and `attention_mask` [B, S].
 Packed: `input_ids` and `segment_ids` [R, S], several texts a row, numbered from 1 in each row, 0 at padding; and
@@ -146,13 +147,15 @@ def token_outputs(
         hashes = dropout_hashes(key, ids)
         if packed:
             hashes = spread_to_tokens(hashes, tokens["slots"], segments)
-    rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
+    words = tokens.get("words")
+    rows = params["encoder"]["word_embeddings"]["embedding"].shape[0] if words is None else 1  # which is not looked at
     outputs: Outputs = _encoder(config, rows).apply(
         {"params": params["encoder"]},
         tokens["input_ids"],
         segments,
         tokens.get("token_type_ids"),
         hashes,
+        words,
         packed=packed,
     )
     return outputs

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxemb.config import EncoderConfig, ModernBertConfig, Qwen3Config
 from jaxemb.models import bert, modernbert, qwen3
-from jaxemb.models.layers import Tokens
+from jaxemb.models.layers import Tokens, embedding
 from jaxemb.models.packing import positions_in_segments
 
 REMAT_POLICIES = {
@@ -71,6 +71,7 @@ class Encoder(nn.Module):
         segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
         token_type_ids: Int[Array, "B S"] | None = None,
         hashes: UInt32[Array, "B"] | UInt32[Array, "B S"] | None = None,
+        words: Float[Array, "B S H"] | None = None,
         *,
         packed: bool = False,
     ) -> Outputs:
@@ -81,6 +82,7 @@ class Encoder(nn.Module):
           segment_ids: 0 at padding; else the number, from 1, of the text in its row (1 everywhere unless `packed`).
           token_type_ids: zeros when None, and in families without token types.
           hashes: turn dropout on: `dropout_hashes` of each text, or of the text of each token.
+          words: the vectors of `input_ids`, where they have been looked up already.
           packed: rows hold several texts, which do not see each other, and each has positions of its own.
         """
         config = self.config
@@ -98,7 +100,9 @@ class Encoder(nn.Module):
         if hashes is not None and hashes.ndim == 1:
             hashes = hashes[:, None]
         tokens = Tokens(mask, positions, hashes)
-        x, tokens = family.embed(config, self.dtype, input_ids, segment_ids, token_type_ids, tokens)
+        if words is None:
+            words = embedding(config, config.vocab_size, self.dtype, "word_embeddings")(input_ids)
+        x, tokens = family.embed(config, self.dtype, words, input_ids, segment_ids, token_type_ids, tokens)
         if self.embeddings_only:
             return Outputs(x, None)
 

@@ -15,7 +15,6 @@ from jaxemb.models.layers import (
     SelfAttention,
     Tokens,
     drop,
-    embedding,
     feed_forward,
     layer_norm,
 )
@@ -54,13 +53,13 @@ class Layer(nn.Module):
 def embed(
     config: ModernBertConfig,
     dtype: Any,
+    x: Float[Array, "B S H"],
     input_ids: Int[Array, "B S"],
     segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
     token_type_ids: Int[Array, "B S"] | None,
     tokens: Tokens,
 ) -> tuple[Float[Array, "B S H"], Tokens]:
-    """Words, normed."""
-    x = embedding(config, config.vocab_size, dtype, "word_embeddings")(input_ids)
+    """The words `x`, normed."""
     x = layer_norm(config, dtype, "embeddings_norm", bias=False)(x)
     return drop(x, config, tokens, place=0), tokens
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.config import Qwen3Config
-from jaxemb.models.layers import PLACES_PER_LAYER, SelfAttention, Tokens, drop, embedding, feed_forward, rms_norm
+from jaxemb.models.layers import PLACES_PER_LAYER, SelfAttention, Tokens, drop, feed_forward, rms_norm
 from jaxemb.models.rotary import frequencies, rotation
 
 
@@ -36,16 +36,16 @@ class Layer(nn.Module):
 def embed(
     config: Qwen3Config,
     dtype: Any,
+    x: Float[Array, "B S H"],
     input_ids: Int[Array, "B S"],
     segment_ids: Int[Array, "B S"] | Bool[Array, "B S"],
     token_type_ids: Int[Array, "B S"] | None,
     tokens: Tokens,
 ) -> tuple[Float[Array, "B S H"], Tokens]:
-    """Words; tokens see those before them only, unless `causal` is off."""
+    """The words `x`; tokens see those before them only, unless `causal` is off."""
     if config.causal:
-        places = jnp.arange(input_ids.shape[1])
+        places = jnp.arange(x.shape[1])
         tokens = tokens._replace(mask=tokens.mask & (places[None] <= places[:, None])[None])
-    x = embedding(config, config.vocab_size, dtype, "word_embeddings")(input_ids)
     return drop(x, config, tokens, place=0), tokens
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxemb.config import ModelConfig
 from jaxemb.models import SIDES, Tokens, apply, tower_params
 from jaxemb.models.packing import put_in_slots, take_slots, texts_per_row
-from jaxemb.parallel import chunked_embed, rows_of_tokens
+from jaxemb.parallel import chunked_embed, is_split_by_rows, lookup, rows_of_tokens
 
 
 def embed(
@@ -36,6 +36,7 @@ def embed(
       chunk: rows of tokens that each embeds at a time.
       chunk_tokens: the same by tokens, padding included, in place of `chunk`. All at once when both are None.
     """
+    params, tokens = with_words(model, params, tokens, mesh)
     if chunk_tokens is not None:
         chunk = rows_of_tokens(chunk_tokens, tokens["input_ids"].shape[1])
     if chunk is None:
@@ -44,7 +45,7 @@ def embed(
         return chunked_embed(lambda *arguments: apply(model, *arguments), params, tokens, key, chunk, mesh=mesh)
     # A text is in one row: rows are embedded slot by slot, and the texts' slots taken out afterwards.
     length = tokens["input_ids"].shape[1]
-    rows = {name: tokens[name] for name in ("input_ids", "segment_ids")}
+    rows = {name: tokens[name] for name in ("input_ids", "segment_ids", "words") if name in tokens}
     rows["ids"] = put_in_slots(tokens["ids"], tokens["slots"], len(rows["input_ids"]), length)
 
     def embed_rows(params: Any, rows: Mapping[str, Array], key: Any) -> Float[Array, "r K E"]:
@@ -55,6 +56,19 @@ def embed(
 
     by_slot = chunked_embed(embed_rows, params, rows, key, chunk, mesh=mesh)
     return take_slots(by_slot, tokens["slots"])
+
+
+def with_words(model: ModelConfig, params: Any, tokens: Tokens, mesh: Mesh) -> tuple[Any, Tokens]:
+    """Looks up the words where their table is split over the mesh by rows, so that nobody gathers it.
+
+    Returns: the parameters without the table, and the tokens with `words`; both as they are where it is not split.
+    """
+    table = params["encoder"]["word_embeddings"]["embedding"]
+    if not is_split_by_rows(mesh, table):
+        return params, tokens
+    encoder = {name: tree for name, tree in params["encoder"].items() if name != "word_embeddings"}
+    words = lookup(table, tokens["input_ids"], mesh=mesh, dtype=jnp.dtype(model.compute_dtype))
+    return {**params, "encoder": encoder}, {**tokens, "words": words}
 
 
 def sides_of(batch: Mapping[str, Any]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.models import Tokens, token_outputs
 from jaxemb.models.mlm import decoder_of, mlm_vectors
 from jaxemb.models.packing import spread_to_tokens
+from jaxemb.objectives.embedding import with_words
 from jaxemb.objectives.masking import TokenKinds, mask_tokens, most_predictions
 from jaxemb.parallel import masked_lm_over_mesh
 
@@ -50,7 +51,8 @@ def masked_lm_loss(
     Returns: the mean over all predicted tokens of the global batch, in nats; and their number.
     """
     masked = mask_tokens(tokens, key, kinds, config)
-    vectors = token_outputs(model, params, {**tokens, "input_ids": masked.input_ids}, key).last
+    encoder, hidden = with_words(model, params, {**tokens, "input_ids": masked.input_ids}, mesh)
+    vectors = token_outputs(model, encoder, hidden, key).last
     head, labels = params["objective"]["mlm"], masked.labels.reshape(-1)
     most = None  # of padded rows each has about as many predictions as places for them; of packed ones all together
     if "slots" in tokens:

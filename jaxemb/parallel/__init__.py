@@ -5,6 +5,7 @@ from jaxemb.parallel.in_batch import Across, Negatives
 from jaxemb.parallel.masked_lm import masked_lm_over_mesh
 from jaxemb.parallel.mesh import BATCH_AXES, batch_sharding, make_mesh, param_shardings, replicated
 from jaxemb.parallel.negatives import bidirectional_in_batch_loss, ranking_loss
+from jaxemb.parallel.table import is_split_by_rows, lookup
 
 __all__ = [
     "BATCH_AXES",
@@ -13,6 +14,8 @@ __all__ = [
     "batch_sharding",
     "bidirectional_in_batch_loss",
     "chunked_embed",
+    "is_split_by_rows",
+    "lookup",
     "make_mesh",
     "masked_lm_over_mesh",
     "param_shardings",

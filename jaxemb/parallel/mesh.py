@@ -84,10 +84,11 @@ def param_shardings(mesh: Mesh, params: Any) -> Any:
 
     Returns: a tree of `NamedSharding`s of the same structure.
     """
-    return jax.tree.map(lambda leaf: NamedSharding(mesh, _partition(leaf.shape, mesh.shape["fsdp"])), params)
+    return jax.tree.map(lambda leaf: NamedSharding(mesh, partition(leaf.shape, mesh.shape["fsdp"])), params)
 
 
-def _partition(shape: tuple[int, ...], fsdp: int) -> PartitionSpec:
+def partition(shape: tuple[int, ...], fsdp: int) -> PartitionSpec:
+    """How a parameter of this shape is split."""
     divisible = [axis for axis, size in enumerate(shape) if size % fsdp == 0]
     if fsdp == 1 or not divisible or np.prod(shape) < MIN_SHARDED_ELEMENTS:
         return PartitionSpec()

@@ -63,7 +63,8 @@ def value_and_gradient(mesh, pack: bool, **settings):
         ],
     ),
 )
-def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives):
+def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives, monkeypatch):
+    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that the table is split over fsdp
     mesh = make_mesh(*shape, jax.devices()[: shape[0] * shape[1]])
     options = {"negatives": negatives, "ring_chunk": 1}
     step, arguments = value_and_gradient(mesh, pack, **options)

@@ -243,8 +243,8 @@ def assert_close(found, wanted, tolerance=2e-5):
     assert np.abs(np.asarray(found) - wanted).max() <= tolerance * max(largest, 1e-2)
 
 
-def run(objective, model, params, tokens, devices, key, pack=False, weights=None):
-    mesh = make_mesh(devices, 1, jax.devices()[:devices])
+def run(objective, model, params, tokens, devices, key, pack=False, weights=None, fsdp=1):
+    mesh = make_mesh(devices // fsdp, fsdp, jax.devices()[:devices])
     built = objectives.build(objective, model, mesh, TOKENIZER)
     rows = {name: values for name, values in tokens.items() if name != "ids"}
     if pack:
@@ -253,10 +253,14 @@ def run(objective, model, params, tokens, devices, key, pack=False, weights=None
     return jax.jit(jax.value_and_grad(lambda params: built(params, batch, key)[0]))(params)
 
 
-@pytest.mark.parametrize(("devices", "pack"), sampled([(8, True)], [(2, False), (1, True)]))
-def test_on_a_mesh_and_packed_it_is_the_same(devices, pack):
+@pytest.mark.parametrize(
+    ("devices", "pack", "fsdp"),
+    sampled([(8, True, 4)], [(2, False, 1), (8, True, 1), (8, False, 2), (1, True, 1)]),
+)
+def test_on_a_mesh_and_packed_it_is_the_same(devices, pack, fsdp, monkeypatch):
     """With dropout, and with a text of weight 0; positions are gathered, so a full computation is the reference."""
     model = ModelConfig(encoder=ENCODERS["bert"])
+    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that the table is split over fsdp
     objective, tokens, key = MlmObjective(masking=MaskingConfig(vocabulary_chunk=50)), texts(), jax.random.key(5)
     params, weights = parameters(model, objective), jnp.ones(ROWS).at[3].set(0.0)
 
@@ -276,7 +280,7 @@ def test_on_a_mesh_and_packed_it_is_the_same(devices, pack):
         return -(picked * live).sum() / live.sum()
 
     wanted, expected = jax.jit(jax.value_and_grad(full))(params)
-    loss, gradient = run(objective, model, params, tokens, devices, key, pack, weights)
+    loss, gradient = run(objective, model, params, tokens, devices, key, pack, weights, fsdp)
     assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
     for path, leaf in jax.tree_util.tree_leaves_with_path(expected):
         found = functools.reduce(lambda tree, key: tree[key.key], path, gradient)

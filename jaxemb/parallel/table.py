@@ -1,0 +1,47 @@
+"""The table of words, split over `fsdp` by rows: looked up where the rows lie, and never gathered.
+
+Devices of one `fsdp` group tell each other their token ids, each takes the rows that it has, and what comes of it is
+summed (one of them has a row, the others zeros) and given back to the device that asked. On the way back the cotangents
+are gathered, and each device adds up the gradient of its own rows, in float32; that is summed over `data` alone.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Int
+
+from jaxemb.parallel import mesh as meshes
+from jaxemb.parallel.mesh import BATCH_AXES
+
+
+def is_split_by_rows(mesh: Mesh, table: Any) -> bool:
+    """Whether `param_shardings` splits a table [V, H] by its rows."""
+    rows, width = table.shape
+    return meshes.partition((rows, width), mesh.shape["fsdp"])[:1] == ("fsdp",)
+
+
+def lookup(
+    table: Float[Array, "V H"], ids: Int[Array, "B S"], *, mesh: Mesh, dtype: Any = jnp.float32
+) -> Float[Array, "B S H"]:
+    """`table[ids]` of a table that is split by rows; ids beyond it give zeros.
+
+    Args:
+      table: split over `fsdp`, which divides V.
+      ids: of the global batch; the devices divide B.
+      mesh: from `make_mesh`.
+      dtype: of the result; the gradient of the table is float32 all the same.
+    """
+
+    def on_device(table: Float[Array, "v H"], ids: Int[Array, "b S"]) -> Float[Array, "b S H"]:
+        everybody_s = lax.all_gather(ids, "fsdp", tiled=True)
+        own = everybody_s - lax.axis_index("fsdp") * len(table)
+        here = (own >= 0) & (own < len(table))
+        rows = jnp.where(here[..., None], table[jnp.where(here, own, 0)], jnp.zeros((), table.dtype)).astype(dtype)
+        return lax.psum_scatter(rows, "fsdp", scatter_dimension=0, tiled=True)
+
+    rows = PartitionSpec(BATCH_AXES)
+    over_mesh = jax.shard_map(on_device, mesh=mesh, in_specs=(PartitionSpec("fsdp"), rows), out_specs=rows)
+    return over_mesh(table, ids)
