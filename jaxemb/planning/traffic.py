@@ -16,6 +16,8 @@ _SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 _CALLS = re.compile(r"(?:calls|body|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{%?([\w.\-]+)")
 _CONDITION = re.compile(r" while\(.*condition=%?([\w.\-]+)")
+_ALONE = re.compile(r"replica_groups=(?:\{\{\d+\}|\[\d+,1\])")
+"""Each device is a group of its own: an axis of one, along which nothing is sent."""
 _NUMBER = re.compile(r"s32\[\]\S* constant\((\d+)\)")
 
 
@@ -58,7 +60,7 @@ def collectives(text: str) -> list[Collective]:
 
     def run(computation: str, factor: int) -> None:
         for line in lines.get(computation, ()):
-            if found := _COLLECTIVE.search(line):
+            if (found := _COLLECTIVE.search(line)) and not _ALONE.search(line):
                 shapes = [(kind, dims) for kind, dims in _SHAPE.findall(found[1]) if kind in _BYTES]
                 # What is started gives its inputs back, too: the last array is the result.
                 for kind, dims in shapes[-1:] if found[3] else shapes:
