@@ -205,6 +205,11 @@ class _Run:
                 f"{config.training.batch_size} examples ({epochs:.1f} epochs, "
                 f"{batches.padding_share():.0%} of the tokens padding)"
             )
+            if config.model.table_rows % mesh.shape["fsdp"]:
+                say(
+                    f"mesh.fsdp does not divide the {config.model.table_rows:,} rows of the table of words, which each "
+                    "step gathers therefore: set model.vocab_multiple to a multiple of mesh.fsdp in a new run"
+                )
             first = distributed.is_first()
             with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) if first else NoMetrics() as writer:
                 scores = Scores(config, tokenizer, data, run, writer, self.display, teacher)
