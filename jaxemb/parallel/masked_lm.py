@@ -44,11 +44,11 @@ def masked_lm_over_mesh(
     ) -> Float[Array, "N"]:
         chosen = jnp.argsort(labels < 0)[:most]
         own_vectors, own_labels = vectors[chosen].astype(jnp.float32), labels[chosen]
-        everybody_s = jax.lax.all_gather(own_vectors, "fsdp", tiled=True)
+        of_group = jax.lax.all_gather(own_vectors, "fsdp", tiled=True)
         wanted = jax.lax.all_gather(own_labels, "fsdp", tiled=True) - jax.lax.axis_index("fsdp") * len(embedding)
         wanted = jnp.where((wanted >= 0) & (wanted < len(embedding)), wanted, -1)
         chunks = -(-len(embedding) // chunk)
-        total, logit = log_sums(-(-len(embedding) // chunks), jnp.dtype(dtype), everybody_s, wanted, embedding, bias)
+        total, logit = log_sums(-(-len(embedding) // chunks), jnp.dtype(dtype), of_group, wanted, embedding, bias)
         largest = jax.lax.pmax(jax.lax.stop_gradient(total), "fsdp")
         total = largest + jnp.log(jax.lax.psum(jnp.exp(total - largest), "fsdp"))
         first = jax.lax.axis_index("fsdp") * len(own_labels)

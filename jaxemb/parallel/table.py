@@ -13,14 +13,12 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from jaxemb.parallel import mesh as meshes
-from jaxemb.parallel.mesh import BATCH_AXES
+from jaxemb.parallel.mesh import BATCH_AXES, partition
 
 
 def is_split_by_rows(mesh: Mesh, table: Any) -> bool:
     """Whether `param_shardings` splits a table [V, H] by its rows."""
-    rows, width = table.shape
-    return meshes.partition((rows, width), mesh.shape["fsdp"])[:1] == ("fsdp",)
+    return partition(table.shape, mesh.shape["fsdp"])[:1] == ("fsdp",)
 
 
 def lookup(
@@ -36,8 +34,7 @@ def lookup(
     """
 
     def on_device(table: Float[Array, "v H"], ids: Int[Array, "b S"]) -> Float[Array, "b S H"]:
-        everybody_s = lax.all_gather(ids, "fsdp", tiled=True)
-        own = everybody_s - lax.axis_index("fsdp") * len(table)
+        own = lax.all_gather(ids, "fsdp", tiled=True) - lax.axis_index("fsdp") * len(table)
         here = (own >= 0) & (own < len(table))
         rows = jnp.where(here[..., None], table[jnp.where(here, own, 0)], jnp.zeros((), table.dtype)).astype(dtype)
         return lax.psum_scatter(rows, "fsdp", scatter_dimension=0, tiled=True)

@@ -76,7 +76,6 @@ def run_loop(
     trace = Profile(run.profile, start, profile if distributed.is_first() else 0)
     in_flight: tuple[int, Mapping[str, Any], Any, int] | None = None  # of the newest batch: step, metrics, ids, places
     agreed: int | None = None  # exit code that a signal to any of several processes asks for: all learn it by one step
-
     in_a_row = skipped = 0  # steps that are not finite
 
     def finish_step() -> None:
