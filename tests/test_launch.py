@@ -132,3 +132,38 @@ def test_every_launcher_is_in_the_table():
     table = (LAUNCH / "README.md").read_text()
     for path in LAUNCH.iterdir():
         assert path.name == "README.md" or f"launch/{path.name}" in table, path.name
+
+
+def with_flags(platform, code):
+    """Runs Python after `source launch/xla_flags.sh PLATFORM`."""
+    quiet = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+             "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}  # fmt: skip
+    flags = shlex.quote(str(LAUNCH / "xla_flags.sh"))
+    command = f"source {flags} {platform} && exec {sys.executable} -c {shlex.quote(code)}"
+    environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        env=environment | quiet,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_xla_knows_its_flags():
+    """A flag that is none ends a process."""
+    done = with_flags("gpu", "import jax; print(len(jax.devices()))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().isdigit()
+    assert with_flags("neither", "").returncode == 0
+    assert "gpu, or tpu" in with_flags("neither", "").stderr
+
+
+def test_libtpu_knows_its_flags():
+    pytest.importorskip("libtpu", reason="libtpu is not installed")
+    topology = "topologies.get_topology_desc(platform='tpu', topology_name='v5e:2x2')"
+    look = f"from jax.experimental import topologies; print(len({topology}.devices))"
+    done = with_flags("tpu", look)
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+    wrong = f"import os; os.environ['LIBTPU_INIT_ARGS'] += ' --xla_tpu_no_such_flag=true'; {look}"
+    assert with_flags("tpu", wrong).returncode != 0
