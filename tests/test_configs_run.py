@@ -146,7 +146,7 @@ def test_a_shrunk_config_trains_two_steps(shrunk):
     if shrunk["data"]["holdout"]["pairs_per_language"]:
         assert {before, "trained"} <= result.heldout.keys()
     if shrunk["evaluation"]["sts"]:
-        assert result.sts.keys() == {before, "trained"}
+        assert {before, "trained"} <= result.sts.keys()
     texts = ["one two", "eins zwei", ""]
     again = jaxemb.load(result.export_dir).encode(texts)
     assert abs(again - result.embedder.encode(texts)).max() < 1e-5

@@ -10,7 +10,7 @@ from jaxemb.evaluation.parallel import parallel
 from jaxemb.evaluation.pools import EncodeFn, EncodeFns, Pool, encode_fns, score_pools
 from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
 from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
-from jaxemb.evaluation.sts import sts
+from jaxemb.evaluation.sts import sts, sts_tfidf
 from jaxemb.evaluation.sts_formats import StsPairs, read_sts
 from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
 from jaxemb.evaluation.tables import comparison_table, report_table, sts_comparison_table, sts_table
@@ -50,6 +50,7 @@ __all__ = [
     "sts_comparison_table",
     "sts_report_from_json",
     "sts_table",
+    "sts_tfidf",
     "tatoeba",
     "teacher_mse",
     "tfidf_encode",

@@ -1,12 +1,13 @@
 """The suite `sts`: does the cosine of two sentences rise with how alike people find them?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from jaxemb.errors import UserError
+from jaxemb.evaluation.baselines import tfidf_encode
 from jaxemb.evaluation.pools import EncodeFns, embed_sides
 from jaxemb.evaluation.retrieval import check_finite
 from jaxemb.evaluation.sts_files import SPLITS, find_sts
@@ -46,28 +47,57 @@ def sts(
       UserError: if a file is missing or malformed, a folder holds nothing of the kind, an embedding is not finite, or
         all pairs of a file have the same cosine.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}: it must be one of {', '.join(SPLITS)}")
-    sets: list[tuple[str, tuple[str, ...], list[StsPairs]]]
-    if language_pairs is None:
-        sets = [(one.name, one.subsets, [read_sts(path) for path in one.files]) for one in find_sts(paths, split)]
-    elif language_pairs:
-        crossed = cross_lingual(paths, split, language_pairs)
-        sets = [("-".join(languages), (), [pairs]) for languages, pairs in crossed.items()]
-    else:
-        raise ValueError("language_pairs is empty: name a pair, or leave it out")
+    sets = _sets(paths, split, language_pairs)
     every = [pairs for *_, files in sets for pairs in files]
     first, second = embed_sides(
         encode_fn, [text for pairs in every for text in pairs.first], [text for pairs in every for text in pairs.second]
     )
+
+    def similarity(pairs: StsPairs) -> Float32[np.ndarray, "N"]:
+        a, b = first(pairs.first), second(pairs.second)
+        check_finite(np.concatenate([a, b]), f" of {pairs.source}")
+        cosines = cosine(a, b)
+        _check_spread(cosines, pairs.source)
+        return cosines
+
+    return _report(sets, split, similarity)
+
+
+def sts_tfidf(
+    paths: Sequence[Path], *, split: str = "test", language_pairs: Sequence[tuple[str, str]] | None = None
+) -> StsReport:
+    """What counting characters reaches on the same sets: the cosine of `tfidf_encode`, fitted on each file's pairs.
+
+    Raises:
+      ValueError, UserError: as `sts`; or if scikit-learn is not installed.
+    """
+
+    def similarity(pairs: StsPairs) -> Float32[np.ndarray, "N"]:
+        a, b = tfidf_encode(pairs.first, pairs.second)
+        return np.asarray(a.multiply(b).sum(axis=1), np.float32).ravel()
+
+    return _report(_sets(paths, split, language_pairs), split, similarity)
+
+
+Sets = list[tuple[str, tuple[str, ...], list[StsPairs]]]
+"""Name, names of its files where it has several, and their pairs."""
+
+
+def _sets(paths: Sequence[Path], split: str, language_pairs: Sequence[tuple[str, str]] | None) -> Sets:
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}: it must be one of {', '.join(SPLITS)}")
+    if language_pairs is None:
+        return [(one.name, one.subsets, [read_sts(path) for path in one.files]) for one in find_sts(paths, split)]
+    if not language_pairs:
+        raise ValueError("language_pairs is empty: name a pair, or leave it out")
+    crossed = cross_lingual(paths, split, language_pairs)
+    return [("-".join(languages), (), [pairs]) for languages, pairs in crossed.items()]
+
+
+def _report(sets: Sets, split: str, similarity: Callable[[StsPairs], Float32[np.ndarray, "N"]]) -> StsReport:
     scored: list[StsScore] = []
     for name, subsets, files in sets:
-        found = []
-        for pairs in files:
-            a, b = first(pairs.first), second(pairs.second)
-            check_finite(np.concatenate([a, b]), f" of {pairs.source}")
-            found.append(cosine(a, b))
-            _check_spread(found[-1], pairs.source)
+        found = [similarity(pairs) for pairs in files]
         gold = [np.array(pairs.scores) for pairs in files]
         parts = tuple(_score(*part) for part in zip(subsets, found, gold, strict=False))
         scored.append(_score(name, np.concatenate(found), np.concatenate(gold), parts))

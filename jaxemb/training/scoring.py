@@ -19,6 +19,7 @@ from jaxemb.evaluation import (
     score_pools,
     score_pools_tfidf,
     sts,
+    sts_tfidf,
     teacher_mse,
 )
 from jaxemb.evaluation.sts_files import find_sts
@@ -66,8 +67,12 @@ class Scores:
         with distributed.first_before_others("the baseline"):
             if distributed.is_first():
                 if self._config.evaluation.baselines and self.pools:
-                    self._display.headline("scoring character-n-gram TF-IDF on the same pools")
+                    self._display.headline("scoring character-n-gram TF-IDF on the same texts")
                     self.reports.heldout[TFIDF] = self._report(score_pools_tfidf(self.pools))
+                    if (wanted := self._config.evaluation.sts) is not None:
+                        pairs = language_pairs(self._config)
+                        report = sts_tfidf(sts_paths(self._config), split=wanted.split, language_pairs=pairs)
+                        self.reports.sts[TFIDF] = report
                 self._run.save_results(None, None, self.reports)
 
     def score(self, state: TrainState, name: str | None = None) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxemb.errors import UserError
+from jaxemb.evaluation import sts_tfidf
 from jaxemb.evaluation.baselines import score_pools_tfidf, tfidf_encode
 from jaxemb.evaluation.pools import Pool, score_pools
 
@@ -61,3 +62,23 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.feature_extraction.text", None)
     with pytest.raises(UserError, match=r"pip install 'jaxemb\[quickstart\]'"):
         score_pools_tfidf([GERMAN])
+
+
+def test_tfidf_on_sts_is_the_cosine_of_its_vectors(tmp_path):
+    rows = [
+        ("a red house", "ein rotes Haus", 5.0),
+        ("music", "Musik", 4.0),
+        ("a tree", "das Meer", 1.0),
+        ("x", "y", 0.5),
+    ]
+    for language, column in (("en", 0), ("de", 1)):
+        lines = [f"{row[column]},{row[column]},{row[2]}\n" for row in rows]
+        (tmp_path / f"{language}.dev.csv").write_text("".join(lines), encoding="utf-8")
+    found = sts_tfidf([tmp_path], split="dev", language_pairs=[("en", "de")])
+    (score,) = found.scores
+    assert (score.name, score.n) == ("en-de", 4)
+    a, b = (side.toarray().astype(np.float64) for side in tfidf_encode(*zip(*[row[:2] for row in rows], strict=True)))
+    cosines = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+    assert 0 < cosines[1] < 1
+    pearson = np.corrcoef(cosines, [row[2] for row in rows])[0, 1]
+    assert score.pearson == pytest.approx(100 * pearson, abs=1e-3)
