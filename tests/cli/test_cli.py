@@ -59,6 +59,12 @@ def test_help_does_not_import_jax():
         assert command in shown
 
 
+def test_training_does_not_import_pytorch():
+    code = "import sys, jaxemb.training.run; print([name for name in ('torch', 'tensorflow') if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == "[]\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_without_jax(command):
     code = (
