@@ -78,6 +78,7 @@ BITEXT_DATA = {
     "evaluation": {"pool_size": 500, "baselines": False},
 }
 SMALL_RANKING = merge(SMALL, BITEXT_DATA, _steps(100, 128), SHORT_WARMUP)
+EIGHT_DEVICES = {"optimizer": {"warmup_steps": 10}}  # simulated ones are slow
 RANKING = merge(
     BITEXT_DATA,
     {"objective": {"kind": "labse", "scale": 20.0, "margin": 0.1}, "training": {"stacking": None}},
@@ -171,7 +172,7 @@ EFFECTS: dict[str, Effect] = {
             Variant(
                 name,
                 "labse_small",
-                merge(SMALL_RANKING, {"objective": {"negatives": negatives}}),
+                merge(SMALL_RANKING, _steps(40), EIGHT_DEVICES, {"objective": {"negatives": negatives}}),
                 devices=8,
             )
             for name, negatives in (("global batch of 128", "gather"), ("local batch of 16", "local"))
