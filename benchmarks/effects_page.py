@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from effects import EFFECTS, Effect, result_path
 from matplotlib.figure import Figure
 
@@ -94,5 +95,6 @@ def draw(results: Mapping[str, Any], effect: Effect, shown: list[str], path: Pat
     left.invert_yaxis()
     left.grid(axis="x", alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "jaxemb"}):  # the same each time
+        figure.savefig(path, metadata={"Date": None})
     return True
