@@ -59,9 +59,7 @@ def masked_lm(
         )
     if chunk < 1:
         raise ValueError(f"chunk: {chunk} is below 1")
-    arguments = jnp.asarray(vectors, jnp.float32), labels, embedding, jnp.asarray(bias, jnp.float32)
-    chunks = -(-vocabulary // chunk)
-    log_total, own = log_sums(-(-vocabulary // chunks), jnp.dtype(dtype), *arguments)  # chunks of one size
+    log_total, own = log_sums(vectors, labels, embedding, bias, chunk=chunk, dtype=dtype)
     losses = jnp.where(labels >= 0, log_total - own, 0.0)
     losses = jnp.where(labels < vocabulary, losses, jnp.nan)
     return losses if weights is None else jnp.asarray(weights, jnp.float32) * losses
@@ -122,12 +120,22 @@ def _is_label(labels: Array, columns: Array) -> Array:
 
 
 def log_sums(
-    chunk: int, dtype: Any, vectors: Array, labels: Array, embedding: Array, bias: Array
+    vectors: Float[Array, "N H"],
+    labels: Int[Array, "N"],
+    embedding: Float[Array, "V H"],
+    bias: Float[Array, "V"],
+    *,
+    chunk: int,
+    dtype: Any,
 ) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
-    """Of each row of `vectors`, over a vocabulary or a part of it: the logsumexp of the logits, and the logit of the
-    label, 0 for one that is none of the vocabulary's. `chunk` is at most the size of the vocabulary.
+    """Over a vocabulary, or a part of one: the logsumexp of each row's logits, and its label's logit.
+
+    The latter is 0 for a negative label. The other arguments are those of `masked_lm`.
     """
-    return _log_sums(chunk, dtype, *_vary_alike(vectors, labels, embedding, bias))
+    chunks = -(-len(embedding) // chunk)
+    even = -(-len(embedding) // chunks)  # chunks of one size
+    vectors, bias = jnp.asarray(vectors, jnp.float32), jnp.asarray(bias, jnp.float32)
+    return _log_sums(even, jnp.dtype(dtype), *_vary_alike(vectors, labels, embedding, bias))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -46,7 +46,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 LAYER_NORM_EPS = 1e-5  # torch's default, which sentence-transformers leaves
 
 
-def _encoder(config: ModelConfig, table_rows: int) -> Encoder:
+def _encoder(config: ModelConfig, table_rows: int | None) -> Encoder:
     encoder = config.encoder.model_copy(update={"vocab_size": table_rows})
     scan = jax.default_backend() != "cpu" if config.scan_layers is None else config.scan_layers
     unroll = 1 if scan else encoder.num_hidden_layers
@@ -148,7 +148,7 @@ def token_outputs(
         if packed:
             hashes = spread_to_tokens(hashes, tokens["slots"], segments)
     words = tokens.get("words")
-    rows = params["encoder"]["word_embeddings"]["embedding"].shape[0] if words is None else 1  # which is not looked at
+    rows = len(params["encoder"]["word_embeddings"]["embedding"]) if words is None else None
     outputs: Outputs = _encoder(config, rows).apply(
         {"params": params["encoder"]},
         tokens["input_ids"],

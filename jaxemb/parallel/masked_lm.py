@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
@@ -31,38 +32,37 @@ def masked_lm_over_mesh(
     against its own rows. Differentiate it from outside. At most `most` labels of a device are not negative, and only so
     many positions are computed; all when it is None.
     """
+    by_rows = is_split_by_rows(mesh, embedding)
 
     def on_device(
-        vectors: Float[Array, "N H"], labels: Int[Array, "N"], embedding: Float[Array, "V H"], bias: Float[Array, "V"]
-    ) -> Float[Array, "N"]:
-        chosen = jnp.argsort(labels < 0)[:most]
-        losses = masked_lm(vectors[chosen], labels[chosen], embedding, bias, chunk=chunk, dtype=dtype)
-        return jnp.zeros_like(losses, shape=labels.shape).at[chosen].set(losses, unique_indices=True)
-
-    def on_group(
         vectors: Float[Array, "N H"], labels: Int[Array, "N"], embedding: Float[Array, "v H"], bias: Float[Array, "v"]
     ) -> Float[Array, "N"]:
         chosen = jnp.argsort(labels < 0)[:most]
-        own_vectors, own_labels = vectors[chosen].astype(jnp.float32), labels[chosen]
-        of_group = jax.lax.all_gather(own_vectors, "fsdp", tiled=True)
-        wanted = jax.lax.all_gather(own_labels, "fsdp", tiled=True) - jax.lax.axis_index("fsdp") * len(embedding)
-        wanted = jnp.where((wanted >= 0) & (wanted < len(embedding)), wanted, -1)
-        chunks = -(-len(embedding) // chunk)
-        total, logit = log_sums(-(-len(embedding) // chunks), jnp.dtype(dtype), of_group, wanted, embedding, bias)
-        largest = jax.lax.pmax(jax.lax.stop_gradient(total), "fsdp")
-        total = largest + jnp.log(jax.lax.psum(jnp.exp(total - largest), "fsdp"))
-        first = jax.lax.axis_index("fsdp") * len(own_labels)
-        losses = jax.lax.dynamic_slice_in_dim(total - jax.lax.psum(logit, "fsdp"), first, len(own_labels))
-        losses = jnp.where(own_labels >= 0, losses, 0.0)
+        score = _of_group if by_rows else masked_lm
+        losses = score(vectors[chosen], labels[chosen], embedding, bias, chunk=chunk, dtype=dtype)
         return jnp.zeros_like(losses, shape=labels.shape).at[chosen].set(losses, unique_indices=True)
 
-    rows, whole, split = PartitionSpec(BATCH_AXES), PartitionSpec(), PartitionSpec("fsdp")
-    by_rows = is_split_by_rows(mesh, embedding)
-    over_mesh = jax.shard_map(
-        on_group if by_rows else on_device,
-        mesh=mesh,
-        in_specs=(rows, rows, *((split, split) if by_rows else (whole, whole))),
-        out_specs=rows,
-        check_vma=True,
-    )
+    rows, words = PartitionSpec(BATCH_AXES), PartitionSpec("fsdp" if by_rows else None)
+    over_mesh = jax.shard_map(on_device, mesh=mesh, in_specs=(rows, rows, words, words), out_specs=rows, check_vma=True)
     return over_mesh(vectors, labels, embedding, bias)
+
+
+def _of_group(
+    vectors: Float[Array, "n H"],
+    labels: Int[Array, "n"],
+    embedding: Float[Array, "v H"],
+    bias: Float[Array, "v"],
+    *,
+    chunk: int,
+    dtype: Any,
+) -> Float[Array, "n"]:
+    """`masked_lm` of a device's positions, where each device of its `fsdp` group has other rows of the embedding."""
+    place = lax.axis_index("fsdp")
+    everyone_s = lax.all_gather(jnp.asarray(vectors, jnp.float32), "fsdp", tiled=True)
+    wanted = lax.all_gather(labels, "fsdp", tiled=True) - place * len(embedding)
+    wanted = jnp.where((wanted >= 0) & (wanted < len(embedding)), wanted, -1)
+    total, own = log_sums(everyone_s, wanted, embedding, bias, chunk=chunk, dtype=dtype)
+    largest = lax.pmax(lax.stop_gradient(total), "fsdp")
+    total = largest + jnp.log(lax.psum(jnp.exp(total - largest), "fsdp"))
+    losses = lax.dynamic_slice_in_dim(total - lax.psum(own, "fsdp"), place * len(labels), len(labels))
+    return jnp.where(labels >= 0, losses, 0.0)

@@ -133,9 +133,9 @@ def run_loop(
             finish_step()  # the step before: this one is already under way
             step = index + 1
             in_flight = (step, metrics, batch["id"], places(placed))
-            if index == start or trace.wants(step):
+            if index == start:
                 finish_step()
-            if trace.after(step):
+            if trace.after(step, finish_step):
                 display.headline(f"{profile} step{'s' * (profile > 1)} traced to {run.profile}")
             progress.advance(step)
             wants_evaluation = bool(training.evaluate_every) and step % (training.evaluate_every or 1) == 0

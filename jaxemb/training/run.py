@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from jaxemb import distributed, huggingface, objectives
-from jaxemb.config import CustomObjective, DistillationObjective, MlmObjective, TrainConfig
+from jaxemb.config import CustomObjective, DistillationObjective, TrainConfig
 from jaxemb.config import files as config_files
-from jaxemb.data import Batches, Examples, PreparedData, Sequences, prepare, tokenize, train_tokenizer
+from jaxemb.data import PreparedData, train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load_towers, pinned, pinned_as
@@ -32,6 +32,7 @@ from jaxemb.training.card import card_of
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.display import Display
 from jaxemb.training.freezing import Select, select_trained
+from jaxemb.training.inputs import batches_of, prepare_examples
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.parameters import init_params, model_params, params_to_start_from, with_merged_adapters
@@ -39,7 +40,6 @@ from jaxemb.training.plots import plot_alignment
 from jaxemb.training.resolve import (
     check_batch,
     check_init_from,
-    check_labels,
     check_teacher,
     check_width,
     preflight,
@@ -165,28 +165,7 @@ class _Run:
                     check_width(start_from.anchor.config, teacher.width)
             tokenizer, data = self._start(start_from)
         config = self.config
-
-        say("tokenizing")
-        tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
-        if teacher is not None:
-            say("embedding by the teacher what it has not embedded before")
-            with self.display.counting("embedded", len(data.train)) as progress:
-                taught = teacher.teach(data, progress)
-            say(f"{taught:,} sentences embedded by the teacher, the others were in its cache")
-            tokenized = teacher.examples(tokenized, data)
-        examples: Examples = tokenized
-        if isinstance(config.objective, MlmObjective):
-            examples = Sequences(tokenized, config.data.max_length, config.training.seed)
-        batches = Batches(
-            examples,
-            config.data,
-            config.training.batch_size,
-            config.training.seed,
-            tokenizer.pad_token_id,
-            jax.process_index(),
-            jax.process_count(),
-            devices=mesh.size,
-        )
+        batches = batches_of(config, data, tokenizer, teacher, mesh, self.display)
         optimizer = optimizers.build(config.optimizer, config.training.steps)
         trained = select_trained(config)
         best = partial(run.scores, config.best_metric)
@@ -281,7 +260,7 @@ class _Run:
         if tokenizer is not None:  # refuses before the data are read
             config = resolve(config, None if base is None else base.config, tokenizer)
             select_trained(config)
-        data = self._prepare()
+        data = prepare_examples(self.config, self.display)
         config = with_steps(config, len(data.train))
         first, has_none = distributed.is_first(), tokenizer is None
         with distributed.first_before_others("the vocabulary"):
@@ -319,13 +298,13 @@ class _Run:
             training = config.training.model_copy(update={"steps": saved.training.steps})
             config = config.model_copy(update={"training": training})
         elif config.training.epochs is not None:
-            data = self._prepare()
+            data = prepare_examples(self.config, self.display)
             config = with_steps(config, len(data.train))
         self.config = config
         run.check_same_run(config, self.objective_name)
         if run.is_finished(config):
             return tokenizer, None
-        data = data or self._prepare()
+        data = data or prepare_examples(self.config, self.display)
         run.check_same_data(data.report)
         if distributed.is_first():
             run.save_config(config, self.objective_name)
@@ -354,24 +333,6 @@ class _Run:
         """Sets `model.init_from`: a name of the Hub is recorded with its commit."""
         chosen = self.config.model.model_copy(update={"init_from": model})
         self.config = self.config.model_copy(update={"model": chosen})
-
-    def _prepare(self) -> PreparedData:
-        self.display.headline("gathering and cleaning examples")
-        with distributed.first_before_others("the data"):
-            data = prepare(self.config.data, self.config.training.seed)
-        held_out = sum(map(len, data.heldout.values()))
-        if self.config.data.exclude:
-            excluded = data.report["totals"]["dropped"].get("excluded", 0)
-            self.display.headline(f"{excluded:,} examples left out: a text of theirs is a sentence of data.exclude")
-        self.display.headline(
-            f"{len(data.train):,} examples in {len(data.languages)} language{'s' * (len(data.languages) != 1)} "
-            f"to train on, {held_out:,} held out"
-        )
-        batch_size = self.config.training.batch_size
-        if len(data.train) < batch_size:
-            raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} examples there are")
-        check_labels(self.config.objective, data)
-        return data
 
     def _loss(self, until: int, tokenizer: Any) -> Objective:
         """The objective of the stage that ends with step `until`."""

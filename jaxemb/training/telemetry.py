@@ -1,7 +1,7 @@
 """What a run tells of itself while it trains: rates, waiting, memory, a trace."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,19 +78,17 @@ class Profile:
         self._folder, self._first, self._steps = folder, start + STEPS_BEFORE_PROFILE, steps
         self._running = False
 
-    def after(self, step: int) -> bool:
-        """Begins or ends after this step, which must be done; tells whether it has ended now."""
-        if not self._running and self._steps and step == self._first:
+    def after(self, step: int, finish: Callable[[], None]) -> bool:
+        """Begins or ends after this step, which `finish` waits for; tells whether it has ended now."""
+        if not self._steps or step not in (self._first, self._first + self._steps):
+            return False
+        finish()
+        if step == self._first:
             jax.profiler.start_trace(str(self._folder))
             self._running = True
-        elif self._running and step == self._first + self._steps:
-            self.close()
-            return True
-        return False
-
-    def wants(self, step: int) -> bool:
-        """Whether `after` does something after this step."""
-        return bool(self._steps) and step in (self._first, self._first + self._steps)
+            return False
+        self.close()
+        return True
 
     def close(self) -> None:
         """Ends it, if it runs."""

@@ -1,0 +1,65 @@
+"""What a run learns from: examples that are gathered and checked, then tokenized, taught by a teacher, and batched."""
+
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from jaxemb import distributed
+from jaxemb.config import MlmObjective, TrainConfig
+from jaxemb.data import Batches, Examples, PreparedData, Sequences, prepare, tokenize
+from jaxemb.errors import UsageError
+from jaxemb.training.display import Display
+from jaxemb.training.resolve import check_labels
+from jaxemb.training.teacher import Teacher
+
+
+def prepare_examples(config: TrainConfig, display: Display) -> PreparedData:
+    """Gathers the examples, on the first process before the others.
+
+    Raises:
+      UsageError: if they do not fill a batch, or lack what the objective wants of them.
+    """
+    display.headline("gathering and cleaning examples")
+    with distributed.first_before_others("the data"):
+        data = prepare(config.data, config.training.seed)
+    held_out = sum(map(len, data.heldout.values()))
+    if config.data.exclude:
+        excluded = data.report["totals"]["dropped"].get("excluded", 0)
+        display.headline(f"{excluded:,} examples left out: a text of theirs is a sentence of data.exclude")
+    display.headline(
+        f"{len(data.train):,} examples in {len(data.languages)} language{'s' * (len(data.languages) != 1)} "
+        f"to train on, {held_out:,} held out"
+    )
+    batch_size = config.training.batch_size
+    if len(data.train) < batch_size:
+        raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} examples there are")
+    check_labels(config.objective, data)
+    return data
+
+
+def batches_of(
+    config: TrainConfig, data: PreparedData, tokenizer: Any, teacher: Teacher | None, mesh: Mesh, display: Display
+) -> Batches:
+    """This process's part of the batches of a resolved config."""
+    display.headline("tokenizing")
+    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
+    if teacher is not None:
+        display.headline("embedding by the teacher what it has not embedded before")
+        with display.counting("embedded", len(data.train)) as progress:
+            taught = teacher.teach(data, progress)
+        display.headline(f"{taught:,} sentences embedded by the teacher, the others were in its cache")
+        tokenized = teacher.examples(tokenized, data)
+    examples: Examples = tokenized
+    if isinstance(config.objective, MlmObjective):
+        examples = Sequences(tokenized, config.data.max_length, config.training.seed)
+    return Batches(
+        examples,
+        config.data,
+        config.training.batch_size,
+        config.training.seed,
+        tokenizer.pad_token_id,
+        jax.process_index(),
+        jax.process_count(),
+        devices=mesh.size,
+    )
