@@ -59,6 +59,8 @@ def run(argv: Sequence[str]) -> int:
         _help(arguments.config)
     if arguments.config is None:
         raise UsageError("--config FILE is missing; `jaxemb train --help` shows every setting")
+    if arguments.profile < 0 or (arguments.profile and arguments.seeds):
+        raise UsageError(f"--profile {arguments.profile}: give a number of steps, of a run without --seeds")
     config = config_files.load_config(arguments.config, flags)
     with StopRequest():  # importing jax takes seconds
         from jaxemb import distributed

@@ -161,6 +161,8 @@ def test_from_pairs_to_embeddings(tmp_path, monkeypatch):
         ([], 2, "usage: jaxemb"),
         (["trian"], 2, "invalid choice: 'trian'"),
         (["train"], 2, "--config FILE is missing"),
+        (["train", "--config", "x.yaml", "--profile", "-1"], 2, "error: --profile -1: give a number of steps"),
+        (["train", "--config", "x.yaml", "--profile", "2", "--seeds", "1"], 2, "of a run without --seeds"),
         (["train", "--config", "nowhere.yaml"], 2, "error: nowhere.yaml: no such file"),
         (["evaluate", "nowhere", "--suite", "tatoeba", "--data", "."], 1, "error: nowhere: no such directory"),
         (["encode", "nowhere", "in.txt", "--output", "out.npy"], 1, "error: nowhere: no such directory"),
