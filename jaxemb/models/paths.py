@@ -16,6 +16,16 @@ def list_paths(params: Any) -> list[str]:
     return ["/".join(key.key for key in path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
 
 
+def is_stacked(path: Sequence[Any]) -> bool:
+    """Whether a leaf holds all layers, one after the other along its first axis: a parameter, an adapter, a moment.
+
+    >>> tree = {"encoder": {"layers": {"scale": 1}, "norm": 2}, "lora": {"encoder/layers/query/kernel": {"a": 3}}}
+    >>> [is_stacked(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    [True, False, True]
+    """
+    return "encoder/layers/" in "/".join(str(getattr(key, "key", "")) for key in path)
+
+
 def at_path(params: Mapping[str, Any], path: str) -> Any:
     """What lies at a path.
 

@@ -4,7 +4,6 @@ The kernels of all layers lie stacked in one array. What LAMB and Adafactor take
 layer's own, as if they did not.
 """
 
-import itertools
 import math
 from typing import Any
 
@@ -12,6 +11,7 @@ import jax
 import optax
 
 from jaxemb.config import OptimizerConfig
+from jaxemb.models.paths import is_stacked
 
 DECAYED = ("kernel", "embedding", "a", "b")  # the last two are LoRA's
 
@@ -57,9 +57,7 @@ def _layer_by_layer(transformation: optax.GradientTransformation) -> optax.Gradi
             def alone(update: Any, param: Any) -> Any:
                 return transformation.update(update, optax.EmptyState(), param)[0]
 
-            names = [getattr(key, "key", None) for key in path]
-            stacked = ("encoder", "layers") in itertools.pairwise(names) or "lora" in names
-            return (jax.vmap(alone) if stacked else alone)(update, param)
+            return (jax.vmap(alone) if is_stacked(path) else alone)(update, param)
 
         return jax.tree_util.tree_map_with_path(one, updates, params), state
 

@@ -1,6 +1,5 @@
 """Progressive stacking (Gong et al. 2019; LaBSE, arXiv 2007.01852): a deep encoder from the layers of a shallow one."""
 
-import itertools
 from typing import Any
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from jaxemb.models.paths import is_stacked
 from jaxemb.training.freezing import Select, everything
 from jaxemb.training.step import TrainState, state_shardings
 
@@ -24,10 +24,7 @@ def stack_layers(tree: Any, layers: int) -> Any:
     """
 
     def stacked(path: Any, leaf: Any) -> Any:
-        names = [getattr(key, "key", None) for key in path]
-        if ("encoder", "layers") not in itertools.pairwise(names):
-            return leaf
-        return leaf[jnp.arange(layers) % len(leaf)]
+        return leaf[jnp.arange(layers) % len(leaf)] if is_stacked(path) else leaf
 
     return jax.tree_util.tree_map_with_path(stacked, tree)
 
