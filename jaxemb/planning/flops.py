@@ -13,7 +13,7 @@ SPECIAL_TOKENS = 2
 """Of a text, for masked language modelling."""
 
 
-def model_flops(config: TrainConfig, params: Any, tokens: float) -> float:
+def model_flops(config: TrainConfig, params: Any, tokens: int | float) -> float:
     """Operations of a training step over the whole batch, a multiplication and an addition each: three times those of
     the forward pass, without what is computed again (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B).
 
