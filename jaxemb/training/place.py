@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jaxemb import distributed
 from jaxemb.config import TrainConfig
+from jaxemb.errors import UsageError
 from jaxemb.training.display import Display
 from jaxemb.training.rundir import RunDirectory
 from jaxemb.training.signals import StopRequest
@@ -14,6 +15,15 @@ from jaxemb.training.signals import StopRequest
 def is_remote(output_dir: str) -> bool:
     """Whether it is a URL."""
     return "://" in output_dir
+
+
+def check_local(model: str | Path) -> None:
+    """Raises UsageError where a model or run that is to be read is a URL."""
+    if is_remote(str(model)):
+        raise UsageError(
+            f"{model}: is not on this machine. A finished run, or its export/, is whole at its URL: copy it here "
+            "(`gcloud storage cp --recursive`, `aws s3 cp --recursive`) and name the copy"
+        )
 
 
 class LocalPlace:

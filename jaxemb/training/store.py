@@ -213,6 +213,8 @@ class Store:
             for name in self._sizes():
                 if name.startswith(_SWEPT) and name not in named:
                     self._remove(name)
+            if self._has_folders:
+                self._remove_empty_folders({name.split("/")[1] for name in named if name.startswith("checkpoints/")})
 
     def discard(self, name: str, damaged: str) -> None:
         """Removes a unit and its object that is `damaged`: another unit that names that one, too, gets it anew.
@@ -269,6 +271,13 @@ class Store:
     def _remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._tried(self._fs.rm_file, self._path(name))
+
+    def _remove_empty_folders(self, steps: set[str]) -> None:
+        """Removes the folders of all checkpoints but those of these steps."""
+        folder = self._path("checkpoints")
+        for path in self._fs.ls(folder, detail=False) if self._fs.isdir(folder) else ():
+            if str(path).rstrip("/").rsplit("/", 1)[1] not in steps:
+                self._fs.rm(path, recursive=True)
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

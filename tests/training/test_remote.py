@@ -262,9 +262,24 @@ def test_training_does_not_wait_and_the_newest_checkpoint_wins(bucket, quick_loo
             wait_for(lambda: committed(8))
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", slow)
-    Machine(tmp_path / "first").train(2, 4, 6, 8, resume=False, after_step=trained)
+    lines = []
+    Machine(tmp_path / "first").train(2, 4, 6, 8, resume=False, after_step=trained, say=lines.append)
     assert begun == [2, 8]
+    assert lines == ["committed to memory://bucket/run"], "nothing failed"
     assert seen(tmp_path / "seen") == (8, 8)
+
+
+def test_small_files_that_change_are_committed_between_checkpoints(bucket, quick_looks, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "LOOKS_BETWEEN_STATES", 2)
+
+    def trained(run):
+        wait_for(lambda: committed(2))
+        run.results.write_text('{"scores": 1}')
+        name = f"_jaxemb/files/{hashlib.sha256(run.results.read_bytes()).hexdigest()}"
+        wait_for(lambda: any(one.name == name for unit in Store(URL).units().values() for one in unit.files.values()))
+
+    Machine(tmp_path / "first").train(2, resume=False, after_step=trained)
+    assert len([name for name in Store(URL).units() if name.startswith("states/")]) < 10
 
 
 def test_what_fails_is_told_and_tried_again(bucket, faults, quick_looks, tmp_path):
