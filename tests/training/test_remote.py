@@ -193,9 +193,9 @@ def test_a_damaged_checkpoint_gives_way_to_an_older_one(bucket, tmp_path, damage
         bucket.rm_file(f"{folder}/opt_state/d")
     else:
         text = bucket.cat_file(manifest)
-        bucket.pipe_file(
-            manifest, text[:-40] if damage == "manifest cut off" else text.replace(b"params/d", b"params/e")
-        )
+        changed = text.replace(b'"checkpoints/4/params/d": [', b'"checkpoints/4/params/e": [')
+        assert changed != text
+        bucket.pipe_file(manifest, text[:-40] if damage == "manifest cut off" else changed)
     lines = []
     Machine(tmp_path / "other", keep=2).train(4, say=lines.append)
     assert any("checkpoints/4 is left out: " in line for line in lines)
@@ -267,6 +267,53 @@ def test_training_does_not_wait_and_the_newest_checkpoint_wins(bucket, quick_loo
     assert begun == [2, 8]
     assert lines == ["committed to memory://bucket/run"], "nothing failed"
     assert seen(tmp_path / "seen") == (8, 8)
+
+
+def test_who_leaves_uploads_the_newest_checkpoint_alone(bucket, quick_looks, tmp_path, monkeypatch):
+    release, names, put = threading.Event(), [], MemoryFileSystem.put_file
+
+    def slow(fs, local, path, **options):
+        names.append(path.removeprefix("/bucket/run/"))
+        if names[-1] == "checkpoints/2/_CHECKPOINT_METADATA":
+            assert release.wait(60)
+        put(fs, local, path, **options)
+
+    def trained(run):
+        if run.steps == [2]:
+            wait_for(lambda: "checkpoints/2/_CHECKPOINT_METADATA" in names)
+        else:
+            threading.Timer(0.5, release.set).start()  # when the run waits for its uploads
+
+    monkeypatch.setattr(MemoryFileSystem, "put_file", slow)
+    Machine(tmp_path / "first").train(2, 4, resume=False, after_step=trained)
+    assert "checkpoints/2/params/d" not in names
+    assert seen(tmp_path / "seen") == (4, 4)
+    assert not bucket.find("/bucket/run/checkpoints/2")
+
+
+def test_what_came_to_less_is_not_committed(bucket, tmp_path, monkeypatch):
+    put = MemoryFileSystem.put_file
+
+    def half(fs, local, path, **options):
+        put(fs, local, path, **options)
+        if path.endswith("/params/d"):
+            fs.pipe_file(path, fs.cat_file(path)[:5])
+
+    monkeypatch.setattr(MemoryFileSystem, "put_file", half)
+    with pytest.raises(CannotWrite, match=r"checkpoints/2/params/d has 5 of 11 bytes there"):
+        Machine(tmp_path / "first").train(2, resume=False)
+    assert seen(tmp_path / "seen") == (None, None)
+
+
+def test_small_files_that_somebody_removed_are_written_anew(bucket, tmp_path):
+    machine = Machine(tmp_path / "first")
+    machine.train(2, resume=False)
+    for path in bucket.find("/bucket/run/_jaxemb/files"):
+        bucket.rm_file(path)
+    machine.train(4)
+    machine.train(6)  # of the small files of one step only that one's scores are gone
+    assert_what_is_committed_is_whole(bucket)
+    assert seen(tmp_path / "seen") == (6, 6)
 
 
 def test_small_files_that_change_are_committed_between_checkpoints(bucket, quick_looks, tmp_path, monkeypatch):
