@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jaxemb import distributed
 from jaxemb.config import TrainConfig
-from jaxemb.errors import Stopped, UsageError, UserError
+from jaxemb.errors import CannotWrite, Stopped, UsageError, UserError
 from jaxemb.files import cache_root, is_partial, keep_out_others, remove_partial, write_atomically
 from jaxemb.training.display import Display
 from jaxemb.training.mirror import END, link, mirror, newest_first, number_of
@@ -103,7 +103,8 @@ class RemotePlace(LocalPlace):
                 )
             mark, owner = self._base / "owner", store.owner()
             damaged: dict[str, Damaged] = {}
-            if owner is None or not mark.is_file() or mark.read_text(encoding="utf-8") != owner.token:
+            own = mark.read_text(encoding="utf-8") if mark.is_file() else None
+            if owner is None or own != owner.token or not self.run.exists():
                 # Another machine may have gone on since this one has: the store is what counts.
                 damaged = mirror(store, units, self.run.path, self._display.headline)
             store.claim(socket.gethostname())
@@ -151,12 +152,12 @@ class RemotePlace(LocalPlace):
                 except Taken:
                     if error is None or isinstance(error, Stopped):
                         raise
-                except UserError as failed:
+                except (UserError, OSError) as failed:
                     message = (
                         f"{failed}. The run lies whole in {self.run.path}: --resume on this machine goes on from there"
                     )
                     if error is None or isinstance(error, Stopped):
-                        raise type(failed)(message) from failed
+                        raise CannotWrite(message) from failed
                     self._display.headline(message)  # beside the error that is on its way
         if together:
             distributed.wait_for_all("the upload")

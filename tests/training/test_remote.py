@@ -395,6 +395,14 @@ def test_another_machine_that_goes_on_stops_this_one(bucket, quick_looks, tmp_pa
     assert seen(tmp_path / "seen") == (8, 8)
 
 
+def test_a_mirror_that_was_removed_is_read_again(bucket, tmp_path):
+    machine = Machine(tmp_path / "first")
+    machine.train(2, resume=False)
+    shutil.rmtree(machine.place().run.path)
+    machine.train(4, begun=goes_on_from(2))
+    assert seen(tmp_path / "seen") == (4, 4)
+
+
 def test_what_is_refused(bucket, tmp_path, monkeypatch):
     machine = Machine(tmp_path / "first")
     with (

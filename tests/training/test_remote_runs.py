@@ -140,13 +140,16 @@ def test_two_processes_leave_when_all_is_committed(values, tmp_path):
     config.write_text(json.dumps(values))
     launcher = Path(__file__).parents[2] / "launch" / "local.py"
     command = [sys.executable, launcher, "--processes", "2", "--cpu-devices", "2", "--max-restarts", "0"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*map(str, command), "--", "--config", str(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    lines = iter(process.stdout.readline, "")
-    assert any("first step done" in line for line in lines)
-    process.send_signal(signal.SIGTERM)
-    rest = process.communicate(timeout=120)[0]
+    ) as process:
+        shown = []
+        for line in process.stdout:
+            shown.append(line)
+            if "first step done" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        rest = "".join([*shown, *process.stdout])
     assert process.returncode == 75, rest
     assert rest.count("a checkpoint is written. Continue with the same command and --resume.") == 2
     assert rest.index("committed to file://") < rest.index("stopped after step")
