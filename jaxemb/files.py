@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -9,8 +10,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from jaxemb.errors import CannotWrite, UserError
+from jaxemb.errors import CannotWrite, UsageError, UserError
 
 _UNWRITABLE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
@@ -33,6 +35,20 @@ def remove_partial(folder: Path, days: float = 0.0) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
         if is_partial(path) and path.stat().st_ctime <= time.time() - days * 86400:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def keep_out_others(lock: IO[str], in_use: str) -> None:
+    """Locks an open file until it is closed, where the file system has locks.
+
+    Raises:
+      UsageError: `in_use`, if another process holds it.
+    """
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(in_use) from None
+    except OSError:
+        pass  # a file system without locks
 
 
 def cache_root(cache_dir: str | None) -> Path:

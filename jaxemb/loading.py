@@ -58,6 +58,9 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
 
     A run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`); see `Embedder.merged`.
     """
+    from jaxemb.training.place import check_local  # training imports this file
+
+    check_local(model)
     if hub.parse(model) is not None:
         return huggingface.load_towers(hub.fetch(model).folder, allow=allow, tower=tower)
     path, step = _split(model)
@@ -66,7 +69,7 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
             f"{path}: no such directory; MODEL is a run directory, a Hugging Face model directory or a name of the Hub "
             "(`owner/name`)"
         )
-    from jaxemb.training.checkpoint import Checkpoints  # training imports this file
+    from jaxemb.training.checkpoint import Checkpoints
     from jaxemb.training.parameters import init_params, model_params
     from jaxemb.training.rundir import RunDirectory
 

@@ -12,15 +12,18 @@ def run(argv: Sequence[str]) -> int:
         description="Write one HTML file that tells a run, under way or finished: its scores, its curves, alignment "
         "and uniformity, what it was trained on, and its config. It holds all that it shows: no network.",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("--output", metavar="FILE", type=Path, help="where to write (default: RUN/report.html)")
     arguments = parser.parse_args(argv)
     from jaxemb.files import write_atomically
     from jaxemb.training.page import page_of
+    from jaxemb.training.place import check_local
     from jaxemb.training.rundir import RunDirectory
 
-    output = arguments.output or arguments.run / "report.html"
-    page = page_of(RunDirectory(arguments.run))
+    check_local(arguments.run)
+    run = RunDirectory(Path(arguments.run))
+    output = arguments.output or run.path / "report.html"
+    page = page_of(run)
     write_atomically(output, page)
     print(f"{output}: {len(page) / 1e6:.1f} MB, open it in a browser")
     return 0

@@ -32,6 +32,9 @@ usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--seeds N ...] 
 --quiet: print nothing but errors.
 --profile N: trace N steps soon after the first, to RUN/profile, for xprof and TensorBoard.
 
+RUN may be a URL, such as gs://BUCKET/RUN: each checkpoint is committed there, whole or not at all, while training goes
+on, and --resume continues it on any machine. It trains in a mirror, in runs/ of the cache folder (data.cache_dir).
+
 A run of several processes, which share the output directory; see launch/. SLURM (srun) and Open MPI are found by
 themselves, as is what JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say:
 --coordinator-address HOST:PORT: of process 0. --num-processes N. --process-id I: from 0.

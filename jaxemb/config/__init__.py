@@ -113,7 +113,9 @@ class TrainConfig(Settings):
     """One training run."""
 
     output_dir: str | None = None
-    """Run directory; also `--output-dir`."""
+    """Run directory; also `--output-dir`. Or a URL: gs://BUCKET/RUN, s3://BUCKET/RUN (pip install 'jaxemb[remote]') or
+    any other that fsspec writes. The run then trains in a mirror below `data.cache_dir` and commits checkpoints from
+    there."""
     data: DataConfig
     """Where pairs come from and how they become batches."""
     tokenizer: TokenizerConfig = TokenizerConfig()

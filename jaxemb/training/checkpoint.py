@@ -15,7 +15,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from jaxemb.errors import CannotWrite, UserError
-from jaxemb.training.rundir import RunDirectory, best_of
+from jaxemb.training.rundir import RunDirectory, steps_to_keep
 from jaxemb.training.step import TrainState
 
 SMALLEST_SLICE = 1 << 20  # bytes that a replica writes
@@ -29,7 +29,7 @@ class _NewestAndBest:
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
         steps = [checkpoint.step for checkpoint in checkpoints]
-        kept = {*sorted(steps)[-self._keep :], best_of(steps, self._scores())}
+        kept = steps_to_keep(steps, self._keep, self._scores())
         return [step in kept for step in steps]
 
 

@@ -23,7 +23,9 @@ from jaxemb.huggingface import check_exportable, verify_with_torch
 from jaxemb.models import Towers, count_prompt_tokens, embedding_size
 from jaxemb.objectives.masking import token_kinds
 from jaxemb.training.freezing import select_trained
+from jaxemb.training.place import is_remote
 from jaxemb.training.scoring import sts_sets
+from jaxemb.training.store import check_protocol
 
 DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 """Settings of training, not of the weights that `model.init_from` brings."""
@@ -44,13 +46,13 @@ def preflight(config: TrainConfig) -> None:
     """Refuses what would fail later.
 
     Raises:
-      UsageError: if no run directory on this machine is given, a package is missing, or `training.freeze` does not
-        fit the model.
+      UsageError: if no run directory is given, nothing here can open its URL, a package is missing, or
+        `training.freeze` does not fit the model.
     """
     if config.output_dir is None:
         raise UsageError("output_dir: no run directory is given (--output-dir RUN, or `output_dir:` in the config)")
-    if "://" in config.output_dir:
-        raise UsageError(f"output_dir: {config.output_dir} is not on this machine, which is not supported yet")
+    if is_remote(config.output_dir):
+        check_protocol(config.output_dir)
     if config.export.enabled:
         verify_with_torch(config.export.verify)
         check_exportable(config.model)

@@ -1,6 +1,5 @@
 """One training run from config to export: data, tokenizer, model, loop, evaluation, Hugging Face folder."""
 
-import contextlib
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -36,6 +35,7 @@ from jaxemb.training.inputs import batches_of, prepare_examples
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.parameters import init_params, model_params, params_to_start_from, with_merged_adapters
+from jaxemb.training.place import place_of
 from jaxemb.training.plots import plot_alignment
 from jaxemb.training.resolve import (
     check_batch,
@@ -49,7 +49,7 @@ from jaxemb.training.resolve import (
     with_steps,
 )
 from jaxemb.training.result import TrainResult
-from jaxemb.training.rundir import Reports, RunDirectory
+from jaxemb.training.rundir import Reports
 from jaxemb.training.scoring import Scores
 from jaxemb.training.signals import StopRequest
 from jaxemb.training.stacking import stack_state
@@ -131,20 +131,20 @@ class _Run:
     ) -> None:
         self.profile = profile
         self.config, self.objective, self.mesh, self.stop, self.display = config, objective, mesh, stop, display
-        self.run = RunDirectory(Path(str(config.output_dir)).expanduser())
+        self.place = place_of(config, display, stop)
+        self.run = self.place.run
         self.objective_name = None if objective is None else _name(objective)
 
     def train(self, resume: bool) -> TrainResult:
         """Trains, evaluates and exports."""
         distributed.check_same("the config", config_files.dump(self.config))
-        with self.run.locked(resume) if distributed.is_first() else contextlib.nullcontext():
-            distributed.wait_for_all("the run directory")
+        with self.place.opened(resume):
             return self._train()
 
     def _train(self) -> TrainResult:
         run, mesh, say = self.run, self.mesh, self.display.headline
         devices = f"{mesh.size} {jax.devices()[0].device_kind} device{'s' * (mesh.size > 1)}"
-        say(f"run directory {run.path}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
+        say(f"run directory {self.place}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
         resumed, start_from = bool(run.steps), None
         if resumed:
             tokenizer, data = self._continue()
@@ -164,6 +164,7 @@ class _Run:
                 if teacher is not None and not self.config.model.new_head:
                     check_width(start_from.anchor.config, teacher.width)
             tokenizer, data = self._start(start_from)
+        self.place.begin()
         config = self.config
         batches = batches_of(config, data, tokenizer, teacher, mesh, self.display)
         optimizer = optimizers.build(config.optimizer, config.training.steps)

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import fcntl
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
 from jaxemb.evaluation import RetrievalReport, StsReport, report_from_json, sts_report_from_json
-from jaxemb.files import is_partial, remove_partial, write_atomically
+from jaxemb.files import is_partial, keep_out_others, remove_partial, write_atomically
 
 MAY_CHANGE_ON_RESUME = (
     "output_dir", "mesh", "training.steps", "training.epochs", "training.log_every", "training.evaluate_every",
@@ -165,12 +164,7 @@ class RunDirectory:
                 f"{self.path}: cannot be written ({error.strerror}); choose another --output-dir"
             ) from None
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"{self.path}: another process is training in it; wait for it or stop it") from None
-            except OSError:
-                pass  # a file system without locks
+            keep_out_others(file, f"{self.path}: another process is training in it; wait for it or stop it")
             remove_partial(self.path)
             yield
 
@@ -275,6 +269,13 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 def best_of(steps: Iterable[int], scores: Mapping[int, float]) -> int | None:
     """The step with the highest score; of equals the latest; None if no step has one."""
     return max((step for step in steps if step in scores), key=lambda step: (scores[step], step), default=None)
+
+
+def steps_to_keep(steps: Iterable[int], keep: int, scores: Mapping[int, float]) -> set[int]:
+    """The newest `keep` of the steps, and the best one."""
+    steps = sorted(steps)
+    best = best_of(steps, scores)
+    return {*steps[-keep:], *([] if best is None else [best])}
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

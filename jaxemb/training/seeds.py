@@ -9,6 +9,7 @@ from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.errors import UsageError
 from jaxemb.files import write_atomically
+from jaxemb.training.place import is_remote
 from jaxemb.training.run import train
 from jaxemb.training.rundir import Reports, RunDirectory
 
@@ -34,6 +35,8 @@ def train_seeds(
         raise UsageError(f"--seeds {' '.join(map(str, seeds))}: each must be another")
     if config.output_dir is None:
         raise UsageError("output_dir: no run directory is given (--output-dir RUN, or `output_dir:` in the config)")
+    if is_remote(config.output_dir):
+        raise UsageError(f"--seeds: {config.output_dir}: several runs need an output_dir on this machine")
     folders = {seed: Path(config.output_dir).expanduser() / f"seed-{seed}" for seed in seeds}
     for folder in folders.values():
         if RunDirectory(folder).steps and not resume:

@@ -5,6 +5,7 @@ import functools
 import json
 import shutil
 import signal
+import sys
 
 import jax
 import numpy as np
@@ -273,7 +274,11 @@ def test_what_is_found_before_any_work(values, tmp_path, monkeypatch):
     with (tmp_path / "busy" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused("busy: another process is training in it", output_dir=str(tmp_path / "busy"))
-    refused("is not on this machine", output_dir="gs://bucket/run")
+    monkeypatch.setitem(sys.modules, "gcsfs", None)  # as if it were not installed
+    refused(
+        r"output_dir: gs://bucket/run: .*gcsfs.* \(pip install 'jaxemb\[remote\]' brings", output_dir="gs://bucket/run"
+    )
+    refused("cloud:// is no protocol that fsspec knows", output_dir="cloud://bucket/run")
     refused("not set: `export NOWHERE=", data={**values["data"], "root": "${NOWHERE}"})
     refused(r"evaluation.baselines: nothing is held out", evaluation={"baselines": True},
             data={**values["data"], "holdout": {"pairs_per_language": 0}})  # fmt: skip
