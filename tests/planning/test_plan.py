@@ -146,6 +146,38 @@ def test_the_configs_for_pods_fit_as_they_say(tmp_path):
     plan = json.loads(json_path.read_text())
     assert plan["params"] < 4 * 501248 * 768 / 4
     assert not re.findall(r"\[(?:501248|62656),", json.dumps(plan["collectives"])), "neither whole nor by the row"
-    flags = ("--topology", "v5e:2x4", "--fast", "--model.encoder.vocab-size", "119547")
-    said = run("--config", "configs/labse_finetune.yaml", *flags, "--model.remat", "none", code=1)
+    config = "configs/labse_finetune.yaml"
+    flags = ("--topology", "v5e:2x4", "--fast", "--json", json_path, "--model.encoder.vocab-size")
+    said = run("--config", config, *flags, "501153")  # one host with 8 accelerators of 16 GB, as its head says
+    assert "  fits: " in said
+    plan = json.loads(json_path.read_text())
+    assert (plan["batch_size"], plan["devices"], plan["steps"]) == (4096, 8, 50000)
+    said = run("--config", config, *flags, "119547", "--model.remat", "none", code=1)
     assert "DOES NOT FIT" in said
+
+
+@pytest.mark.slow
+@needs_libtpu
+def test_what_crosses_two_slices(tmp_path):
+    """A small model: each chip adds its part of the gradient up with a chip of the other slice."""
+    json_path = tmp_path / "plan.json"
+    flags = (
+        "--topology",
+        "v5e:2x2",
+        "--slices",
+        "2",
+        "--fast",
+        "--json",
+        json_path,
+        "--model.encoder.vocab-size",
+        2**16,
+    )
+    small = ("--model.encoder.num-hidden-layers", 1, "--training.batch-size", 64)
+    said = run("--config", "configs/labse_finetune.yaml", *flags, *small)
+    assert "8 x TPU v5 lite in 2 slices or nodes" in said
+    plan = json.loads(json_path.read_text())
+    assert plan["slices"] == 2
+    assert plan["seconds"]["between slices"] == pytest.approx(plan["crossing"] / plan["chip"]["between"])
+    gradient = plan["params"] / 2  # bytes in bfloat16
+    assert gradient / 4 < plan["crossing"] < 1.5 * plan["params"] / 4
+    assert plan["sent"] > 3 * plan["crossing"]

@@ -48,6 +48,7 @@ ENTRY %main (p: f32[16]) -> f32[16] {
   %loop.2 = (s32[], f32[6]) while(%s), condition=%condition.2, body=%body.2, config={"known_trip_count":{"n":"5"}}
   %c = (f32[16]{0}, f32[128]{0}) all-gather-start(%p), dimensions={0}
   %d = f32[128]{0} all-gather-done(%c)
+  %n = ((f32[2]{0}, f32[3]{0}), (f32[16]{0}, f32[24]{0})) all-gather-start(%p, %q), dimensions={0}
   %f = f32[5]{0} all-reduce(%q), replica_groups={{0},{1}}, to_apply=%add
   %g = f32[5]{0} all-reduce(%q), replica_groups=[8,1]<=[8], to_apply=%add
   %m = f32[5]{0} all-reduce(%q), replica_groups=mesh['x'=8,'y'=1] {'y'}, to_apply=%add
@@ -72,6 +73,8 @@ def test_collectives_of_a_program():
         ("all-reduce", "f32[6]"): (24, 5, 8, 5 * 2 * 24 * 7 // 8),
         ("all-reduce", "f32[7]"): (28, 5, 8, 5 * 2 * 28 * 7 // 8),
         ("all-gather", "f32[128]"): (512, 1, 8, 512 * 7 // 8),
+        ("all-gather", "f32[16]"): (64, 1, 8, 64 * 7 // 8),
+        ("all-gather", "f32[24]"): (96, 1, 8, 96 * 7 // 8),
         ("all-gather", "f32[9]"): (36, 1, 8, 36 * 7 // 8),
         ("all-reduce", "f32[3]"): (12, 1, 4, 2 * 12 * 3 // 4),
         ("collective-permute", "f32[24]"): (96, 1, 2, 96),
