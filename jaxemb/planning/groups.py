@@ -71,12 +71,7 @@ def _of_mesh(axes: str, device_ids: str | None, chosen: str) -> np.ndarray:
         for low, high in itertools.pairwise(sorted(edges)):
             place[name, low] = len(dims)
             dims.append(high // low)
-    inner = [
-        dim
-        for axis, before, size in along
-        for (name, low), dim in sorted(place.items(), key=lambda item: item[1])
-        if name == axis and before <= low < before * size
-    ]
+    inner = [place[axis, before] for axis, before, size in along if size > 1]
     outer = [dim for dim in range(len(dims)) if dim not in inner]
     count = math.prod(dims[dim] for dim in inner)
     return devices.reshape(dims).transpose(outer + inner).reshape(-1, count)
