@@ -56,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--slices", metavar="N", type=int, default=1, help="slices, or nodes, of that shape")
     parser.add_argument("--tokens", metavar="N", type=int, help="of each text (default: data.max_length)")
     parser.add_argument(
-        "--fast", action="store_true", help="compile without optimization: in seconds, memory within 10 %%"
+        "--fast", action="store_true", help="compile without optimization: sooner, memory of TPUs within 10 %%"
     )
     parser.add_argument(
         "--suggest", action="store_true", help="also look for the least remat and the largest batch that fit"
