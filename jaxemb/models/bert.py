@@ -14,9 +14,9 @@ from jaxemb.models.layers import (
     SelfAttention,
     Tokens,
     drop,
-    embedding,
     feed_forward,
     layer_norm,
+    look_up,
 )
 
 
@@ -50,11 +50,11 @@ def embed(
     positions = tokens.positions
     if isinstance(config, RobertaConfig | MPNetConfig):
         positions = _positions_of_real_tokens(input_ids, segment_ids, config.pad_token_id)
-    x = x + embedding(config, config.max_position_embeddings, dtype, "position_embeddings")(positions)
+    x = x + look_up(config, config.max_position_embeddings, dtype, "position_embeddings", positions)
     if isinstance(config, BertConfig | RobertaConfig):
         # BERT adds token type 0 even when nobody passes types.
         types = jnp.zeros((1, 1), jnp.int32) if token_type_ids is None else token_type_ids
-        x = x + embedding(config, config.type_vocab_size, dtype, "token_type_embeddings")(types)
+        x = x + look_up(config, config.type_vocab_size, dtype, "token_type_embeddings", types)
     x = layer_norm(config, dtype, "embeddings_norm")(x)
     if isinstance(config, MPNetConfig):
         init = nn.initializers.normal(config.initializer_range)

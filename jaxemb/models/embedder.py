@@ -99,7 +99,12 @@ def pad_vocabulary(encoder: Params, rows: int) -> Params:
 
 
 def apply(
-    config: ModelConfig, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
+    config: ModelConfig,
+    params: Params,
+    tokens: Tokens,
+    key: PRNGKeyArray | UInt32[Array, "W"] | None = None,
+    *,
+    gather: Callable[[Any], Any] | None = None,
 ) -> Float[Array, "B E"]:
     """Embeds a batch of token ids.
 
@@ -109,6 +114,7 @@ def apply(
       tokens: of B texts, see `Tokens`.
       key: as in training: with dropout and `training_mlp`. The mask of a text depends on `key` and the text's id (its
         index without `ids`) alone.
+      gather: makes a layer's parameters whole, see `parallel.over_rows`; None where they are.
 
     Returns: one embedding a text, float32; of length 1 if `config.normalize`.
     Raises: ValueError if `params` are of two untied towers.
@@ -119,7 +125,7 @@ def apply(
         )
     packed = "slots" in tokens
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
-    vectors, first = token_outputs(config, params, tokens, key)
+    vectors, first = token_outputs(config, params, tokens, key, gather=gather)
     masks = segment_masks(segments) if packed else (segments != 0)[:, None]
     positions = positions_in_segments(segments.astype(jnp.int32))
     masks &= (positions >= config.prompt_tokens)[:, None]
@@ -135,7 +141,12 @@ def apply(
 
 
 def token_outputs(
-    config: ModelConfig, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
+    config: ModelConfig,
+    params: Params,
+    tokens: Tokens,
+    key: PRNGKeyArray | UInt32[Array, "W"] | None = None,
+    *,
+    gather: Callable[[Any], Any] | None = None,
 ) -> Outputs:
     """The vectors of the tokens, which `apply` pools; the arguments are its own."""
     params = merge(config, params)
@@ -149,7 +160,8 @@ def token_outputs(
             hashes = spread_to_tokens(hashes, tokens["slots"], segments)
     words = tokens.get("words")
     rows = len(params["encoder"]["word_embeddings"]["embedding"]) if words is None else None
-    outputs: Outputs = _encoder(config, rows).apply(
+    encoder = _encoder(config, rows).clone(gather=gather)
+    outputs: Outputs = encoder.apply(
         {"params": params["encoder"]},
         tokens["input_ids"],
         segments,

@@ -15,13 +15,18 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxemb.config import EncoderConfig, ModernBertConfig, Qwen3Config
 from jaxemb.models import bert, modernbert, qwen3
-from jaxemb.models.layers import Tokens, embedding
+from jaxemb.models.layers import Tokens, look_up
 from jaxemb.models.packing import positions_in_segments
 
 REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
+
+
+def _all_but_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
+    # `parallel.over_rows` gathers by a function with a gradient of its own; nothing else in a layer is one.
+    return primitive.name not in ("all_gather", "custom_vjp_call")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class Encoder(nn.Module):
     """Whether the family's last norm follows the layers."""
     embeddings_only: bool = False
     """Whether to stop before the first layer."""
+    gather: Callable[[Any], Any] | None = None
+    """Makes the variables of a layer whole, where they are split over devices: before it runs, and again for its
+    gradient."""
 
     @nn.compact
     def __call__(
@@ -101,14 +109,17 @@ class Encoder(nn.Module):
             hashes = hashes[:, None]
         tokens = Tokens(mask, positions, hashes)
         if words is None:
-            words = embedding(config, config.vocab_size, self.dtype, "word_embeddings")(input_ids)
+            words = look_up(config, config.vocab_size, self.dtype, "word_embeddings", input_ids)
         x, tokens = family.embed(config, self.dtype, words, input_ids, segment_ids, token_type_ids, tokens)
         if self.embeddings_only:
             return Outputs(x, None)
 
-        layer = family.layer
-        if self.remat != "none":
-            layer = nn.remat(layer, policy=REMAT_POLICIES[self.remat], prevent_cse=False)
+        layer, policies = family.layer, REMAT_POLICIES
+        if self.gather is not None:
+            layer = nn.map_variables(layer, "params", self.gather)
+            policies = {**policies, "none": _all_but_gathered}
+        if self.remat in policies:
+            layer = nn.remat(layer, policy=policies[self.remat], prevent_cse=False)
 
         def run(layer: nn.Module, carry: Any, index: Array, tokens: Tokens) -> tuple[Any, None]:
             x, first = carry

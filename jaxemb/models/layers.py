@@ -42,10 +42,12 @@ def dense(config: EncoderConfig, features: int, dtype: Any, name: str, *, bias: 
     return nn.Dense(features, use_bias=bias, dtype=dtype, kernel_init=init, name=name)
 
 
-def embedding(config: EncoderConfig, rows: int | None, dtype: Any, name: str) -> nn.Embed:
-    """A table of vectors with the initial weights of the config."""
+def look_up(
+    config: EncoderConfig, rows: int | None, dtype: Any, name: str, ids: Int[Array, "B S"]
+) -> Float[Array, "B S H"]:
+    """Rows of a table of vectors with the initial weights of the config; their gradient is summed in its own type."""
     init = nn.initializers.normal(config.initializer_range)
-    return nn.Embed(rows, config.hidden_size, dtype=dtype, embedding_init=init, name=name)
+    return nn.Embed(rows, config.hidden_size, embedding_init=init, name=name)(ids).astype(dtype)
 
 
 def layer_norm(config: EncoderConfig, dtype: Any, name: str, *, bias: bool = True) -> nn.LayerNorm:

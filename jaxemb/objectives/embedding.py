@@ -11,8 +11,9 @@ from jaxtyping import Array, Float
 
 from jaxemb.config import ModelConfig
 from jaxemb.models import SIDES, Tokens, apply, tower_params
+from jaxemb.models.lora import merge
 from jaxemb.models.packing import put_in_slots, take_slots, texts_per_row
-from jaxemb.parallel import chunked_embed, is_split_by_rows, lookup, rows_of_tokens
+from jaxemb.parallel import chunked_embed, is_split_by_rows, lookup, over_rows, rows_of_tokens
 
 
 def embed(
@@ -25,7 +26,7 @@ def embed(
     chunk: int | None = None,
     chunk_tokens: int | None = None,
 ) -> Float[Array, "B E"]:
-    """`models.apply`, or the same by `parallel.chunked_embed`: memory for one chunk of rows of tokens a device.
+    """`models.apply` on each device, or the same by `parallel.chunked_embed`: memory for one chunk of rows of tokens.
 
     Args:
       model: the architecture.
@@ -36,11 +37,16 @@ def embed(
       chunk: rows of tokens that each embeds at a time.
       chunk_tokens: the same by tokens, padding included, in place of `chunk`. All at once when both are None.
     """
+    params = merge(model, {name: tree for name, tree in params.items() if name != "objective"})
     params, tokens = with_words(model, params, tokens, mesh)
     if chunk_tokens is not None:
         chunk = rows_of_tokens(chunk_tokens, tokens["input_ids"].shape[1])
     if chunk is None:
-        return apply(model, params, tokens, key)
+
+        def embed_all(params: Any, tokens: Tokens, key: Any, gather: Any) -> Float[Array, "b E"]:
+            return apply(model, params, tokens, key, gather=gather)
+
+        return over_rows(embed_all, params, tokens, key, mesh=mesh, layers_in=model.compute_dtype)
     if "slots" not in tokens:
         return chunked_embed(lambda *arguments: apply(model, *arguments), params, tokens, key, chunk, mesh=mesh)
     # A text is in one row: rows are embedded slot by slot, and the texts' slots taken out afterwards.

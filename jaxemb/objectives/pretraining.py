@@ -15,11 +15,12 @@ from jaxemb.config import MaskingConfig, MlmObjective, ModelConfig
 from jaxemb.losses import gather_positions
 from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.models import Tokens, token_outputs
+from jaxemb.models.lora import merge
 from jaxemb.models.mlm import decoder_of, mlm_vectors
 from jaxemb.models.packing import spread_to_tokens
 from jaxemb.objectives.embedding import with_words
 from jaxemb.objectives.masking import TokenKinds, mask_tokens, most_predictions
-from jaxemb.parallel import masked_lm_over_mesh
+from jaxemb.parallel import masked_lm_over_mesh, over_rows
 
 if TYPE_CHECKING:
     from jaxemb.objectives import Objective
@@ -51,15 +52,22 @@ def masked_lm_loss(
     Returns: the mean over all predicted tokens of the global batch, in nats; and their number.
     """
     masked = mask_tokens(tokens, key, kinds, config)
-    encoder, hidden = with_words(model, params, {**tokens, "input_ids": masked.input_ids}, mesh)
-    vectors = token_outputs(model, encoder, hidden, key).last
     head, labels = params["objective"]["mlm"], masked.labels.reshape(-1)
+    encoder, hidden = with_words(model, merge(model, params), {**tokens, "input_ids": masked.input_ids}, mesh)
+    rows = {"tokens": hidden, "positions": masked.positions}
+
+    def predicted_from(params: Any, rows: Any, key: Any, gather: Any) -> Float[Array, "n H"]:
+        vectors = token_outputs(model, params, rows["tokens"], key, gather=gather).last
+        return mlm_vectors(model, params["head"], gather_positions(vectors, rows["positions"]))
+
+    own = {"encoder": encoder["encoder"], "head": {name: head[name] for name in ("dense", "norm")}}
+    vectors = over_rows(predicted_from, own, rows, key, mesh=mesh, layers_in=model.compute_dtype)
     most = None  # of padded rows each has about as many predictions as places for them; of packed ones all together
     if "slots" in tokens:
         devices, texts = tokens["slots"].shape
         most = most_predictions(config, tokens["input_ids"].size // devices, kinds.special, texts)
     losses = masked_lm_over_mesh(
-        mlm_vectors(model, head, gather_positions(vectors, masked.positions)),
+        vectors,
         labels,
         *decoder_of(model, params, head),
         mesh=mesh,

@@ -5,6 +5,7 @@ from jaxemb.parallel.in_batch import Across, Negatives
 from jaxemb.parallel.masked_lm import masked_lm_over_mesh
 from jaxemb.parallel.mesh import BATCH_AXES, batch_sharding, make_mesh, param_shardings, replicated
 from jaxemb.parallel.negatives import bidirectional_in_batch_loss, ranking_loss
+from jaxemb.parallel.rows import over_rows
 from jaxemb.parallel.table import is_split_by_rows, lookup
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "lookup",
     "make_mesh",
     "masked_lm_over_mesh",
+    "over_rows",
     "param_shardings",
     "ranking_loss",
     "replicated",

@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 
 from jaxemb.parallel.mesh import BATCH_AXES
+from jaxemb.parallel.rows import over_rows
 
 Embed = Callable[[Any, Any, Any], Any]
 """`(params, batch, key) -> embeddings`, row by row."""
@@ -28,7 +29,7 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
 
     Args:
       embed: a pure function of parameters, rows and key to a tree of arrays [b, ...].
-      params: its parameters; those that are split over the mesh are gathered first.
+      params: its parameters, float32; those that are split over the mesh are gathered first.
       batch: a tree of arrays [B, ...]; the devices of the mesh divide B.
       key: JAX PRNG key, the same for all chunks; None for no dropout.
       chunk: rows, at most, that a device embeds at a time; `rows_of_tokens` bounds the tokens instead.
@@ -51,7 +52,8 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
     if count % devices:
         raise ValueError(f"{count} rows do not divide by {devices} devices: pad them")
 
-    def on_shard(params: Any, batch: Any, key: Any) -> Any:
+    def on_shard(params: Any, batch: Any, key: Any, gather: None = None) -> Any:
+        del gather  # of nothing is left to gather
         rows = count // devices
         size = min(chunk, rows)
         again = jax.checkpoint(lambda some: embed(params, some, key))
@@ -60,13 +62,7 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
         )
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], lax.map(again, chunks))
 
-    if mesh is None:
-        return on_shard(params, batch, key)
-    rows, whole = PartitionSpec(BATCH_AXES), PartitionSpec()
-    # There is no collective inside. Without the replication check the gradient of the replicated parameters is summed
-    # over the devices at the boundary; with it, in the loop, once a chunk. The check also fails on erfc in jax 0.12.
-    over_mesh = jax.shard_map(on_shard, mesh=mesh, in_specs=(whole, rows, whole), out_specs=rows, check_vma=False)
-    return over_mesh(params, batch, key)
+    return on_shard(params, batch, key) if mesh is None else over_rows(on_shard, params, batch, key, mesh=mesh)
 
 
 def rows_of_tokens(tokens: int, length: int) -> int:

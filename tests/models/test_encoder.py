@@ -1,6 +1,7 @@
 import functools
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ from jaxemb.models import attention
 from jaxemb.models.bert import Layer, distance_buckets
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder
-from jaxemb.models.layers import Tokens, layer_norm
+from jaxemb.models.layers import Tokens, layer_norm, look_up
 
 CONFIG = BertConfig(
     vocab_size=60,
@@ -233,6 +234,20 @@ def test_bfloat16_is_close_and_keeps_float32_gradients(params):
     assert 0 < difference.max() < 0.1
     _, gradient = run(params, None, dtype=jnp.bfloat16)
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
+
+
+class Table(nn.Module):
+    @nn.compact
+    def __call__(self, ids):
+        return look_up(CONFIG, 4, jnp.bfloat16, "table", ids)
+
+
+def test_the_gradient_of_a_table_is_summed_in_float32():
+    """Of a row that comes a thousand times; in bfloat16 a sum of ones ends at 256."""
+    ids = jnp.full((10, 100), 2)
+    params = Table().init(jax.random.key(0), ids)
+    gradient = jax.grad(lambda params: jnp.sum(Table().apply(params, ids).astype(jnp.float32)))(params)
+    np.testing.assert_array_equal(gradient["params"]["table"]["embedding"][:, 0], [0, 0, 1000, 0])
 
 
 def test_norm_is_exact_far_from_zero():
