@@ -42,6 +42,7 @@ TABLES: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
         "v5e-16, two slices": ("labse_finetune", (*V5E_16, "--slices", "2", *VOCABULARY)),
         "8 x H100, four nodes": ("labse_finetune", ("--topology", "h100:8", "--slices", "4", *VOCABULARY)),
         "v5e-16, fsdp 16": ("labse_finetune", (*V5E_16, *VOCABULARY, "--mesh.fsdp", "16")),
+        "v5e-256, fsdp 16": ("labse_finetune", (*TOPOLOGIES["v5e-256"], *VOCABULARY, "--mesh.fsdp", "16")),
     },
     "measured": {
         "labse": (
