@@ -75,6 +75,7 @@ def make_plan(table: str, row: str) -> None:
     """
     path, (config, flags) = result_path(table, row), TABLES[table][row]
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     print(f"{table}, {row}", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", "jaxemb", *command(config, flags), "--json", str(path)],
@@ -83,7 +84,7 @@ def make_plan(table: str, row: str) -> None:
         capture_output=True,
         text=True,
     )
-    if done.returncode > 1:
+    if not path.is_file():
         raise RuntimeError(f"{table}, {row}: {done.stderr}")
     print(done.stdout, flush=True)
 

@@ -65,7 +65,9 @@ def devices_of(topology: str, slices: int) -> list[jax.Device]:
             if not re.fullmatch(r"\w+:\d+(x\d+)*", topology):
                 raise ValueError("it is not KIND:AxB")
             _needs("libtpu", what="jaxemb[tpu]")
-            described = topologies.get_topology_desc(platform="tpu", topology_name=topology, num_slices=slices)
+            # The two cores of a chip of v4 or v5p are one device.
+            cores = {"chip_config_name": "megacore"} if kind in ("v4", "v5p") else {}
+            described = topologies.get_topology_desc(platform="tpu", topology_name=topology, num_slices=slices, **cores)
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"--topology: {topology!r} is none that is known ({reason}); {EXAMPLES}") from None

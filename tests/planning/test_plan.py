@@ -114,7 +114,9 @@ def test_parameters_are_split_inside_a_slice(tmp_path):
         "    mesh = make_mesh(-1, fsdp, devices)\n"
         "    rows = [sorted({device.slice_index for device in row}) for row in mesh.devices]\n"
         "    print(dict(mesh.shape), rows, len({device.id for device in mesh.devices.flat}))\n"
-        "try:\n    make_mesh(1, 16, devices)\nexcept UsageError as error:\n    print(error)"
+        "try:\n    make_mesh(1, 16, devices)\nexcept UsageError as error:\n    print(error)\n"
+        "from jaxemb.planning import devices_of\n"
+        "print(*(make_mesh(-1, 1, devices_of(name, 1)).size for name in ('v4:2x2x4', 'v5p:2x2x2')))"
     )
     environment = {**os.environ, **_QUIET, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -126,6 +128,7 @@ def test_parameters_are_split_inside_a_slice(tmp_path):
         f"{{'data': 2, 'fsdp': 8}} {[[0], [1]]} 16",
         "mesh.fsdp is 16, which does not divide the 8 devices of each of the 2 slices: parameters are split inside a "
         "slice and the batch across them",
+        "16 8",
     ], done.stderr
 
 
