@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import importlib.util
 import json
 import os
 import re
@@ -17,10 +16,12 @@ if TYPE_CHECKING:
     from jaxemb.planning import Plan
 
 EPILOG = """The training step of the config is compiled for the topology, by libtpu and without a TPU (pip install
-'jaxemb[tpu]'): v5e:4x4, v6e:16x16, v4:2x2x4, v5p:4x4x4, tpu7x:2x2x2. Memory is the compiler's; the model's operations
-are counted by its shapes; what devices send each other is read from the compiled program, by rings. Times are at the
-makers' peak rates, which no step reaches: on an H200 one of LaBSE came to a quarter (docs/performance.md). Texts have
-`data.max_length` tokens each, the most that can come; --tokens says how many they have.
+'jaxemb[tpu]'): v5e:4x4, v6e:16x16, v4:2x2x4, v5p:4x4x4, tpu7x:2x2x2; or by JAX's CUDA plugin and without a GPU (pip
+install jax-cuda12-plugin, of jax's version): a100:8, h100:8, h200:8. Memory is the compiler's; the model's operations
+are counted by its shapes; what devices send each other is read from the compiled program, by rings, what they send to
+other slices (or nodes) apart. Times are at the makers' peak rates, which no step reaches: on an H200 one of LaBSE came
+to a quarter (docs/performance.md). Texts have `data.max_length` tokens each, the most that can come; --tokens says how
+many they have. Examples, with tables: docs/scaling.md.
 
 The config's environment variables need not be set. Where `model.init_from` or `tokenizer.path` is not here, say the
 size of the vocabulary: --model.encoder.vocab-size 501153. Further flags override the config, as in `jaxemb train`.
@@ -31,8 +32,9 @@ _QUIET = {
     "TPU_ACCELERATOR_TYPE": "v5litepod-8",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_WORKER_ID": "0",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-"""So that libtpu does not look for the machine that it is not on."""
+"""So that libtpu does not look for the machine that it is not on, nor lock out another that compiles."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -45,50 +47,42 @@ def run(argv: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="the config of a run")
-    parser.add_argument("--topology", metavar="NAME", required=True, help="kind and shape of a slice: v5e:4x4")
-    parser.add_argument("--slices", metavar="N", type=int, default=1, help="slices of that shape")
+    parser.add_argument(
+        "--topology",
+        metavar="NAME",
+        required=True,
+        help="kind and shape of a TPU slice, v5e:4x4, or kind and GPUs of a node, h100:8",
+    )
+    parser.add_argument("--slices", metavar="N", type=int, default=1, help="slices, or nodes, of that shape")
     parser.add_argument("--tokens", metavar="N", type=int, help="of each text (default: data.max_length)")
     parser.add_argument(
-        "--fast", action="store_true", help="compile without optimization: in seconds, memory within 10 %%"
+        "--fast", action="store_true", help="compile without optimization: sooner, memory of TPUs within 10 %%"
     )
     parser.add_argument(
         "--suggest", action="store_true", help="also look for the least remat and the largest batch that fit"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers there")
     arguments, flags = parser.parse_known_args(argv)
-    if importlib.util.find_spec("libtpu") is None:
-        raise UsageError("jaxemb plan compiles by libtpu, which is not installed: pip install 'jaxemb[tpu]'")
     os.environ |= _QUIET
     if arguments.fast:
         os.environ["JAX_OPTIMIZATION_LEVEL"] = "O0"
     config = _config(arguments.config, flags)
     import jax
-    from jax.experimental import topologies
 
-    jax.config.update("jax_enable_compilation_cache", False)  # what is compiled for a TPU cannot be read back here
+    # What is compiled for other devices cannot be read back here.
+    jax.config.update("jax_enable_compilation_cache", False)
 
-    from jaxemb.planning import describe, make_plan
+    from jaxemb.planning import describe, devices_of, make_plan
 
-    shape = re.fullmatch(r"\w+:\d+(x\d+)*", arguments.topology)
-    try:
-        if shape is None:
-            raise ValueError("it is not KIND:AxB")
-        described = topologies.get_topology_desc(
-            platform="tpu", topology_name=arguments.topology, num_slices=arguments.slices
-        )
-    except (jax.errors.JaxRuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"--topology: {arguments.topology!r} is none that libtpu knows ({reason}); v5e:4x4, v6e:16x16, v4:2x2x4, "
-            "v5p:4x4x4 and tpu7x:2x2x2 are"
-        ) from None
+    if arguments.slices < 1:
+        raise UsageError(f"--slices is {arguments.slices}: it must be 1 or more")
+    devices = devices_of(arguments.topology, arguments.slices)
 
     def plan(remat: str, batch_size: int) -> "Plan":
         model = config.model.model_copy(update={"remat": remat})
         training = config.training.model_copy(update={"batch_size": batch_size})
-        return make_plan(
-            config.model_copy(update={"model": model, "training": training}), described.devices, arguments.tokens
-        )
+        changed = config.model_copy(update={"model": model, "training": training})
+        return make_plan(changed, devices, arguments.tokens)
 
     wanted = plan(config.model.remat, config.training.batch_size)
     slices = f" x {arguments.slices} slices" if arguments.slices > 1 else ""
@@ -98,7 +92,13 @@ def run(argv: Sequence[str]) -> int:
     if arguments.json:
         from jaxemb.files import write_atomically
 
-        values = {**dataclasses.asdict(wanted), "seconds": wanted.seconds}
+        values = {
+            **dataclasses.asdict(wanted),
+            "sent": wanted.sent,
+            "crossing": wanted.crossing,
+            "seconds": wanted.seconds,
+            "steps": config.training.steps,
+        }
         write_atomically(arguments.json, json.dumps(values, indent=1))
     if arguments.suggest:
         for line in _suggestions(plan, wanted, config):

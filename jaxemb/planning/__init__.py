@@ -3,5 +3,6 @@
 from jaxemb.planning.chips import CHIPS, Chip
 from jaxemb.planning.describe import describe
 from jaxemb.planning.plan import Plan, make_plan
+from jaxemb.planning.topology import devices_of
 
-__all__ = ["CHIPS", "Chip", "Plan", "describe", "make_plan"]
+__all__ = ["CHIPS", "Chip", "Plan", "describe", "devices_of", "make_plan"]

@@ -17,16 +17,22 @@ class Chip:
     """Bytes a second."""
     network: float
     """Bytes a second that it can send to the others of its slice or host, over all its links."""
+    between: float
+    """Bytes a second that it can send to other slices or hosts: its share of what its host can."""
 
 
 CHIPS = {
-    "TPU v4": Chip(275 * TERA, 32 * GIB, 1200 * GB, 300 * GB),
-    "TPU v5 lite": Chip(197 * TERA, 16 * GIB, 819 * GB, 200 * GB),
-    "TPU v5": Chip(459 * TERA, 95 * GIB, 2765 * GB, 600 * GB),
-    "TPU v6 lite": Chip(918 * TERA, 32 * GIB, 1638 * GB, 400 * GB),
-    "TPU7x": Chip(1153.5 * TERA, 96 * GIB, 3690 * GB, 300 * GB),
-    "NVIDIA A100-SXM4-80GB": Chip(312 * TERA, 80 * GIB, 2039 * GB, 300 * GB),
-    "NVIDIA H100 80GB HBM3": Chip(989.4 * TERA, 80 * GIB, 3350 * GB, 450 * GB),
-    "NVIDIA H200": Chip(989.4 * TERA, 141 * GIB, 4800 * GB, 450 * GB),
+    "TPU v4": Chip(275 * TERA, 32 * GIB, 1200 * GB, 300 * GB, 6.25 * GB),
+    "TPU v5 lite": Chip(197 * TERA, 16 * GIB, 819 * GB, 200 * GB, 3.125 * GB),
+    "TPU v5": Chip(459 * TERA, 95 * GIB, 2765 * GB, 600 * GB, 6.25 * GB),
+    "TPU v6 lite": Chip(918 * TERA, 32 * GIB, 1638 * GB, 400 * GB, 3.125 * GB),
+    "TPU7x": Chip(1153.5 * TERA, 96 * GIB, 3690 * GB, 300 * GB, 3.125 * GB),
+    "NVIDIA A100-SXM4-80GB": Chip(312 * TERA, 80 * GIB, 2039 * GB, 300 * GB, 25 * GB),
+    "NVIDIA H100 80GB HBM3": Chip(989.4 * TERA, 80 * GIB, 3350 * GB, 450 * GB, 50 * GB),
+    "NVIDIA H200": Chip(989.4 * TERA, 141 * GIB, 4800 * GB, 450 * GB, 50 * GB),
 }
-"""By `jax.Device.device_kind`. A chip of v4 and v5p is one device (megacore), one of TPU7x two."""
+"""By `jax.Device.device_kind`. A chip of v4 and v5p is one device (megacore), one of TPU7x two.
+
+`between` is an assumption. TPUs: 25 GB/s a host (Austin et al. 2025, How to Scale Your Model, part 2), which 8 chips of
+v5e and v6e share, 4 of the others. GPUs: a network port for each, as in NVIDIA's DGX systems: 200 Gb/s for an A100, 400
+for the others."""

@@ -16,7 +16,8 @@ def describe(plan: Plan, config: TrainConfig) -> list[str]:
       config: that it was made of.
     """
     mesh = ", ".join(f"{name} {size}" for name, size in plan.mesh.items())
-    lines = [f"{plan.devices} x {plan.device}, mesh: {mesh}; vocabulary {config.model.encoder.vocab_size:,}"]
+    across = f" in {plan.slices} slices or nodes" if plan.slices > 1 else ""
+    lines = [f"{plan.devices} x {plan.device}{across}, mesh: {mesh}; vocabulary {config.model.encoder.vocab_size:,}"]
     if plan.fits:
         lines += [
             f"fits: {plan.peak / GIB:.2f} of {plan.memory / GIB:.0f} GiB a device at the peak",
@@ -25,6 +26,8 @@ def describe(plan: Plan, config: TrainConfig) -> list[str]:
         ]
     else:
         lines += [f"DOES NOT FIT: {plan.message}"]
+    if plan.device.startswith("NVIDIA"):
+        lines += ["  of a GPU's memory JAX takes three quarters, or what XLA_PYTHON_CLIENT_MEM_FRACTION says"]
     lines += [
         f"a step: {plan.batch_size:,} examples, {plan.tokens:,} tokens; {plan.model_flops / TERA:,.1f} TFLOP of the "
         f"model, {plan.again_flops / TERA:,.1f} computed again (remat: {config.model.remat})"
@@ -33,10 +36,11 @@ def describe(plan: Plan, config: TrainConfig) -> list[str]:
 
 
 def _traffic(plan: Plan) -> list[str]:
-    sent = sum(one.sent for one in plan.collectives)
-    lines = [f"a device sends {sent / MB:,.1f} MB a step" + (", most of it:" if plan.collectives else "")]
+    between = f" inside its slice, {plan.crossing / MB:,.1f} MB to others," if plan.slices > 1 else ""
+    lines = [f"a device sends {plan.sent / MB:,.1f} MB{between} a step" + (", most of it:" if plan.collectives else "")]
     for one in plan.collectives[:SHOWN]:
-        lines += [f"  {one.count:4} x {one.kind:18} {one.array:24} {one.sent / MB:9,.1f} MB"]
+        crossing = f", {one.crossing / MB:,.1f} MB to others" if one.crossing else ""
+        lines += [f"  {one.count:4} x {one.kind:18} {one.array:24} {one.sent / MB:9,.1f} MB{crossing}"]
     return lines
 
 

@@ -1,6 +1,7 @@
 """Compiles the training step of a config for devices that are not there, and counts what it takes."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +16,9 @@ from jaxemb.data.batches import Batches
 from jaxemb.models import embedding_size
 from jaxemb.objectives.masking import BEGINS, TokenKinds
 from jaxemb.parallel import batch_sharding, make_mesh
-from jaxemb.planning.chips import CHIPS, Chip
+from jaxemb.planning.chips import CHIPS, GIB, Chip
 from jaxemb.planning.flops import SPECIAL_TOKENS, model_flops
+from jaxemb.planning.topology import slice_of
 from jaxemb.planning.traffic import Collective, collectives
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.freezing import select_trained
@@ -30,6 +32,8 @@ class Plan:
 
     device: str
     devices: int
+    slices: int
+    """Of TPUs, or nodes with GPUs, that they lie in."""
     mesh: dict[str, int]
     fits: bool
     message: str
@@ -43,7 +47,7 @@ class Plan:
     peak: int
     """Bytes at the peak; 0 where the compiler did not get that far."""
     memory: float
-    """Bytes there are."""
+    """Bytes there are for a run: of a GPU the share that JAX takes."""
     batch_size: int
     tokens: int
     """Of a batch, padding included."""
@@ -55,8 +59,18 @@ class Plan:
     chip: Chip | None
 
     @property
+    def sent(self) -> int:
+        """Bytes that a device sends to others of its slice in a step."""
+        return sum(one.sent for one in self.collectives)
+
+    @property
+    def crossing(self) -> int:
+        """Bytes that a device sends to other slices in a step."""
+        return sum(one.crossing for one in self.collectives)
+
+    @property
     def seconds(self) -> dict[str, float]:
-        """Of a step, at the chip's peak rates: `arithmetic`, `memory` and `network`, each by itself."""
+        """Of a step, at peak rates: `arithmetic`, `memory`, `network` and `between slices`, each by itself."""
         if self.chip is None:
             return {}
         # Read and written once each: parameters, the optimizer's state, and what the step keeps for the way back.
@@ -64,7 +78,8 @@ class Plan:
         return {
             "arithmetic": (self.model_flops + self.again_flops) / self.devices / self.chip.flops,
             "memory": moved / self.chip.memory_bandwidth,
-            "network": sum(one.sent for one in self.collectives) / self.chip.network,
+            "network": self.sent / self.chip.network,
+            **({"between slices": self.crossing / self.chip.between} if self.slices > 1 else {}),
         }
 
 
@@ -133,6 +148,8 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
     positions = sum(batch[name]["input_ids"].size for name in batch if isinstance(batch[name], dict))
     flops = model_flops(config, shapes, positions)
     chip = CHIPS.get(devices[0].device_kind)
+    memory = math.inf if chip is None else chip.memory * _share(devices[0].platform)
+    places = [slice_of(device) for device in mesh.devices.flat]
     message, peak, temporary, found = "", 0, 0, []
     step: Any = make_train_step(objective, optimizer, mesh, state, seed=0, trained=trained)
     try:
@@ -144,11 +161,14 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
     else:
         analysis = compiled.memory_analysis()
         peak, temporary = analysis.peak_memory_in_bytes, analysis.temp_size_in_bytes
-        found = collectives(compiled.as_text())
+        found = collectives(compiled.as_text(), places)
+        if peak > memory:  # the compiler for GPUs does not mind
+            message = f"{peak / GIB:.2f} GiB a device at the peak, of {memory / GIB:.1f}"
     again = {"none": 0.0, "dots": 0.0, "full": flops / 3}[model.remat]
     return Plan(
         device=devices[0].device_kind,
         devices=mesh.size,
+        slices=len(set(places)),
         mesh=dict(mesh.shape),
         fits=not message,
         message=message,
@@ -156,7 +176,7 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
         optimizer=_bytes_on_one(state.opt_state),
         temporary=temporary,
         peak=peak,
-        memory=math.inf if chip is None else chip.memory,
+        memory=memory,
         batch_size=config.training.batch_size,
         tokens=positions,
         model_flops=flops,
@@ -164,6 +184,11 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
         collectives=tuple(found),
         chip=chip,
     )
+
+
+def _share(platform: str) -> float:
+    """Of a device's memory, what JAX takes: all of a TPU's, of a GPU's what a run has in its environment."""
+    return float(os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.75")) if platform == "gpu" else 1.0
 
 
 def _bytes_on_one(tree: Any) -> int:

@@ -3,7 +3,10 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from jaxemb.planning.groups import groups_of, span
 
 _BYTES = {
     "pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8,
@@ -12,12 +15,17 @@ _BYTES = {
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 _KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|ragged-all-to-all"
 _COLLECTIVE = re.compile(rf"= (.*?) ({_KINDS})(-start)?\(")
+_BETWEEN = re.compile(r'= \((.*?), u32\[\].*? send\(.*_xla_megascale_transfer_type="(\w+)"')
+"""What a device of a TPU sends to the other slices: the compiler has split the collective of all devices in two."""
+_CONTINUED = re.compile(r'"async_collective_fusion_config":\{"flag_start":"\d')
+"""An operation that another computation began, and that goes on beside the arithmetic of this one."""
+_SCATTERS = "all-reduce-scatter"
+"""A computation of this name holds an all-reduce of which each device keeps its part: it runs as a reduce-scatter."""
 _SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 _CALLS = re.compile(r"(?:calls|body|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{%?([\w.\-]+)")
 _CONDITION = re.compile(r" while\(.*condition=%?([\w.\-]+)")
-_ALONE = re.compile(r"replica_groups=(?:\{\{\d+\}|\[\d+,1\])")
-"""Each device is a group of its own: an axis of one, along which nothing is sent."""
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _NUMBER = re.compile(r"s32\[\]\S* constant\((\d+)\)")
 
 
@@ -27,23 +35,49 @@ class Collective:
 
     kind: str
     array: str
-    """Type and shape of what a device gets, such as `bf16[512,768]`."""
+    """Type and shape, `bf16[512,768]`, of what a device gets, or of what is added up of which it keeps a part."""
     size: int
-    """Its bytes."""
+    """Bytes that a device gets."""
     count: int
     """How often in a step."""
+    devices: int
+    """That take part together."""
+    slices: int
+    """That they lie in."""
 
     @property
     def sent(self) -> int:
-        """Bytes that a device sends, by rings over many devices, in all of them."""
-        return self.count * self.size * (2 if self.kind == "all-reduce" else 1)
+        """Bytes that a device sends to others of its slice, by rings, in all of them."""
+        inside = self.devices // self.slices
+        if self.kind == "collective-permute":
+            return self.count * self.size * (inside > 1)
+        if self.kind in ("all-to-all", "ragged-all-to-all"):
+            return self.count * self.size * (inside - 1) // self.devices
+        return self.count * self._round * (inside - 1) // inside
+
+    @property
+    def crossing(self) -> int:
+        """Bytes that a device sends to other slices, by rings through as many devices as a slice has of the group:
+        first its devices add up among themselves, then each sends its part.
+        """
+        if self.kind == "collective-permute":
+            return self.count * self.size * (self.slices > 1)
+        if self.kind in ("all-to-all", "ragged-all-to-all"):
+            return self.count * self.size * (self.slices - 1) // self.slices
+        return self.count * self._round * (self.slices - 1) // self.devices
+
+    @property
+    def _round(self) -> int:
+        """Bytes that go once round a ring: an all-reduce goes twice, to add up and to spread."""
+        return self.size * {"all-reduce": 2, "reduce-scatter": self.devices}.get(self.kind, 1)
 
 
-def collectives(text: str) -> list[Collective]:
+def collectives(text: str, slice_of: Sequence[int]) -> list[Collective]:
     """The collectives that one run of a compiled program executes, those inside loops counted as often as they turn.
 
     Args:
       text: of `jax.stages.Compiled.as_text`.
+      slice_of: the slice of each device, in the order of the mesh.
 
     Returns: the largest first.
     """
@@ -56,23 +90,54 @@ def collectives(text: str) -> list[Collective]:
             entry = current if line.lstrip().startswith("ENTRY") else entry
         elif current:
             lines[current].append(line)
-    times: Counter[tuple[str, str, int]] = Counter()
+    slices = len(set(slice_of))
+    times: Counter[tuple[str, str, int, int, int]] = Counter()
 
     def run(computation: str, factor: int) -> None:
         for line in lines.get(computation, ()):
-            if (found := _COLLECTIVE.search(line)) and not _ALONE.search(line):
-                shapes = [(kind, dims) for kind, dims in _SHAPE.findall(found[1]) if kind in _BYTES]
-                # What is started gives its inputs back, too: the last array is the result.
-                for kind, dims in shapes[-1:] if found[3] else shapes:
-                    size = _BYTES[kind] * math.prod(int(d) for d in dims.split(",") if d)
-                    times[found[2], f"{kind}[{dims}]", size] += factor
-            # A loop turns as often as the number that its condition compares with; of branches the first is taken.
+            if (found := _COLLECTIVE.search(line)) and not _CONTINUED.search(line):
+                devices, across = span(groups_of(line, len(slice_of)), slice_of)
+                scatters = computation.startswith(_SCATTERS)
+                kind = "reduce-scatter" if scatters else found[2]
+                for shape in _results(found[1], started=bool(found[3]) and found[2] != "all-reduce"):
+                    if devices > 1:
+                        size = _size(shape) // (devices if scatters else 1)
+                        times[kind, _name(shape), size, devices, across] += factor
+            elif found := _BETWEEN.search(line):
+                kind, shape = found[2].lower().replace("_", "-"), _SHAPE.findall(found[1])[0]
+                # What is sent is the input: of a gather a device's part, of a scatter the whole.
+                size = _size(shape) * slices if kind == "all-gather" else _size(shape)
+                size = size // slices if kind == "reduce-scatter" else size
+                times[kind, _name(shape), size, slices, slices] += factor
+            # A loop turns as often as the compiler says, or else as the number that its condition compares with; of
+            # branches the first is taken.
             condition = _CONDITION.search(line)
-            numbers = _NUMBER.findall("\n".join(lines.get(condition[1], ()))) if condition else []
+            compared = _NUMBER.findall("\n".join(lines.get(condition[1], ()))) if condition else []
+            numbers = _TRIPS.findall(line) or compared
             turns = max(map(int, numbers), default=1)
             for name in (*_CALLS.findall(line), *_BRANCHES.findall(line)):
                 run(name, factor * turns)
 
     run(entry, 1)
-    each = [Collective(kind, array, size, count) for (kind, array, size), count in times.items()]
-    return sorted(each, key=lambda one: -one.sent)
+    each = [
+        Collective(kind, array, size, count, devices, across)
+        for (kind, array, size, devices, across), count in times.items()
+    ]
+    return sorted(each, key=lambda one: -(one.sent + one.crossing))
+
+
+def _results(text: str, *, started: bool) -> list[tuple[str, str]]:
+    """Arrays that an operation gives; one that is `started` gives its inputs before them, and scalars of its own."""
+    shapes = [shape for shape in _SHAPE.findall(text) if shape[0] in _BYTES]
+    if started:
+        shapes = [shape for shape in shapes if shape != ("u32", "")]
+        shapes = shapes[len(shapes) // 2 :]
+    return shapes
+
+
+def _size(shape: tuple[str, str]) -> int:
+    return _BYTES[shape[0]] * math.prod(int(d) for d in shape[1].split(",") if d)
+
+
+def _name(shape: tuple[str, str]) -> str:
+    return f"{shape[0]}[{shape[1]}]"

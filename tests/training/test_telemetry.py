@@ -52,7 +52,7 @@ def test_rates_by_hand(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(telemetry, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
     kind = jax.devices()[0].device_kind
-    monkeypatch.setitem(CHIPS, kind, Chip(flops=1e9, memory=1.0, memory_bandwidth=1.0, network=1.0))
+    monkeypatch.setitem(CHIPS, kind, Chip(flops=1e9, memory=1.0, memory_bandwidth=1.0, network=1.0, between=1.0))
     config = TrainConfig(
         data=DataConfig(sources=(TsvSource(path="x"),)),
         model={"encoder": {**TINY, "vocab_size": 50}},
