@@ -1,6 +1,7 @@
 """The command line: `jaxemb COMMAND ...`. One thin file per command; jax is imported only when a command runs."""
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
@@ -78,7 +79,8 @@ def _leave_others(code: int, error: BaseException | None = None) -> None:
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else code
     elif error is not None:
-        traceback.print_exception(error)
+        with contextlib.suppress(OSError):  # where nobody reads it, this process must end nevertheless
+            traceback.print_exception(error)
     distributed.leave(code)
 
 

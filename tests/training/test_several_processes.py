@@ -231,6 +231,19 @@ def test_a_killed_process_is_noticed_and_the_run_goes_on_bit_equal(corpus, undis
         np.testing.assert_array_equal(found[name], tensor, err_msg=name)
 
 
+def test_a_process_ends_at_once_though_nobody_reads_what_it_prints():
+    """As when the launcher was killed: it used to wait a minute for the others, after the error of a closed pipe."""
+    code = (
+        "import atexit, os, sys; from jaxemb import cli, distributed; distributed.is_one_of_several = lambda: True; "
+        "atexit.register(os._exit, 99); sys.exit(cli.main(['train', '--config', 'missing.yaml']))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), stdout=writer, stderr=writer, timeout=120)
+    os.close(writer)
+    assert done.returncode == 1
+
+
 def test_what_is_wrong_is_said_at_once(corpus, tmp_path):
     config = config_of(corpus, tmp_path / "run")
 
