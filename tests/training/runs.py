@@ -16,6 +16,19 @@ def losses_of(run_dir):
     }
 
 
+def ids_of_step(values, step):
+    """The ids of a batch, from the same data pipeline."""
+    from jaxemb.config import TrainConfig
+    from jaxemb.config import files as config_files
+    from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+
+    config = config_files.validate(TrainConfig, values, "test")
+    data = prepare(config.data, 0)
+    tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
+    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt="")
+    return Batches(tokenized, config.data, 16, 0).batch(step)["id"].tolist()
+
+
 def start(config, *flags):
     return subprocess.Popen(
         [sys.executable, "-m", "jaxemb", "train", "--config", str(config), *flags],

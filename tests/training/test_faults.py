@@ -24,7 +24,7 @@ from jaxemb.errors import NotFinite, UserError
 from jaxemb.huggingface import export
 from jaxemb.training.checkpoint import _NewestAndBest
 from jaxemb.training.rundir import RunDirectory, best_of, read_metrics
-from tests.training.runs import TINY, losses_of, run_to_the_end, start, wait_for
+from tests.training.runs import TINY, ids_of_step, losses_of, run_to_the_end, start, wait_for
 
 
 def unfinished(run):
@@ -169,18 +169,6 @@ def test_steps_that_are_not_finite_are_skipped(values, allowed, capsys):
     np.testing.assert_array_equal(kernels[1], kernels[0])
     np.testing.assert_array_equal(kernels[2], kernels[0])
     assert np.abs(kernels[3] - kernels[0]).max() > 0
-
-
-def ids_of_step(values, step):
-    """The ids of a batch, from the same data pipeline."""
-    from jaxemb.config import files as config_files
-    from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
-
-    config = config_files.validate(jaxemb.config.TrainConfig, values, "test")
-    data = prepare(config.data, 0)
-    tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
-    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt="")
-    return Batches(tokenized, config.data, 16, 0).batch(step)["id"].tolist()
 
 
 @pytest.fixture
