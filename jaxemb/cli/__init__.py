@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -22,6 +23,8 @@ COMMANDS = {
     "report": "write a run as one HTML page: scores, curves, data and config",
     "plan": "tell whether a config fits TPUs that are not there, and what a step takes",
 }
+_PEER_GONE = re.compile(r"Gloo|by peer|remote process exited", re.IGNORECASE)
+"""In what XLA's collectives say when a process on the other side has ended."""
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 75 stopped and resumable, 130 Ctrl-C"
 
 
@@ -80,7 +83,11 @@ def _leave_others(code: int, error: BaseException | None = None) -> None:
         code = error.code if isinstance(error.code, int) else code
     elif error is not None:
         with contextlib.suppress(OSError):  # where nobody reads it, this process must end nevertheless
-            traceback.print_exception(error)
+            if type(error).__name__ == "JaxRuntimeError" and _PEER_GONE.search(str(error)):
+                reason = str(error).splitlines()[0]
+                print(f"error: another process has ended; its own message tells why ({reason})", file=sys.stderr)
+            else:
+                traceback.print_exception(error)
     distributed.leave(code)
 
 

@@ -1,5 +1,6 @@
 """What the tests of whole runs share."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -50,3 +51,12 @@ def wait_for(condition, seconds=120):
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.05)
+
+
+def fill(folder, leave):
+    """Leaves so many bytes free."""
+    (folder / "ballast").unlink(missing_ok=True)
+    with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(folder / "ballast", (folder / "ballast").stat().st_size - leave)
