@@ -37,7 +37,7 @@ VICTIMS = {"process 0": 3, "process 1": 3, "launcher": 2, "all three": 2}
 """Who is killed, and how often beside the others."""
 PHASES = {"start": 3, "steps": 2, "checkpoint write": 4, "evaluation": 1, "export": 2}
 """When, and how often beside the others."""
-LONGEST_DELAY = {"start": 12.0, "steps": 1.0, "checkpoint write": 0.15, "evaluation": 0.3, "export": 1.0}
+LONGEST_DELAY = {"start": 8.0, "steps": 1.0, "checkpoint write": 0.15, "evaluation": 0.3, "export": 0.5}
 """Seconds after a phase begins in which it is struck."""
 KILLS_A_RUN = 12
 MARK = "JAXEMB_RANDOM_KILLS"
@@ -224,7 +224,7 @@ class KilledRun:
             return self._launcher.poll() is not None
 
         wanted = {"process 0", "process 1", "launcher"} if blow.victim == "all three" else {blow.victim}
-        wait_until(lambda: ended() or blow.phase in ("start", self.phase()), 300, f"phase {blow.phase}")
+        wait_until(lambda: ended() or blow.phase in ("start", self.phase()), 900, f"phase {blow.phase}")
         time.sleep(blow.delay)
         wait_until(lambda: ended() or wanted <= set(self.processes().values()), 60, "the victim is there")
         there = self.processes()
@@ -262,7 +262,7 @@ class KilledRun:
 
     def finish(self) -> None:
         """Waits for the end of the run, with exit code 0 and nothing left over."""
-        wait_until(lambda: self._launcher.poll() is not None, 300, "the run ends")
+        wait_until(lambda: self._launcher.poll() is not None, 900, "the run ends")
         assert self._launcher.returncode == 0, f"exit code {self._launcher.returncode}"
         self._check_resumed()
         wait_until(lambda: not self.processes(), 5, "no process is left over")
