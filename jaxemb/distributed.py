@@ -227,6 +227,7 @@ def part() -> None:
 
 def leave(code: int) -> NoReturn:
     """Ends this process at once, without a word to the others."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # who reads what it prints may be gone: the launcher, say
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)

@@ -10,6 +10,7 @@ are passed on, so that all stop after a checkpoint. Exit codes are those of `jax
 
 import argparse
 import ctypes
+import functools
 import os
 import shlex
 import signal
@@ -50,10 +51,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def end_with_parent() -> None:
+def end_with_parent(launcher: int) -> None:
     """In a worker on Linux: asks for SIGTERM when the launcher is gone, however it went."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        if os.getppid() != launcher:  # it went before we asked
+            os._exit(128 + signal.SIGTERM)
 
 
 class Workers:
@@ -68,7 +71,7 @@ class Workers:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=functools.partial(end_with_parent, os.getpid()),
             )
             for environment, command in started
         ]

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,13 @@ def test_local_prints_what_it_would_run():
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert ["CUDA_VISIBLE_DEVICES=2" in line for line in lines] == [False, False, True]
     assert "JAX_PLATFORMS" not in lines[0]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_worker_ends_whose_launcher_went_before_it_began(gone):
+    code = f"import os, local; local.end_with_parent(os.getppid() + {int(gone)})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=LAUNCH)
+    assert done.returncode == (128 + signal.SIGTERM if gone else 0)
 
 
 def test_slurm_runs_and_requeues_after_exit_code_75_alone(commands):

@@ -1,9 +1,11 @@
 """The command line: `jaxemb COMMAND ...`. One thin file per command; jax is imported only when a command runs."""
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -21,6 +23,8 @@ COMMANDS = {
     "report": "write a run as one HTML page: scores, curves, data and config",
     "plan": "tell whether a config fits TPUs that are not there, and what a step takes",
 }
+_PEER_GONE = re.compile(r"Gloo|by peer|remote process exited", re.IGNORECASE)
+"""In what XLA's collectives say when a process on the other side has ended."""
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 75 stopped and resumable, 130 Ctrl-C"
 
 
@@ -78,7 +82,12 @@ def _leave_others(code: int, error: BaseException | None = None) -> None:
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else code
     elif error is not None:
-        traceback.print_exception(error)
+        with contextlib.suppress(OSError):  # where nobody reads it, this process must end nevertheless
+            if type(error).__name__ == "JaxRuntimeError" and _PEER_GONE.search(str(error)):
+                reason = str(error).splitlines()[0]
+                print(f"error: another process has ended; its own message tells why ({reason})", file=sys.stderr)
+            else:
+                traceback.print_exception(error)
     distributed.leave(code)
 
 

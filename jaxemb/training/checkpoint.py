@@ -6,6 +6,7 @@ A checkpoint holds the state, the step, the index of the next example and the re
 import contextlib
 import logging
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from jaxemb import distributed
 from jaxemb.errors import CannotWrite, UserError
 from jaxemb.training.rundir import RunDirectory, steps_to_keep
 from jaxemb.training.step import TrainState
@@ -83,6 +85,12 @@ class Checkpoints:
                 f"{self.directory}: cannot be written ({reason[0]}); older checkpoints are whole"
             ) from error
 
+    def _check_writable(self) -> None:
+        """Fails where a file does: the others would wait twenty minutes for a folder that the first cannot make."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.directory, buffering=0) as probe:
+            probe.write(bytes(4096))
+
     @property
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, ascending."""
@@ -97,6 +105,8 @@ class Checkpoints:
             # Replicas share the writing of an array; of a small one it costs more to slice it, which is compiled, too.
             saving = ocp.options.ArrayOptions.Saving(min_slice_bytes_for_replica_parallel=SMALLEST_SLICE)
             with self._errors(), ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving)):
+                if distributed.is_first():
+                    self._check_writable()
                 self._checkpointer.save_checkpointables_async(
                     step,
                     {"params": state.params, "opt_state": state.opt_state},

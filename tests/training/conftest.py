@@ -1,4 +1,5 @@
 import random
+import subprocess
 
 import pytest
 
@@ -30,3 +31,16 @@ def values(tmp_path):
         "training": {"steps": 4, "batch_size": 16, "log_every": 1, "checkpoint_every": 2},
         "export": {"verify": "jax"},
     }
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 3 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no tmpfs can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

@@ -1,5 +1,6 @@
 """What the tests of whole runs share."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,19 @@ def losses_of(run_dir):
     return {
         line["step"]: line["train/loss"] for line in read_metrics(run_dir / "metrics.jsonl") if "train/loss" in line
     }
+
+
+def ids_of_step(values, step):
+    """The ids of a batch, from the same data pipeline."""
+    from jaxemb.config import TrainConfig
+    from jaxemb.config import files as config_files
+    from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+
+    config = config_files.validate(TrainConfig, values, "test")
+    data = prepare(config.data, 0)
+    tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
+    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt="")
+    return Batches(tokenized, config.data, 16, 0).batch(step)["id"].tolist()
 
 
 def start(config, *flags):
@@ -37,3 +51,12 @@ def wait_for(condition, seconds=120):
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.05)
+
+
+def fill(folder, leave):
+    """Leaves so many bytes free."""
+    (folder / "ballast").unlink(missing_ok=True)
+    with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(folder / "ballast", (folder / "ballast").stat().st_size - leave)

@@ -3,10 +3,8 @@
 import contextlib
 import json
 import math
-import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +22,7 @@ from jaxemb.errors import NotFinite, UserError
 from jaxemb.huggingface import export
 from jaxemb.training.checkpoint import _NewestAndBest
 from jaxemb.training.rundir import RunDirectory, best_of, read_metrics
-from tests.training.runs import TINY, losses_of, run_to_the_end, start, wait_for
+from tests.training.runs import TINY, fill, ids_of_step, losses_of, run_to_the_end, start, wait_for
 
 
 def unfinished(run):
@@ -169,40 +167,6 @@ def test_steps_that_are_not_finite_are_skipped(values, allowed, capsys):
     np.testing.assert_array_equal(kernels[1], kernels[0])
     np.testing.assert_array_equal(kernels[2], kernels[0])
     assert np.abs(kernels[3] - kernels[0]).max() > 0
-
-
-def ids_of_step(values, step):
-    """The ids of a batch, from the same data pipeline."""
-    from jaxemb.config import files as config_files
-    from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
-
-    config = config_files.validate(jaxemb.config.TrainConfig, values, "test")
-    data = prepare(config.data, 0)
-    tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
-    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt="")
-    return Batches(tokenized, config.data, 16, 0).batch(step)["id"].tolist()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 3 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no tmpfs can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(folder, leave):
-    """Leaves so many bytes free."""
-    (folder / "ballast").unlink(missing_ok=True)
-    with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    os.truncate(folder / "ballast", (folder / "ballast").stat().st_size - leave)
 
 
 def test_a_full_disk_during_encode_and_export(small_disk, tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 from sampling import sampled
+
+from tests.training.runs import fill
 
 LAUNCHER = Path(__file__).parents[2] / "launch" / "local.py"
 WORDS = "one two three four five six seven eight red green blue house tree sun moon cat dog".split()
@@ -71,11 +74,11 @@ def environment(**variables):
     return {**kept, "JAX_PLATFORMS": "cpu", **variables}
 
 
-def launch(config, *flags, processes=2, devices=2):
+def launch(config, *flags, processes=2, devices=2, train=()):
     """Starts the launcher."""
     command = [sys.executable, LAUNCHER, "--processes", str(processes), "--cpu-devices", str(devices), *flags]
     return subprocess.Popen(
-        [*map(str, command), "--", "--config", str(config), "--resume"],
+        [*map(str, command), "--", "--config", str(config), "--resume", *train],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -229,6 +232,87 @@ def test_a_killed_process_is_noticed_and_the_run_goes_on_bit_equal(corpus, undis
     expected, found = (load_file(one / "export" / "model.safetensors") for one in (undisturbed, run))
     for name, tensor in expected.items():
         np.testing.assert_array_equal(found[name], tensor, err_msg=name)
+
+
+def many_checkpoints(corpus, run):
+    """A config of some minutes, whose parameters are split over all devices."""
+    training = {"steps": 5000, "evaluate_every": None, "checkpoint_every": 20, "keep_checkpoints": 1}
+    return config_of(corpus, run, training=training, mesh={"data": 1, "fsdp": 4})
+
+
+def wait_for_checkpoint(run, after=0):
+    """Waits for a newer one and returns its step."""
+    wait_until(lambda: max(checkpoints(run), default=0) > after, 300)
+    return checkpoints(run)[-1]
+
+
+@pytest.mark.slow
+def test_a_straggler_is_waited_for_or_given_up_and_a_checkpoint_folder_that_is_gone_made_again(corpus, tmp_path):
+    run = tmp_path / "run"
+    process = launch(many_checkpoints(corpus, run), "--max-restarts", "0", train=["--heartbeat-timeout", "12"])
+    step = wait_for_checkpoint(run)
+    straggler = children(process)[1]
+    os.kill(straggler, signal.SIGSTOP)
+    time.sleep(2)
+    before = losses(run)
+    time.sleep(2)
+    assert losses(run) == before, "the other waits"
+    os.kill(straggler, signal.SIGCONT)
+    step = wait_for_checkpoint(run, after=max(step, *before))
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    assert wait_for_checkpoint(run) > step
+    os.kill(straggler, signal.SIGSTOP)
+    wait_for(process, "stopped sending heartbeats", 60)
+    os.kill(straggler, signal.SIGCONT)  # too late: it finds that it is alone
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode > 0
+    assert "launcher: a process ended with exit code" in output
+
+
+@pytest.mark.slow
+def test_a_full_disk_and_a_read_only_one_end_all_processes_with_a_message(corpus, small_disk, tmp_path):
+    config, run = tmp_path / "run.yaml", small_disk / "run"
+    many_checkpoints(corpus, tmp_path / "run")
+    config.write_text(config.read_text().replace(str(tmp_path / "run"), str(run)))
+
+    def ends(cause):
+        """Starts, lets `cause` happen after a checkpoint, and returns what was printed."""
+        after = max(checkpoints(run), default=0)
+        process = launch(config, "--max-restarts", "0")
+        wait_for_checkpoint(run, after)
+        cause()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 1, output
+        assert "Traceback" not in output
+        assert len(checkpoints(run)) == 1
+        return output
+
+    assert "cannot be written (No space left on device)" in ends(lambda: fill(small_disk, leave=0))
+    (small_disk / "ballast").unlink()
+    folder = run / "checkpoints"
+
+    def make_read_only():
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+
+    try:
+        output = ends(make_read_only)
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+    assert f"{folder}: cannot be written (Read-only file system); older checkpoints are whole" in output
+
+
+def test_a_process_ends_at_once_though_nobody_reads_what_it_prints():
+    """As when the launcher was killed: it used to wait a minute for the others, after the error of a closed pipe."""
+    code = (
+        "import atexit, os, sys; from jaxemb import cli, distributed; distributed.is_one_of_several = lambda: True; "
+        "atexit.register(os._exit, 99); sys.exit(cli.main(['train', '--config', 'missing.yaml']))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), stdout=writer, stderr=writer, timeout=120)
+    os.close(writer)
+    assert done.returncode == 1
 
 
 def test_what_is_wrong_is_said_at_once(corpus, tmp_path):
