@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import re
 import subprocess
@@ -132,6 +133,12 @@ def test_parameters_are_split_inside_a_slice(tmp_path):
     ], done.stderr
 
 
+def bfloat16_sums(plan):
+    """Shapes of what is summed over devices in bfloat16, where gradients are to be summed in float32."""
+    sums = [one["array"] for one in plan["collectives"] if "reduce" in one["kind"] and one["array"].startswith("bf16")]
+    return [[int(size) for size in re.findall(r"\d+", array.removeprefix("bf16"))] for array in sums]
+
+
 @pytest.mark.slow
 @needs_libtpu
 def test_the_configs_for_pods_fit_as_they_say(tmp_path):
@@ -143,12 +150,15 @@ def test_the_configs_for_pods_fit_as_they_say(tmp_path):
     assert plan["peak"] / 2**30 == pytest.approx(9.2, abs=0.2)  # as its head says
     table = next(one for one in plan["collectives"] if one["array"] == "f32[501248,768]")
     assert (table["kind"], table["count"]) == ("all-reduce", 1)
+    assert not bfloat16_sums(plan)
     # Split over fsdp the table is never whole on a chip: what is gathered are token ids, words and predictions.
     flags = ("--topology", "v5e:2x4", "--fast", "--json", json_path, "--mesh.fsdp", "8", "--training.batch-size", "512")
     run("--config", config, *flags, "--model.encoder.vocab-size", "501153")
     plan = json.loads(json_path.read_text())
     assert plan["params"] < 4 * 501248 * 768 / 4
     assert not re.findall(r"\[(?:501248|62656),", json.dumps(plan["collectives"])), "neither whole nor by the row"
+    # The words of its own rows and zeros for the others': exact in any type.
+    assert all(math.prod(shape) % (64 * 512 * 768) == 0 for shape in bfloat16_sums(plan))
     config = "configs/labse_finetune.yaml"
     flags = ("--topology", "v5e:2x4", "--fast", "--json", json_path, "--model.encoder.vocab-size")
     said = run("--config", config, *flags, "501153")  # one host with 8 accelerators of 16 GB, as its head says

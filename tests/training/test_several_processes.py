@@ -217,8 +217,9 @@ def undisturbed(corpus, tmp_path_factory):
 DISTURBED = {"steps": 60, "evaluate_every": None, "checkpoint_every": 10}
 
 
+@pytest.mark.exhaustive  # test_random_kills.py kills both, too
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", sampled([0], [1]))
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_is_noticed_and_the_run_goes_on_bit_equal(corpus, undisturbed, tmp_path, victim):
     run = tmp_path / "run"
     process = launch(config_of(corpus, run, training=DISTURBED), "--max-restarts", "1")
