@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
@@ -68,11 +69,24 @@ def initialize(
     timer.daemon = True
     timer.start()
     try:
-        jax.distributed.initialize(**options)
+        with _ended_by_signals():
+            jax.distributed.initialize(**options)
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"the processes of this run cannot begin together: {str(error).splitlines()[0]}") from error
     finally:
         timer.cancel()
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Inside, SIGTERM and Ctrl-C end this process at once: JAX waits where Python hears none, and nothing is open."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    previous = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _given(address: str | None, count: int | None, index: int | None) -> dict[str, Any]:
