@@ -159,14 +159,26 @@ def test_the_configs_for_pods_fit_as_they_say(tmp_path):
     assert not re.findall(r"\[(?:501248|62656),", json.dumps(plan["collectives"])), "neither whole nor by the row"
     # The words of its own rows and zeros for the others': exact in any type.
     assert all(math.prod(shape) % (64 * 512 * 768) == 0 for shape in bfloat16_sums(plan))
+
+
+@pytest.mark.slow
+@needs_libtpu
+def test_the_fine_tuning_of_a_host_fits_as_it_says(tmp_path):
+    json_path = tmp_path / "plan.json"
     config = "configs/labse_finetune.yaml"
     flags = ("--topology", "v5e:2x4", "--fast", "--json", json_path, "--model.encoder.vocab-size")
     said = run("--config", config, *flags, "501153")  # one host with 8 accelerators of 16 GB, as its head says
     assert "  fits: " in said
     plan = json.loads(json_path.read_text())
     assert (plan["batch_size"], plan["devices"], plan["steps"]) == (4096, 8, 50000)
-    said = run("--config", config, *flags, "119547", "--model.remat", "none", code=1)
-    assert "DOES NOT FIT" in said
+    assert not bfloat16_sums(plan)
+
+
+@pytest.mark.exhaustive
+@needs_libtpu
+def test_what_does_not_fit_is_said():
+    flags = ("--topology", "v5e:2x4", "--fast", "--model.encoder.vocab-size", "119547", "--model.remat", "none")
+    assert "DOES NOT FIT" in run("--config", "configs/labse_finetune.yaml", *flags, code=1)
 
 
 @pytest.mark.slow

@@ -75,6 +75,7 @@ def test_what_is_refused(values, tmp_path):
         jaxemb.train(changed, resume=True, quiet=True)
 
 
+@pytest.mark.exhaustive  # the README has one that always runs
 def test_an_objective_of_ones_own(values, tmp_path):
     built_in = jaxemb.train({**values, "objective": {"kind": "info_nce", "mask_duplicates": False}}, quiet=True)
     model = config_files.load_config(built_in.run_dir / "config.yaml").model

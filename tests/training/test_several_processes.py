@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -190,7 +189,7 @@ def test_sigterm_to_one_stops_both_after_the_same_step_and_one_process_goes_on(c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", sampled([signal.SIGTERM, signal.SIGKILL], [signal.SIGINT]))
+@pytest.mark.parametrize("number", sampled([signal.SIGTERM], [signal.SIGKILL, signal.SIGINT]))
 def test_the_launcher_takes_its_workers_with_it(corpus, tmp_path, number):
     run = tmp_path / "run"
     with launch(endless(corpus, run)) as process:
@@ -247,8 +246,9 @@ def wait_for_checkpoint(run, after=0):
     return checkpoints(run)[-1]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
-def test_a_straggler_is_waited_for_or_given_up_and_a_checkpoint_folder_that_is_gone_made_again(corpus, tmp_path):
+def test_a_straggler_is_waited_for_or_given_up(corpus, tmp_path):
     run = tmp_path / "run"
     process = launch(many_checkpoints(corpus, run), "--max-restarts", "0", train=["--heartbeat-timeout", "12"])
     step = wait_for_checkpoint(run)
@@ -259,9 +259,7 @@ def test_a_straggler_is_waited_for_or_given_up_and_a_checkpoint_folder_that_is_g
     time.sleep(2)
     assert losses(run) == before, "the other waits"
     os.kill(straggler, signal.SIGCONT)
-    step = wait_for_checkpoint(run, after=max(step, *before))
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    assert wait_for_checkpoint(run) > step
+    wait_for_checkpoint(run, after=max(step, *before))
     os.kill(straggler, signal.SIGSTOP)
     wait_for(process, "stopped sending heartbeats", 60)
     os.kill(straggler, signal.SIGCONT)  # too late: it finds that it is alone

@@ -135,6 +135,7 @@ def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, m
             np.testing.assert_allclose(leaf, expected[path], atol=1e-4, err_msg=path)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_encoder_goes_on_to_its_next_task_and_the_head_stays_as_it_was(config, tmp_path):
     """What follows the encoder is neither trained nor decayed; translation ranking starts from all that there is."""
