@@ -263,7 +263,7 @@ def test_a_straggler_is_waited_for_or_given_up(corpus, tmp_path):
     os.kill(straggler, signal.SIGSTOP)
     wait_for(process, "stopped sending heartbeats", 60)
     os.kill(straggler, signal.SIGCONT)  # too late: it finds that it is alone
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode > 0
     assert "launcher: a process ended with exit code" in output
 
@@ -280,7 +280,7 @@ def test_a_full_disk_and_a_read_only_one_end_all_processes_with_a_message(corpus
         process = launch(config, "--max-restarts", "0")
         wait_for_checkpoint(run, after)
         cause()
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=180)
         assert process.returncode == 1, output
         assert "Traceback" not in output
         assert len(checkpoints(run)) == 1
