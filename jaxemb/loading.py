@@ -12,6 +12,7 @@ from jaxemb import huggingface
 from jaxemb.errors import UserError
 from jaxemb.huggingface import CardInfo, hub
 from jaxemb.models import Embedder, Side, Towers, in_float32, towers_of
+from jaxemb.models.paths import model_params
 from jaxemb.models.towers import as_towers, unchosen
 
 
@@ -70,7 +71,7 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
             "(`owner/name`)"
         )
     from jaxemb.training.checkpoint import Checkpoints
-    from jaxemb.training.parameters import init_params, model_params
+    from jaxemb.training.parameters import init_params
     from jaxemb.training.rundir import RunDirectory
 
     run = RunDirectory(path)

@@ -21,7 +21,7 @@ COMMANDS = {
     "encode": "embed the lines of a file",
     "export": "write a run as a Hugging Face / sentence-transformers folder and verify it",
     "report": "write a run as one HTML page: scores, curves, data and config",
-    "plan": "tell whether a config fits TPUs that are not there, and what a step takes",
+    "plan": "tell whether a config fits TPUs or GPUs that are not there, and what a step takes",
 }
 _PEER_GONE = re.compile(r"Gloo|by peer|remote process exited", re.IGNORECASE)
 """In what XLA's collectives say when a process on the other side has ended."""

@@ -45,7 +45,7 @@ def dense(config: EncoderConfig, features: int, dtype: Any, name: str, *, bias: 
 def look_up(
     config: EncoderConfig, rows: int | None, dtype: Any, name: str, ids: Int[Array, "B S"]
 ) -> Float[Array, "B S H"]:
-    """Rows of a table of vectors with the initial weights of the config; their gradient is summed in its own type."""
+    """Rows of a table of vectors with the initial weights of the config; gradients are summed in its type."""
     init = nn.initializers.normal(config.initializer_range)
     return nn.Embed(rows, config.hidden_size, embedding_init=init, name=name)(ids).astype(dtype)
 

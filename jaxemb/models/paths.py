@@ -16,6 +16,19 @@ def list_paths(params: Any) -> list[str]:
     return ["/".join(key.key for key in path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
 
 
+OBJECTIVE = "objective"
+"""The key of what an objective trains beside the model."""
+
+
+def model_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without those of the objective.
+
+    >>> model_params({"encoder": 1, "objective": {"classifier": 2}})
+    {'encoder': 1}
+    """
+    return {name: tree for name, tree in params.items() if name != OBJECTIVE}
+
+
 def is_stacked(path: Sequence[Any]) -> bool:
     """Whether a leaf holds all layers, one after the other along its first axis: a parameter, an adapter, a moment.
 

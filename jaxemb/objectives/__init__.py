@@ -10,6 +10,7 @@ from jaxemb import config as settings
 from jaxemb.config import ModelConfig
 from jaxemb.models import Params
 from jaxemb.models.mlm import init_mlm_head
+from jaxemb.models.paths import OBJECTIVE
 from jaxemb.objectives import distillation, labse, pretraining, sbert, simcse
 from jaxemb.objectives.masking import TokenKinds, token_kinds
 
@@ -52,7 +53,7 @@ def init_params(config: settings.Objective, model: ModelConfig, key: PRNGKeyArra
         own["classifier"] = sbert.init_classifier(config, model, key)
     if config.masks_tokens:
         own["mlm"] = init_mlm_head(model, key)
-    return {"objective": own} if own else {}
+    return {OBJECTIVE: own} if own else {}
 
 
 __all__ = ["Objective", "build", "init_params"]

@@ -13,6 +13,7 @@ from jaxemb.config import ModelConfig
 from jaxemb.models import SIDES, Tokens, apply, tower_params
 from jaxemb.models.lora import merge
 from jaxemb.models.packing import put_in_slots, take_slots, texts_per_row
+from jaxemb.models.paths import model_params
 from jaxemb.parallel import chunked_embed, is_split_by_rows, lookup, over_rows, rows_of_tokens
 
 
@@ -37,7 +38,7 @@ def embed(
       chunk: rows of tokens that each embeds at a time.
       chunk_tokens: the same by tokens, padding included, in place of `chunk`. All at once when both are None.
     """
-    params = merge(model, {name: tree for name, tree in params.items() if name != "objective"})
+    params = merge(model, model_params(params))
     params, tokens = with_words(model, params, tokens, mesh)
     if chunk_tokens is not None:
         chunk = rows_of_tokens(chunk_tokens, tokens["input_ids"].shape[1])

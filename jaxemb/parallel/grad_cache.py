@@ -52,8 +52,7 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
     if count % devices:
         raise ValueError(f"{count} rows do not divide by {devices} devices: pad them")
 
-    def on_shard(params: Any, batch: Any, key: Any, gather: None = None) -> Any:
-        del gather  # of nothing is left to gather
+    def on_shard(params: Any, batch: Any, key: Any, _: None = None) -> Any:
         rows = count // devices
         size = min(chunk, rows)
         again = jax.checkpoint(lambda some: embed(params, some, key))

@@ -82,8 +82,7 @@ def _gathered_forward(part: Array, axis: int, dtype: Any) -> tuple[Array, None]:
     return _gathered(part, axis, dtype), None
 
 
-def _gathered_backward(axis: int, dtype: Any, _: None, cotangent: Array) -> tuple[Array]:
-    del dtype
+def _gathered_backward(axis: int, _dtype: Any, _: None, cotangent: Array) -> tuple[Array]:
     return (lax.psum_scatter(cotangent.astype(jnp.float32), "fsdp", scatter_dimension=axis, tiled=True),)
 
 

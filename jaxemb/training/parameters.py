@@ -1,7 +1,6 @@
 """All that a run trains: the model's parameters and, under `objective`, what only the loss has (a classifier)."""
 
 from functools import partial
-from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -11,10 +10,10 @@ from jaxemb import objectives
 from jaxemb.config import ModelConfig, TrainConfig
 from jaxemb.models import Params, Side, Towers, init_towers, pad_vocabulary, tower_params
 from jaxemb.models.lora import add_adapters
+from jaxemb.models.paths import OBJECTIVE, model_params
 from jaxemb.models.towers import copied, each_tower, merge_towers
 from jaxemb.parallel import param_shardings
 
-OBJECTIVE = "objective"
 _OWN = 0x0B1
 """Folded into the key of the model's parameters."""
 
@@ -27,11 +26,6 @@ def init_objective(config: TrainConfig, key: PRNGKeyArray) -> Params:
 def init_params(config: TrainConfig, key: PRNGKeyArray) -> Params:
     """Draws the initial parameters of a run that starts from nothing, as `models.init_towers` and beside it."""
     return {**init_towers(config.model, key), **init_objective(config, key)}
-
-
-def model_params(params: Params) -> dict[str, Any]:
-    """The model's own."""
-    return {name: tree for name, tree in params.items() if name != OBJECTIVE}
 
 
 def with_merged_adapters(model: ModelConfig, params: Params) -> Params:

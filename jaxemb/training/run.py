@@ -24,6 +24,7 @@ from jaxemb.models import (
     in_float32,
     towers_of,
 )
+from jaxemb.models.paths import model_params
 from jaxemb.objectives import Objective
 from jaxemb.parallel import make_mesh, replicated
 from jaxemb.training import optimizer as optimizers
@@ -34,7 +35,7 @@ from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.inputs import batches_of, prepare_examples
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter, NoMetrics
-from jaxemb.training.parameters import init_params, model_params, params_to_start_from, with_merged_adapters
+from jaxemb.training.parameters import init_params, params_to_start_from, with_merged_adapters
 from jaxemb.training.place import place_of
 from jaxemb.training.plots import plot_alignment
 from jaxemb.training.resolve import (

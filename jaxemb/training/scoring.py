@@ -25,9 +25,9 @@ from jaxemb.evaluation import (
 from jaxemb.evaluation.sts_files import find_sts
 from jaxemb.evaluation.sts_languages import cross_lingual
 from jaxemb.models import Embedder, in_float32, towers_of
+from jaxemb.models.paths import model_params
 from jaxemb.training.display import Display
 from jaxemb.training.metrics import MetricsWriter, NoMetrics
-from jaxemb.training.parameters import model_params
 from jaxemb.training.rundir import Reports, RunDirectory
 from jaxemb.training.step import TrainState
 from jaxemb.training.teacher import Teacher
