@@ -163,6 +163,30 @@ def wait_until(condition, seconds=60):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", sampled([signal.SIGTERM], [signal.SIGINT]))
+def test_a_signal_ends_a_process_that_waits_for_the_others(corpus, tmp_path, number):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = free.getsockname()
+    flags = ("--coordinator-address", f"localhost:{address[1]}", "--num-processes", "2", "--process-id", "0")
+    command = [sys.executable, "-m", "jaxemb", "train", "--config", str(config_of(corpus, tmp_path / "run")), *flags]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            wait_until(lambda: is_listening(address), 120)
+            time.sleep(2)  # from then on it waits
+            process.send_signal(number)
+            process.communicate(timeout=15)
+        finally:
+            process.kill()
+    assert process.returncode in (-number, 128 + number)
+
+
+def is_listening(address):
+    with socket.socket() as probe:
+        return probe.connect_ex(address) == 0
+
+
+@pytest.mark.slow
 def test_sigterm_to_one_stops_both_after_the_same_step_and_one_process_goes_on(corpus, tmp_path):
     run = tmp_path / "run"
     config = endless(corpus, run)
