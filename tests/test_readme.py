@@ -5,6 +5,7 @@ import random
 import re
 from pathlib import Path
 
+import pytest
 from tiny_models import tiny_embedder
 
 from jaxemb.huggingface import export
@@ -33,6 +34,7 @@ def test_the_first_lines(tmp_path, monkeypatch):
     assert names["embeddings"].shape == (2, 32)
 
 
+@pytest.mark.slow
 def test_an_objective_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     export(tiny_embedder(), tmp_path / "path/to/model", verify="jax")

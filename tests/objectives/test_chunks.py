@@ -83,6 +83,7 @@ def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives,
     assert abs(chunked(*arguments[:2], jax.random.key(2))[0] - loss) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "pack", "settings"),
     sampled(

@@ -347,6 +347,7 @@ def test_adapters_count():
     assert all(np.abs(np.asarray(leaf)).max() > 0 for leaf in jax.tree.leaves(gradient["lora"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SimcseObjective, SupervisedSimcse])
 def test_simcse_with_masked_language_modelling(kind):
     """The loss is that of SimCSE and so many times that of the masked anchors; it trains the head."""

@@ -170,6 +170,7 @@ def test_value_and_gradient_are_the_paper_s(name, devices, pack):
     assert_close(gradient, wanted_gradient, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["simcse", "supervised simcse", "distillation, target alone"])
 def test_dropout_is_the_same_on_any_mesh(name):
     config, _ = RECIPES[name]
@@ -182,6 +183,7 @@ def test_dropout_is_the_same_on_any_mesh(name):
     assert float(one) != pytest.approx(float(expected(name)[0]), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_views_are_alike_only_where_the_ablation_says_so():
     """A sentence as its own positive: with a mask of its own it is not the same vector, with a shared one it is."""
     values = values_of(SimcseObjective())

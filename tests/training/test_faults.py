@@ -82,6 +82,7 @@ def test_a_second_signal_corrupts_nothing(values, tmp_path, number):
     run_to_the_end(config, "--resume")
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_kept(values):
     assert best_of([10, 20, 30, 40], {10: 5.0, 30: 7.0, 20: 7.0, 50: 9.0}) == 30
     assert best_of([10], {}) is None

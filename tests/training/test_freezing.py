@@ -80,6 +80,7 @@ def alone():
     return {model: run(model, freeze) for model, freeze in ((MODEL, TABLE_AND_QUERY), (LORA, ()))}
 
 
+@pytest.mark.slow
 def test_frozen_parameters_stay_bit_for_bit_and_all_others_move(alone):
     before, states, _, _ = alone[MODEL]
     moved, stayed = split_by_change(before, states[-1].params)

@@ -38,6 +38,7 @@ def lora_values(values, tmp_path, save):
     return {**values, "model": {"init_from": str(tmp_path / "base"), "lora": {"rank": 2}}}
 
 
+@pytest.mark.slow
 def test_a_run_with_adapters(lora_values, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
     lora_values["mesh"] = {"data": 2, "fsdp": 4}

@@ -105,6 +105,7 @@ def test_what_two_processes_saved_is_restored_bit_equal_in_one(tmp_path):
             assert_restored(checkpoints, made(abstract(*mesh)), *mesh)
 
 
+@pytest.mark.slow
 def test_the_next_examples_are_the_same_on_another_mesh(values, monkeypatch):
     """Two steps with parameters split over four devices, two more with the batch split over two."""
     values["export"] = {"enabled": False}

@@ -142,6 +142,7 @@ def test_eight_devices_are_one_and_a_run_resumes_bit_for_bit(kind, folder, monke
             np.testing.assert_allclose(leaf, expected[path], atol=1e-4, err_msg=path)
 
 
+@pytest.mark.slow
 def test_sts_is_scored_and_chooses_the_best(folder):
     result = jaxemb.train(config_of("sbert_regression", folder), quiet=True)
     assert result.sts.keys() == {"untrained", "trained"}
@@ -162,6 +163,7 @@ def test_sts_is_scored_and_chooses_the_best(folder):
     assert again.sts == result.sts
 
 
+@pytest.mark.slow
 def test_sentence_bert_in_two_stages(folder):
     """STS goes on with the encoder of the NLI run's best checkpoint; the classifier stays behind."""
     first = jaxemb.train(config_of("sbert_classification", folder, "nli"), quiet=True)
@@ -178,6 +180,7 @@ def scores_of(run_dir):
     return {line["step"]: line["evaluation/sts_spearman"] for line in lines if "evaluation/sts_spearman" in line}
 
 
+@pytest.mark.slow
 def test_alignment_and_uniformity_are_drawn(folder, monkeypatch):
     config = config_of("simcse", folder)
     config["evaluation"]["sts"]["alignment"] = True
@@ -258,6 +261,7 @@ def test_what_is_refused(folder, change, message):
     assert not (folder / "run" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_simcse_refuses_to_collapse_unless_told_to(folder, tmp_path):
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config = config_of("simcse", folder)
@@ -315,6 +319,7 @@ def test_a_student_learns_its_teacher_s_space(folder, capsys):
     assert "0 sentences embedded by the teacher" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_wants_its_own_teacher_and_a_finished_one_none(folder):
     config = config_of("distillation", folder)
     config["training"] = {"steps": 1, "batch_size": 16}
@@ -348,6 +353,7 @@ def test_each_example_has_the_teacher_s_embedding_of_its_own_anchor(folder):
     assert np.abs(batch["teacher"] - batch["teacher"][::-1]).max() > 0.1  # another order would show
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_a_teacher(folder):
     config = config_of("distillation", folder)
     config["model"]["dense"] = {"out_features": 16}

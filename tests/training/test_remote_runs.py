@@ -30,6 +30,7 @@ def on_another_machine(values, folder):
     return {**values, "data": {**values["data"], "cache_dir": str(folder)}}
 
 
+@pytest.mark.slow
 def test_another_machine_goes_on_bit_for_bit(values, tmp_path, monkeypatch):
     monkeypatch.setattr(MemoryFileSystem, "store", {})
     monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])

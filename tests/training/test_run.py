@@ -156,6 +156,7 @@ def test_metrics_of_steps_that_are_taken_again_are_dropped(tmp_path):
     assert losses_of(tmp_path) == {1: 1.0, 2: 2.0, 3: 3.0, 4: 44.0}
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_a_kill_left_it(values, tmp_path):
     """Whatever had been written by then: --resume continues from a checkpoint and starts where there is none."""
     whole = jaxemb.train(values, quiet=True)
@@ -178,6 +179,7 @@ def test_a_run_goes_on_where_a_kill_left_it(values, tmp_path):
     assert jaxemb.train(changed, resume=True, quiet=True).embedder.encode(["one"]).shape == (1, 32)
 
 
+@pytest.mark.slow
 def test_resume_on_another_mesh_of_fewer_devices(values, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
     values["mesh"] = {"data": 8, "fsdp": 1}
@@ -223,6 +225,7 @@ def test_more_steps_replace_scores_and_export(values):
     assert scored[-1]["evaluation/all_accuracy"] == pytest.approx(second.heldout["trained"].averages[0].mean)
 
 
+@pytest.mark.slow
 def test_starting_from_a_model(values, tmp_path):
     first = jaxemb.train(values, quiet=True)
     model = tmp_path / "model"

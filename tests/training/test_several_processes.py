@@ -338,6 +338,7 @@ def test_a_process_ends_at_once_though_nobody_reads_what_it_prints():
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_said_at_once(corpus, tmp_path):
     config = config_of(corpus, tmp_path / "run")
 
