@@ -4,15 +4,19 @@ A checkpoint holds the state, the step, the index of the next example and the re
 """
 
 import contextlib
+import dataclasses
 import logging
 import re
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import jax
+from orbax.checkpoint import multihost
 from orbax.checkpoint import v1 as ocp
 
 from jaxemb import distributed
@@ -21,6 +25,9 @@ from jaxemb.training.rundir import RunDirectory, steps_to_keep
 from jaxemb.training.step import TrainState
 
 SMALLEST_SLICE = 1 << 20  # bytes that a replica writes
+_REASONS = re.compile(
+    "No space left on device|Disk quota exceeded|Read-only file system|Permission denied|No such file or directory"
+)
 
 
 class _NewestAndBest:
@@ -33,6 +40,21 @@ class _NewestAndBest:
         steps = [checkpoint.step for checkpoint in checkpoints]
         kept = steps_to_keep(steps, self._keep, self._scores())
         return [step in kept for step in steps]
+
+
+class _AsyncOptions(ocp.options.AsyncOptions):
+    """Where several processes write, one that has failed does not wait for the others."""
+
+    def v0(self) -> Any:
+        barrier = _wait_unless_failed if distributed.is_one_of_several() else None
+        return dataclasses.replace(super().v0(), barrier_sync_fn=barrier)
+
+
+def _wait_unless_failed(*, key: str, timeout_ms: int) -> None:
+    """Orbax's barrier, to which its writing thread comes after an error, too: the others then wait at another one."""
+    if (error := sys.exc_info()[1]) is not None and threading.current_thread() is not threading.main_thread():
+        raise error
+    multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
 
 
 class Checkpoints:
@@ -54,8 +76,11 @@ class Checkpoints:
         policies = ocp.training.preservation_policies
         self.directory = directory
         self._begun: int | None = None  # newest step that this process began to save
+        # Replicas share the writing of an array; of a small one it costs more to slice it, which is compiled, too.
+        saving = ocp.options.ArrayOptions.Saving(min_slice_bytes_for_replica_parallel=SMALLEST_SLICE)
         self._checkpointer = ocp.training.Checkpointer(
             directory.absolute(),
+            context=ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving), async_options=_AsyncOptions()),
             preservation_policy=policies.PreserveAll() if keep is None else _NewestAndBest(keep, scores),
             cleanup_tmp_directories=keep is not None,
         )
@@ -77,12 +102,18 @@ class Checkpoints:
         except Exception as error:
             if of is not None:
                 return
-            reason = re.search(r"No space left on device|Disk quota exceeded|Read-only file system|Permission denied",
-                               f"{error} {error.__cause__} {error.__context__}")  # fmt: skip
-            if reason is None:
+            if isinstance(error, TimeoutError) and distributed.is_one_of_several():
+                raise UserError(
+                    f"{self.directory}: another process has not written its part of a checkpoint; its own message "
+                    "tells why"
+                ) from error
+            causes = (error, error.__cause__, error.__context__)
+            reasons = [one.strerror or str(one) for one in causes if isinstance(one, OSError)]
+            reasons += _REASONS.findall(" ".join(map(str, causes)))  # TensorStore's errors are texts
+            if not reasons:
                 raise
             raise CannotWrite(
-                f"{self.directory}: cannot be written ({reason[0]}); older checkpoints are whole"
+                f"{self.directory}: cannot be written ({reasons[0]}); older checkpoints are whole"
             ) from error
 
     def _check_writable(self) -> None:
@@ -102,9 +133,7 @@ class Checkpoints:
         # A signal may come just after a step was saved, while that is still under way.
         if step != self._begun and step not in self.steps:
             self._begun = step
-            # Replicas share the writing of an array; of a small one it costs more to slice it, which is compiled, too.
-            saving = ocp.options.ArrayOptions.Saving(min_slice_bytes_for_replica_parallel=SMALLEST_SLICE)
-            with self._errors(), ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving)):
+            with self._errors():
                 if distributed.is_first():
                     self._check_writable()
                 self._checkpointer.save_checkpointables_async(

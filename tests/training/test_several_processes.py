@@ -1,13 +1,16 @@
 """Runs of several processes: equal to those of one, and what they do when one is stopped or dies."""
 
+import contextlib
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -307,7 +310,7 @@ def test_a_full_disk_and_a_read_only_one_end_all_processes_with_a_message(corpus
         output, _ = process.communicate(timeout=180)
         assert process.returncode == 1, output
         assert "Traceback" not in output
-        assert len(checkpoints(run)) == 1
+        assert checkpoints(run)[-1] > after
         return output
 
     assert "cannot be written (No space left on device)" in ends(lambda: fill(small_disk, leave=0))
@@ -322,7 +325,42 @@ def test_a_full_disk_and_a_read_only_one_end_all_processes_with_a_message(corpus
         output = ends(make_read_only)
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
-    assert f"{folder}: cannot be written (Read-only file system); older checkpoints are whole" in output
+    assert f"{folder}: cannot be written (Read-only file system); older checkpoints are whole" in output, output
+
+
+def delete(checkpoints):
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def be_there_first(checkpoints):
+    """The first process, which ends a checkpoint by renaming it, cannot."""
+    (checkpoints / "20" / "else").mkdir(parents=True, exist_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("harm", "reason"), sampled([(be_there_first, "Cannot rename")], [(delete, "No such file or directory")])
+)
+def test_a_write_that_fails_in_one_process_ends_all(corpus, tmp_path, harm, reason):
+    """They used to wait for each other, at two barriers, for twenty minutes."""
+    run = tmp_path / "run"
+
+    def do_harm():
+        while process.poll() is None:
+            time.sleep(0.002)
+            with contextlib.suppress(FileNotFoundError):
+                if any(not path.name.isdigit() for path in (run / "checkpoints").iterdir()):
+                    harm(run / "checkpoints")
+
+    with launch(many_checkpoints(corpus, run), "--max-restarts", "0") as process:
+        threading.Thread(target=do_harm).start()
+        try:
+            output, _ = process.communicate(timeout=240)
+        finally:
+            process.terminate()
+    assert process.returncode == 1, output
+    assert f"checkpoints: cannot be written ({reason}" in output
+    assert "older checkpoints are whole" in output
 
 
 def test_a_process_ends_at_once_though_nobody_reads_what_it_prints():
