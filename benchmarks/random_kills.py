@@ -245,7 +245,7 @@ class KilledRun:
         if self._last is None or not (found := re.search(r"resuming after step (\d+)\n", said := self.said())):
             assert self._last is None or not self._last.checkpoints or "model of" not in said, "it began anew"
             return
-        newest, step = max(self._last.checkpoints), int(found[1])
+        newest, step = max(self._last.checkpoints, default=0), int(found[1])
         # Who survives may end a checkpoint, or write one more.
         assert step == newest if self._last.victim == "all three" else step >= newest, f"{step} after {newest}"
 
