@@ -153,7 +153,7 @@ def test_two_processes_leave_when_all_is_committed(values, tmp_path):
         rest = "".join([*shown, *process.stdout])
     assert process.returncode == 75, rest
     assert rest.count("a checkpoint is written. Continue with the same command and --resume.") == 2
-    assert rest.index("committed to file://") < rest.index("stopped after step")
+    assert rest.index("committed to file://") < rest.index("[0] stopped after step")
     mirror(Store(url), Store(url).units(), tmp_path / "seen", lambda line: None)
     (step,) = RunDirectory(tmp_path / "seen").steps
     assert f"stopped after step {step};" in rest
