@@ -32,7 +32,7 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-gc.set_threshold(50_000, 20, 100)  # tracing makes many small objects, all of which live
+gc.set_threshold(50_000, 20)  # tracing makes many small objects, all of which live
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config, items):
         kept = [item for item in kept if not item.get_closest_marker("exhaustive")]
     if os.environ.get("JAXEMB_TEST_SAMPLE"):
         kept = [item for _, cases in itertools.groupby(kept, _function) for item in _ends(list(cases))]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    config.hook.pytest_deselected(items=list(set(items).difference(kept)))
     items[:] = kept
 
 
