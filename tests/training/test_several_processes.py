@@ -113,14 +113,14 @@ def wait_for(process, pattern, seconds=300):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fsdp", sampled([2], [1, 4]))
-def test_two_processes_train_as_one(corpus, tmp_path, fsdp):
+@pytest.mark.parametrize(("devices", "fsdp"), sampled([(4, 2)], [(4, 1), (4, 8), (2, 1), (2, 2), (2, 4)]))
+def test_two_processes_train_as_one(corpus, tmp_path, devices, fsdp):
     mesh = {"data": -1, "fsdp": fsdp}
     one = tmp_path / "one"
     done = train(config_of(corpus, one), devices=1)
     assert done.returncode == 0, done.stderr
     two = tmp_path / "two"
-    process = launch(config_of(corpus, two, mesh=mesh))
+    process = launch(config_of(corpus, two, mesh=mesh), devices=devices)
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     expected, found = losses(one), losses(two)
