@@ -45,7 +45,7 @@ def forget_compiled_programs():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what is more of the same: unless all is asked for, or more of it where a sample is."""
+    """Leaves out `exhaustive` tests, unless JAXEMB_TEST_ALL is set; of each test's cases all but two for a sample."""
     kept = items
     if not os.environ.get("JAXEMB_TEST_ALL"):
         kept = [item for item in kept if not item.get_closest_marker("exhaustive")]

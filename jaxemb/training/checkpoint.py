@@ -51,7 +51,10 @@ class _AsyncOptions(ocp.options.AsyncOptions):
 
 
 def _wait_unless_failed(*, key: str, timeout_ms: int) -> None:
-    """Orbax's barrier, to which its writing thread comes after an error, too: the others then wait at another one."""
+    """Orbax's barrier, to which its writing thread comes after an error, too, when the others wait at another one.
+
+    Where the main thread comes here, an error may be that of the run, which saves what it has.
+    """
     if (error := sys.exc_info()[1]) is not None and threading.current_thread() is not threading.main_thread():
         raise error
     multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
@@ -117,7 +120,7 @@ class Checkpoints:
             ) from error
 
     def _check_writable(self) -> None:
-        """Fails where a file does: the others would wait twenty minutes for a folder that the first cannot make."""
+        """Fails where a file does: before any process has begun to write."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.directory, buffering=0) as probe:
             probe.write(bytes(4096))
