@@ -65,6 +65,7 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
         place.plot(*zip(*points, strict=True), linewidth=1, marker="o" if few else "", markersize=3)
         place.set_title(name, fontsize=9)
         place.tick_params(labelsize=7)
+        place.ticklabel_format(useOffset=False)  # which would stand in the title
         place.grid(alpha=0.3)
     for place in places[len(curves) :]:
         place.remove()
