@@ -1,7 +1,6 @@
 """Eight virtual CPU devices, strict array ranks, runtime-checked shapes, and where the real data lies."""
 
 import gc
-import itertools
 import os
 import sys
 from importlib.metadata import version
@@ -11,10 +10,12 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Most of a test's time is the compilation of a tiny program: LLVM need not optimise it. The program stays the same.
+# Most of a test's time is the compilation of a tiny program: LLVM need not optimise it, nor in several threads. The
+# program stays the same.
 # Two cores starve eight devices: a collective may wait long for its last participant.
 os.environ["XLA_FLAGS"] = (
-    "--xla_backend_optimization_level=0 --xla_cpu_collective_call_warn_stuck_timeout_seconds=120 "
+    "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 "
+    "--xla_cpu_collective_call_warn_stuck_timeout_seconds=120 "
     "--xla_cpu_collective_call_terminate_timeout_seconds=600 " + os.environ.get("XLA_FLAGS", "")
 )
 if version("jaxlib").startswith("0.10."):  # another fifth of the time; later ones do not know the flag
@@ -30,6 +31,8 @@ install_import_hook("jaxemb", "beartype.beartype")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+import tiers  # noqa: E402
+from cpu_times import CpuTimes  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(50_000, 20)  # tracing makes many small objects, all of which live
@@ -44,23 +47,21 @@ def forget_compiled_programs():
     jax.clear_caches()
 
 
+def pytest_addoption(parser):
+    tiers.add_options(parser)
+
+
+def pytest_configure(config):
+    tiers.choose_seed(config)
+    config.pluginmanager.register(CpuTimes())
+
+
+def pytest_report_header(config):
+    return f"sample seed: {config.option.sample_seed} (--sample-seed {config.option.sample_seed} draws the same cases)"
+
+
 def pytest_collection_modifyitems(config, items):
-    """Leaves out `exhaustive` tests, unless JAXEMB_TEST_ALL is set; of each test's cases all but two for a sample."""
-    kept = items
-    if not os.environ.get("JAXEMB_TEST_ALL"):
-        kept = [item for item in kept if not item.get_closest_marker("exhaustive")]
-    if os.environ.get("JAXEMB_TEST_SAMPLE"):
-        kept = [item for _, cases in itertools.groupby(kept, _function) for item in _ends(list(cases))]
-    config.hook.pytest_deselected(items=list(set(items).difference(kept)))
-    items[:] = kept
-
-
-def _function(item):
-    return item.nodeid.partition("[")[0]
-
-
-def _ends(cases):
-    return cases if len(cases) < 3 else [cases[0], cases[-1]]
+    tiers.select(config, items)
 
 
 REAL_DATA = Path(os.environ.get("JAXEMB_TEST_DATA", Path(__file__).parents[1] / "../shared/data"))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiers import sampled
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -21,7 +22,7 @@ def run_page(page: Path, folder: Path, *options: str) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
 
 
-@pytest.mark.parametrize("name", ["losses.md", pytest.param("loss_laboratory.md", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", sampled(["losses.md"], ["loss_laboratory.md"]))
 def test_a_page_prints_what_it_says(name, tmp_path):
     done = run_page(DOCS / name, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

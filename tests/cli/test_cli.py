@@ -1,4 +1,4 @@
-"""The commands as a user types them, each in a process of its own."""
+"""The commands as a user types them."""
 
 import importlib
 import importlib.metadata
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from jaxemb.cli import COMMANDS
+from jaxemb.cli import COMMANDS, main
 from jaxemb.config import (
     DataConfig,
     EvaluationConfig,
@@ -104,20 +104,24 @@ def test_train_help_shows_every_field(monkeypatch):
 
 
 @pytest.mark.slow
-def test_from_pairs_to_embeddings(tmp_path, monkeypatch):
-    """train, evaluate, encode and export, as they are typed."""
+def test_from_pairs_to_embeddings(tmp_path, monkeypatch, capsys):
+    """train, evaluate, encode and export, as they are typed; training in a process of its own."""
     english, german = "one two three four five six seven".split(), "eins zwei drei vier fünf sechs sieben".split()
     chosen = [random.Random(n).choices(range(7), k=4) for n in range(200)]
     pairs = [(" ".join(english[i] for i in row), " ".join(german[i] for i in row)) for row in chosen]
     (tmp_path / "en-de.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs))
     (tmp_path / "config.yaml").write_text(CONFIG)
 
-    def run(*arguments):
-        done = jaxemb(*arguments, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    monkeypatch.chdir(tmp_path)
 
-    shown = run("train", "--config", "config.yaml", "--output-dir", "run", "--optimizer.learning-rate", "1e-3")
+    def run(*arguments):
+        assert main(arguments) == 0
+        return capsys.readouterr().out
+
+    flags = ("--output-dir", "run", "--optimizer.learning-rate", "1e-3")
+    done = jaxemb("train", "--config", "config.yaml", *flags)
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout
     assert "trained" in shown
     assert re.search(r"first step done after [\d.]+ s, compilation included", shown)
     assert 'model = load("run/export")' in shown

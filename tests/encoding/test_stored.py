@@ -217,8 +217,10 @@ def test_more_shards_than_files_can_be_open(tmp_path, request):
         stored._write(np.array([i], np.uint64), np.array([[i]], np.float32))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits))
-    os.close(lowest := os.dup(0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 270, limits[1]))
+    taken, limit, free = set(map(int, os.listdir("/proc/self/fd"))), 0, 0
+    while free < 270:  # numbers of files that may still be opened
+        free, limit = free + (limit not in taken), limit + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
     stored.refresh()
     order = np.random.default_rng(0).permutation(300)
     np.testing.assert_array_equal(stored.take(stored.rows(order.astype(np.uint64)))[:, 0], order)

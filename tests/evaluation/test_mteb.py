@@ -17,8 +17,12 @@ from jaxemb.evaluation import MtebModel, retrieval_accuracy
 from jaxemb.huggingface import export
 from jaxemb.models import Towers
 
-mteb = pytest.importorskip("mteb")
-datasets = pytest.importorskip("datasets")
+
+@pytest.fixture(autouse=True)
+def _imported():
+    """Not when tests are collected: it takes seconds."""
+    pytest.importorskip("mteb")
+
 
 # mteb's bitext mining copies the torch tensor that a model's `similarity` gives, sentence-transformers' too.
 pytestmark = pytest.mark.filterwarnings("ignore:To copy construct from a tensor:UserWarning:mteb")
@@ -58,6 +62,7 @@ def _task(base, kind, main_score, load):
 
 
 def sts_task():
+    import datasets
     from mteb.abstasks import AbsTaskSTS
 
     columns = {"sentence1": A, "sentence2": B, "score": GOLD}
@@ -70,6 +75,7 @@ def sts_task():
 
 
 def bitext_task():
+    import datasets
     from mteb.abstasks import AbsTaskBitextMining
 
     columns = {"sentence1": A, "sentence2": B}
@@ -82,6 +88,7 @@ def bitext_task():
 
 
 def retrieval_task():
+    import datasets
     from mteb.abstasks import AbsTaskRetrieval
 
     def load():
@@ -99,6 +106,8 @@ def retrieval_task():
 
 def score(model, task, cache=None):
     """All scores of the one split."""
+    import mteb
+
     result = mteb.evaluate(model, task, cache=cache, show_progress_bar=False)
     (scores,) = result.task_results[0].scores["test"]
     return scores
@@ -157,6 +166,8 @@ def test_sentence_transformers_of_the_exported_folder_scores_alike(embedder, tmp
     pytest.importorskip("sentence_transformers")
     plain = embedder.with_prompt("")
     export(plain, tmp_path / "model", verify="jax")
+    import mteb
+
     theirs = mteb.SentenceTransformerEncoderWrapper(str(tmp_path / "model"), device="cpu", model_prompts=PROMPTS)
     ours = MtebModel(plain, prompts=PROMPTS)
     for task, name in (
@@ -266,6 +277,7 @@ def test_mistakes(embedder, settings, message):
 
 
 def test_every_task_of_mteb_can_have_a_prompt(embedder):
+    import mteb
     from mteb.abstasks.task_metadata import TaskType
 
     names = [*(task.metadata.name for task in mteb.get_tasks()), *typing.get_args(TaskType)]

@@ -178,6 +178,7 @@ def test_a_model_that_has_collapsed_or_diverged(tmp_path, encode_fn, message):
         sts(encode_fn, [tmp_path / "x.tsv"])
 
 
+@pytest.mark.full  # test_real_models.py compares embeddings of the same file
 @pytest.mark.slow
 def test_minilm_on_the_sts_benchmark(real_data):
     """What sentence-transformers 6.2 gives for this checkpoint: 82.03."""

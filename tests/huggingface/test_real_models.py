@@ -45,7 +45,7 @@ def reference(folder):
 @pytest.mark.slow
 def test_minilm_embeds_sts_sentences_as_sentence_transformers_does(minilm, real_data):
     with gzip.open(real_data / "stsb" / "en.test.csv.gz", "rt", encoding="utf-8") as file:
-        sentences = [sentence for row in csv.reader(file) for sentence in row[:2]][:400]
+        sentences = [sentence for row in csv.reader(file) for sentence in row[:2]][:150]
     ours = load_model(minilm).encode(sentences)
     np.testing.assert_allclose(ours, reference(minilm).encode(sentences), atol=1e-5)
 
@@ -68,7 +68,7 @@ def test_minilm_there_and_back(minilm, tmp_path):
     }  # fmt: skip
     for name, array in tensors.items():
         assert array.tobytes() == original[name]().tobytes(), name
-    report = export(embedder, tmp_path / "out", verify="auto")
+    report = export(embedder, tmp_path / "out", verify="jax")
     assert max(report.differences.values()) <= 1e-5
 
 
@@ -80,8 +80,8 @@ def test_multilingual_e5_in_36_languages(real_data):
     sentences = list(SCRIPTS[:9])
     for language in GROUPS["36"]:
         lines = (real_data / f"tatoeba/tatoeba.{language}-eng.{language}").read_text(encoding="utf-8").splitlines()
-        sentences += lines[:3]
-    assert len(set(sentences)) > 110
+        sentences += lines[:1]
+    assert len(set(sentences)) > 40
     sentences = [f"query: {sentence}" for sentence in sentences]
     ours = load_model(folder).encode(sentences, batch_size=4)
     np.testing.assert_allclose(ours, reference(folder).encode(sentences), atol=1e-5)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sampling import sampled
+from tiers import sampled
 from tiny_models import ENCODERS, tiny_embedder
 
 from jaxemb.config import BertConfig

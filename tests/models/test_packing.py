@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from packed import packed
-from sampling import sampled
+from tiers import sampled
 from tiny_models import ENCODERS, embed, tiny_embedder
 
 from jaxemb.config.model import PoolingMode
@@ -42,18 +42,20 @@ def value_and_gradient(config, params, tokens, key):
 ALL_POOLINGS = get_args(PoolingMode)
 
 
-@pytest.mark.parametrize("key", [None, KEY], ids=["plain", "dropout"])
+CASES = [
+    ("bert", "cls", 1, 24), ("modernbert", ALL_POOLINGS, 1, 32), ("qwen3", "lasttoken", 4, 32),
+    ("bert", "mean", 4, 32), ("roberta", ALL_POOLINGS, 1, 32), ("distilbert", "max", 1, 24),
+    ("mpnet", "mean", 1, 32), ("modernbert", "weightedmean", 1, 32),
+]  # fmt: skip
+WITH_DROPOUT = [(*case, dropout) for case in CASES for dropout in (True, False)]
+
+
 @pytest.mark.parametrize(
-    ("family", "pooling", "devices", "length"),
-    sampled(
-        [("bert", "cls", 1, 24), ("modernbert", ALL_POOLINGS, 1, 32), ("qwen3", "lasttoken", 4, 32)],
-        [
-            ("bert", "mean", 4, 32), ("roberta", ALL_POOLINGS, 1, 32), ("distilbert", "max", 1, 24),
-            ("mpnet", "mean", 1, 32), ("modernbert", "weightedmean", 1, 32),
-        ],
-    ),
-)  # fmt: skip
-def test_packed_equals_padded(family, pooling, key, devices, length):
+    ("family", "pooling", "devices", "length", "dropout"),
+    sampled(WITH_DROPOUT[2:6:2], WITH_DROPOUT[:2] + WITH_DROPOUT[3:6:2] + WITH_DROPOUT[6:]),
+)
+def test_packed_equals_padded(family, pooling, devices, length, dropout):
+    key = KEY if dropout else None
     encoder = ENCODERS[family]
     model = tiny_embedder(encoder=encoder, pooling=pooling)
     tokens = batch()

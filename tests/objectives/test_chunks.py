@@ -1,5 +1,6 @@
 """Embedding a batch chunk by chunk (GradCache) is embedding it at once, in value and gradient."""
 
+import functools
 import re
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from loss_cases import IN_BATCH
 from packed import packed
-from sampling import sampled
+from tiers import sampled
 
 from jaxemb import models, objectives
 from jaxemb.config import BertConfig, LabseObjective, ModelConfig
@@ -42,21 +43,27 @@ def batch(pack: bool, devices: int):
     }
 
 
-PARAMS = jax.tree.map(lambda leaf: 3.0 * leaf, models.init(MODEL, jax.random.key(0)))
+@functools.cache
+def parameters():
+    return jax.tree.map(lambda leaf: 3.0 * leaf, models.init(MODEL, jax.random.key(0)))
 
 
 def value_and_gradient(mesh, pack: bool, **settings):
     objective = objectives.build(LabseObjective(**settings), MODEL, mesh)
     step = jax.jit(jax.value_and_grad(lambda *arguments: objective(*arguments)[0]))
-    return step, (PARAMS, place(batch(pack, mesh.size), mesh), jax.random.key(1))
+    return step, (parameters(), place(batch(pack, mesh.size), mesh), jax.random.key(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "pack", "chunk", "negatives"),
     sampled(
-        [((1, 1), False, 3, "gather"), ((4, 2), False, 3, "ring"), ((2, 1), True, 2, "ring")],
+        [((4, 2), False, 3, "ring")],
         [
+            ((2, 1), True, 2, "gather"),
+            ((1, 1), False, 3, "gather"),
             ((1, 1), True, 5, "gather"),
+            ((2, 1), True, 2, "ring"),
             ((4, 2), False, 1, "gather"),
             ((4, 2), True, 1, "local"),
             ((2, 1), False, 1000, "gather"),
@@ -87,8 +94,8 @@ def test_chunks_change_neither_value_nor_gradient(shape, pack, chunk, negatives,
 @pytest.mark.parametrize(
     ("shape", "pack", "settings"),
     sampled(
-        [((1, 1), False, {}), ((4, 2), True, {})],
-        [((2, 1), True, {"chunk": 2}), ((2, 2), False, {"negatives": "ring", "ring_chunk": 1})],
+        [((4, 2), True, {})],
+        [((1, 1), False, {}), ((2, 1), True, {"chunk": 2}), ((2, 2), False, {"negatives": "ring", "ring_chunk": 1})],
     ),
 )
 def test_untied_towers_that_are_alike_are_tied_ones(shape, pack, settings):
@@ -99,7 +106,7 @@ def test_untied_towers_that_are_alike_are_tied_ones(shape, pack, settings):
     model = MODEL.model_copy(update={"towers": "untied"})
     objective = objectives.build(LabseObjective(**settings), model, mesh)
     untied = jax.jit(jax.value_and_grad(lambda *arguments: objective(*arguments)[0]))
-    other_loss, towers = untied({"anchor": PARAMS, "positive": PARAMS}, *arguments[1:])
+    other_loss, towers = untied({"anchor": parameters(), "positive": parameters()}, *arguments[1:])
     np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
     largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient))
     for one, a, p in zip(*map(jax.tree.leaves, (gradient, towers["anchor"], towers["positive"])), strict=True):
@@ -111,7 +118,7 @@ def test_each_side_is_embedded_by_its_own_tower():
     mesh = make_mesh(2, 1, jax.devices()[:2])
     _, (_, tokens, key) = value_and_gradient(mesh, True)
     untied = MODEL.model_copy(update={"towers": "untied"})
-    params = {"anchor": PARAMS, "positive": jax.tree.map(lambda leaf: 1.5 * leaf, PARAMS)}
+    params = {"anchor": parameters(), "positive": jax.tree.map(lambda leaf: 1.5 * leaf, parameters())}
     embed = jax.jit(lambda model, params: embed_texts(model, params, tokens, key, mesh=mesh), static_argnums=0)
     anchors, positives = embed(untied, params)
     for found, side, number in ((anchors, "anchor", 0), (positives, "positive", 1)):
@@ -178,7 +185,7 @@ def test_chunks_by_tokens_are_so_many_rows_of_them(pack, rows, monkeypatch):
 
     monkeypatch.setattr("jaxemb.objectives.embedding.chunked_embed", spy)
     objective = objectives.build(LabseObjective(chunk_tokens=50), MODEL, make_mesh(1, 1, jax.devices()[:1]))
-    jax.eval_shape(objective, PARAMS, batch(pack, 1), jax.random.key(1))
+    jax.eval_shape(objective, parameters(), batch(pack, 1), jax.random.key(1))
     assert seen == [rows]
     assert rows_of_tokens(5, 12) == 1
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from packed import packed
-from sampling import sampled
+from tiers import sampled
 from tiny_models import ENCODERS, TOKENIZER, tiny_embedder
 from transformers import BertTokenizerFast
 
@@ -253,6 +253,7 @@ def run(objective, model, params, tokens, devices, key, pack=False, weights=None
     return jax.jit(jax.value_and_grad(lambda params: built(params, batch, key)[0]))(params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("devices", "pack", "fsdp"),
     sampled([(8, True, 4)], [(2, False, 1), (8, True, 1), (8, False, 2), (1, True, 1)]),
@@ -358,7 +359,7 @@ def test_simcse_with_masked_language_modelling(kind):
     hashes = {f"{side}_hash": jnp.asarray(rng.integers(0, 2**32, (ROWS, 2)), jnp.uint32) for side in models.SIDES}
     batch = {"anchor": anchors, "positive": anchors, "id": tokens["ids"], "weight": jnp.ones(ROWS)} | hashes
     params, key = parameters(model, kind(mlm_weight=1.0)), jax.random.key(7)
-    plain, _ = objectives.build(kind(), model, mesh)(params, batch, key)
+    plain, _ = jax.jit(objectives.build(kind(), model, mesh))(params, batch, key)
     objective = objectives.build(kind(mlm_weight=0.3), model, mesh, TOKENIZER)
     (loss, metrics), gradient = jax.jit(jax.value_and_grad(lambda p: objective(p, batch, key), has_aux=True))(params)
     assert float(loss) == pytest.approx(float(plain) + 0.3 * float(metrics["mlm_loss"]), rel=1e-5)

@@ -1,32 +1,11 @@
-"""What each process of `test_processes` runs: losses over the devices of both against the dense maths.
-
-Some of them, or with JAXEMB_TEST_ALL every in-batch loss by every strategy.
-"""
+"""What each process of `test_processes` runs: losses over the devices of both against the dense maths."""
 
 import os
 import sys
 
-SOME = [
-    ("multiple_negatives_ranking/hard", "ring"),
-    ("multiple_negatives_ranking/hard", "gather"),
-    ("gist/hard", "local"),
-    ("siglip", "ring"),
-    ("uniformity", "ring"),
-    ("cosent", "gather"),
-    ("batch_all_triplet", "gather"),
-]
 
-
-def cases() -> list[tuple[str, str]]:
-    """Losses and strategies."""
-    if not os.environ.get("JAXEMB_TEST_ALL"):
-        return SOME
-    from parallel.test_every_loss import IN_BATCH, strategies
-
-    return [(name, negatives) for name in IN_BATCH for negatives in strategies(name)]
-
-
-def main(port: str, number: str) -> None:
+def main(port: str, number: str, *cases: str) -> None:
+    """Each case is `LOSS STRATEGY`."""
     os.environ["JAX_NUM_CPU_DEVICES"] = "4"
     os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
@@ -43,7 +22,7 @@ def main(port: str, number: str) -> None:
     assert len(jax.devices()) == 8
     assert len(jax.local_devices()) == 4
     weights = jnp.array(REAL, jnp.float32)
-    for name, negatives in cases():
+    for name, negatives in (case.split() for case in cases):
         across = Across(make_mesh(4, 2), negatives, tuple(map(jnp.array, IDS)), weights, CHUNK)
         actual = value_and_gradients(IN_BATCH[name], weights, across=across)
         dense = Dense(8 if negatives == "local" else 1, negatives, padded=True, hashed=True)

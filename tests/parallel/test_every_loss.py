@@ -2,8 +2,8 @@
 
 import functools
 import inspect
+import itertools
 import math
-import os
 import re
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from loss_cases import IN_BATCH, NO_LOSS, ROW_BY_ROW, ROWS, Case
 from loss_checks import unchecked_shapes
+from tiers import sampled
 
 from jaxemb import losses
 from jaxemb.losses.in_batch import InBatch, combine_values
@@ -104,17 +105,26 @@ WHOLE = [
 ]
 
 
-def sample():
-    """Each loss and strategy on two axes with padding and duplicates, and a few of the rest."""
-    some = np.random.default_rng(0).random(len(WHOLE)) < 0.02
-    return [
-        case for case, chosen in zip(WHOLE, some, strict=True) if chosen or case[1:2] + case[3:] == ((4, 2), True, True)
-    ]
+# Each loss by each strategy with padding and duplicates, on meshes in turn, so that each strategy sees every mesh and
+# each loss at least two.
+PAIRS = [(name, negatives) for name in IN_BATCH for negatives in strategies(name)]
+COVERING = [
+    (name, (MESHES[1:] * len(PAIRS))[number], negatives, True, True) for number, (name, negatives) in enumerate(PAIRS)
+]
 
 
-@pytest.mark.parametrize("case", WHOLE if os.environ.get("JAXEMB_TEST_ALL") else sample(), ids=str)
+@pytest.mark.parametrize(
+    "case",
+    sampled(COVERING, [(case,) for case in WHOLE if case not in COVERING], draw=4),
+    ids=str,
+)
 def test_in_batch_losses_on_a_mesh_equal_the_dense_maths(case):
     prove(*case)
+
+
+def test_the_covering_cases_see_every_mesh_by_every_strategy():
+    assert {(case[0], case[2]) for case in COVERING} == set(PAIRS)
+    assert {case[1:3] for case in COVERING} == set(itertools.product(MESHES[1:], ("local", "gather", "ring")))
 
 
 @pytest.mark.parametrize("name", IN_BATCH)

@@ -10,6 +10,7 @@ import numpy_reference as reference
 import pytest
 from jax import lax
 from jax.sharding import PartitionSpec
+from tiers import sampled
 
 from jaxemb import losses
 from jaxemb.parallel import BATCH_AXES, batch_sharding, bidirectional_in_batch_loss, make_mesh
@@ -18,7 +19,8 @@ B, FEATURES, WIDTH = 24, 5, 7
 TOLERANCE = 1e-6
 # A share of the softmax is e to the block's logsumexp less the total's: float32 numbers near 10, which lie 1e-6 apart.
 RING_TOLERANCE = 2e-6
-MESHES = [(1, 1), (2, 1), (1, 2), (4, 1), (2, 2), (1, 4), (8, 1), (4, 2), (2, 4), (1, 8)]
+MESHES = [(1, 1), (2, 1), (2, 2), (8, 1), (4, 2)]
+MORE_MESHES = [((1, 2),), ((4, 1),), ((1, 4),), ((2, 4),), ((1, 8),)]
 CASES = ["plain", "margin", "sum", "duplicates", "weights", "padded", "everything"]
 
 
@@ -121,12 +123,12 @@ def check(got, want, tolerance=TOLERANCE) -> None:
         assert reference.distance(metric, want_metrics[key]) < TOLERANCE, key
 
 
-@pytest.mark.parametrize("shape", MESHES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("shape", sampled(MESHES, MORE_MESHES, draw=1), ids=lambda s: f"{s[0]}x{s[1]}")
 def test_gathered_negatives_equal_the_global_batch_on_every_mesh(shape):
     check(on_mesh("everything", shape, sharded=shape[1] > 1), expected("everything"))
 
 
-@pytest.mark.parametrize("shape", MESHES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("shape", sampled(MESHES, MORE_MESHES, draw=1), ids=lambda s: f"{s[0]}x{s[1]}")
 def test_local_negatives_equal_the_blocks_of_the_batch_on_every_mesh(shape):
     blocks = shape[0] * shape[1]
     check(on_mesh("everything", shape, negatives="local", sharded=shape[1] == 1), expected("everything", blocks))

@@ -8,20 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from parallel.one_of_two_processes import cases
+from parallel.test_every_loss import PAIRS
 
 HERE = Path(__file__).parent
+SOME = [
+    ("multiple_negatives_ranking/hard", "ring"),
+    ("gist/hard", "local"),
+    ("uniformity", "ring"),
+    ("cosent", "gather"),
+]
 
 
 @pytest.mark.slow
-def test_losses_over_two_processes_equal_the_dense_maths():
+@pytest.mark.parametrize("cases", [SOME, pytest.param(PAIRS, marks=pytest.mark.full)], ids=["some", "all"])
+def test_losses_over_two_processes_equal_the_dense_maths(cases):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     paths = os.pathsep.join([str(HERE.parent), *sys.path])
     processes = [
         subprocess.Popen(
-            [sys.executable, str(HERE / "one_of_two_processes.py"), str(port), str(number)],
+            [sys.executable, str(HERE / "one_of_two_processes.py"), str(port), str(number), *map(" ".join, cases)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -32,4 +39,4 @@ def test_losses_over_two_processes_equal_the_dense_maths():
     outputs = [process.communicate(timeout=3600)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
-        assert output.count(": equal") == len(cases())
+        assert output.count(": equal") == len(cases)

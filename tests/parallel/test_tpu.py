@@ -29,7 +29,7 @@ def run(*command):
 needs_libtpu = pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed")
 
 
-@pytest.mark.exhaustive
+@pytest.mark.full
 @needs_libtpu
 def test_a_ring_of_eight_chips_needs_less_memory_than_published():
     """Inf-CL (arXiv 2410.17243) reports 0.18 GB for 32k rows on eight GPUs."""

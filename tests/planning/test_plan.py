@@ -88,9 +88,10 @@ def run(*arguments, code=0):
 needs_libtpu = pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed")
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_what_is_wrong_is_said():
-    config = "configs/labse_finetune.yaml"
+    config = "labse_finetune"
     said = run("--config", config, "--topology", "v5e-256", "--model.encoder.vocab-size", 1000, code=2)
     assert "--topology: 'v5e-256' is none that is known (it is not KIND:AxB); v5e:4x4" in said
     said = run("--config", config, "--topology", "h100:4x8", "--model.encoder.vocab-size", 1000, code=2)
@@ -139,6 +140,7 @@ def bfloat16_sums(plan):
     return [[int(size) for size in re.findall(r"\d+", array.removeprefix("bf16"))] for array in sums]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @needs_libtpu
 def test_the_configs_for_pods_fit_as_they_say(tmp_path):
@@ -161,6 +163,7 @@ def test_the_configs_for_pods_fit_as_they_say(tmp_path):
     assert all(math.prod(shape) % (64 * 512 * 768) == 0 for shape in bfloat16_sums(plan))
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @needs_libtpu
 def test_the_fine_tuning_of_a_host_fits_as_it_says(tmp_path):
@@ -174,7 +177,7 @@ def test_the_fine_tuning_of_a_host_fits_as_it_says(tmp_path):
     assert not bfloat16_sums(plan)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.full
 @needs_libtpu
 def test_what_does_not_fit_is_said():
     flags = ("--topology", "v5e:2x4", "--fast", "--model.encoder.vocab-size", "119547", "--model.remat", "none")

@@ -1,27 +1,37 @@
+import contextlib
+import copy
 import random
 import subprocess
 
 import pytest
+from loss_checks import unchecked_shapes
 
+import jaxemb
 from tests.training.runs import TINY
 
 ENGLISH = "one two three four five six seven eight nine ten red green blue house tree river".split()
 GERMAN = "eins zwei drei vier fünf sechs sieben acht neun zehn rot grün blau Haus Baum Fluss".split()
 
 
-@pytest.fixture
-def values(tmp_path):
-    """A config that trains a tiny model for four steps in a few seconds."""
+@pytest.fixture(autouse=True)
+def _shapes(pytestconfig):
+    """Checks shapes in whole runs with --full only: it takes a fifth of their time, and tests of parts check them."""
+    with contextlib.nullcontext() if pytestconfig.option.full else unchecked_shapes():
+        yield
+
+
+def values_in(folder):
+    """A config that trains a tiny model for four steps in a few seconds, and its data."""
     chosen = random.Random(0)
     rows = [[chosen.randrange(16) for _ in range(chosen.randint(2, 5))] for _ in range(200)]
     lines = ["\t".join(" ".join(words[i] for i in row) for words in (ENGLISH, GERMAN)) for row in rows]
-    (tmp_path / "en-de.tsv").write_text("\n".join(lines) + "\n")
+    (folder / "en-de.tsv").write_text("\n".join(lines) + "\n")
     return {
-        "output_dir": str(tmp_path / "run"),
+        "output_dir": str(folder / "run"),
         "data": {
-            "root": str(tmp_path),
+            "root": str(folder),
             "sources": [{"kind": "tsv", "path": "en-de.tsv"}],
-            "cache_dir": str(tmp_path / "cache"),
+            "cache_dir": str(folder / "cache"),
             "holdout": {"pairs_per_language": 20},
             "max_length": 16,
         },
@@ -31,6 +41,25 @@ def values(tmp_path):
         "training": {"steps": 4, "batch_size": 16, "log_every": 1, "checkpoint_every": 2},
         "export": {"verify": "jax"},
     }
+
+
+@pytest.fixture
+def values(tmp_path):
+    """A config of its own, and its data."""
+    return values_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def _whole(tmp_path_factory):
+    values = values_in(tmp_path_factory.mktemp("whole"))
+    return values, jaxemb.train(values, quiet=True)
+
+
+@pytest.fixture
+def whole(_whole):
+    """A finished run that the tests of a file share, with a copy of its config: they write into copies of it only."""
+    values, result = _whole
+    return copy.deepcopy(values), result
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from sampling import sampled
+from tiers import sampled
 from transformers import BertTokenizerFast
 
 import jaxemb
@@ -217,6 +217,7 @@ def test_several_seeds(folder, capsys):
     assert train_seeds(config, [3, 1], resume=True, quiet=True) == scores
 
 
+@pytest.mark.slow
 def test_epochs_become_steps(folder):
     config = config_of("sbert_regression", folder)
     config["training"] = {"epochs": 1.5, "batch_size": 16}
@@ -292,6 +293,7 @@ def test_an_objective_of_ones_own_takes_any_source(folder):
     assert "label" in seen
 
 
+@pytest.mark.slow
 def test_a_student_learns_its_teacher_s_space(folder, capsys):
     """Its embeddings get the teacher's width; the teacher runs once; errors and accuracies are told by language."""
     config = config_of("distillation", folder)

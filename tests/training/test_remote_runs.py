@@ -88,6 +88,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_kill_9_during_an_upload_then_another_machine_goes_on_bit_equal(values, tmp_path):
     """The store is a folder that takes its time, in which files grow under their names."""
@@ -133,6 +134,7 @@ def test_kill_9_during_an_upload_then_another_machine_goes_on_bit_equal(values, 
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_two_processes_leave_when_all_is_committed(values, tmp_path):
     values["training"].update(steps=100_000, checkpoint_every=50_000)

@@ -6,11 +6,12 @@ import json
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from sampling import sampled
+from tiers import sampled
 
 import jaxemb
 from jaxemb import losses
@@ -18,11 +19,12 @@ from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
 from jaxemb.training.metrics import MetricsWriter
-from tests.training.runs import TINY, losses_of, run_to_the_end, start, wait_for
+from tests.training.runs import TINY, losses_of, start, wait_for
 
 
-def test_resume_continues_bit_for_bit(values, tmp_path):
-    whole = jaxemb.train(values, quiet=True)
+@pytest.mark.slow
+def test_resume_continues_bit_for_bit(whole, tmp_path):
+    values, whole = whole
     killed = tmp_path / "killed"
     shutil.copytree(whole.run_dir, killed)
     shutil.rmtree(killed / "checkpoints" / "4")  # as if killed after step 2
@@ -38,8 +40,8 @@ def test_resume_continues_bit_for_bit(values, tmp_path):
         np.testing.assert_array_equal(leaf, wanted, err_msg=jax.tree_util.keystr(path))
 
 
-def test_a_run_is_whole(values):
-    result = jaxemb.train(values, quiet=True)
+def test_a_run_is_whole(whole):
+    _, result = whole
     names = {path.name for path in result.run_dir.iterdir()}
     assert names == {
         "config.yaml", "metrics.jsonl", "tensorboard", "tokenizer", "checkpoints", "export", "data_report.json",
@@ -56,7 +58,8 @@ def test_a_run_is_whole(values):
         jaxemb.load(f"{result.run_dir}@3")
 
 
-def test_what_is_refused(values, tmp_path):
+def test_what_is_refused(whole, tmp_path):
+    values, _ = whole
     with pytest.raises(UsageError, match="5 pairs do not divide by 8 devices; the nearest that does is 8"):
         jaxemb.train({**values, "training": {"steps": 1, "batch_size": 5}}, quiet=True)
     with pytest.raises(UsageError, match="output_dir: no run directory is given"):
@@ -67,7 +70,6 @@ def test_what_is_refused(values, tmp_path):
     (tmp_path / "other" / "thesis.txt").write_text("precious")
     with pytest.raises(UsageError, match="is not empty and holds no run"):
         jaxemb.train({**values, "output_dir": str(tmp_path / "other")}, quiet=True)
-    jaxemb.train(values, quiet=True)
     with pytest.raises(UsageError, match="holds a run already: continue it with --resume"):
         jaxemb.train(values, quiet=True)
     changed = {**values, "model": {"encoder": {**TINY, "hidden_size": 32}}}
@@ -75,7 +77,7 @@ def test_what_is_refused(values, tmp_path):
         jaxemb.train(changed, resume=True, quiet=True)
 
 
-@pytest.mark.exhaustive  # the README has one that always runs
+@pytest.mark.full  # the README has one that always runs
 def test_an_objective_of_ones_own(values, tmp_path):
     built_in = jaxemb.train({**values, "objective": {"kind": "info_nce", "mask_duplicates": False}}, quiet=True)
     model = config_files.load_config(built_in.run_dir / "config.yaml").model
@@ -109,7 +111,7 @@ def test_an_objective_of_ones_own(values, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), sampled([(signal.SIGINT, 130)], [(signal.SIGTERM, 75)]))
-def test_a_signal_leaves_a_checkpoint(values, tmp_path, number, code):
+def test_a_signal_leaves_a_checkpoint(values, tmp_path, number, code, capsys):
     values["training"].update(steps=100_000, checkpoint_every=100_000)
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps(values))
@@ -122,25 +124,30 @@ def test_a_signal_leaves_a_checkpoint(values, tmp_path, number, code):
     assert "Continue with the same command and --resume" in errors
     assert "Traceback" not in errors
     (step,) = [int(path.name) for path in (run / "checkpoints").iterdir()]
-    assert f"resuming after step {step}" in run_to_the_end(config, "--resume", "--training.steps", str(step + 2))
+    values["training"]["steps"] = step + 2
+    jaxemb.train(values, resume=True)
+    assert f"resuming after step {step}" in capsys.readouterr().out
     assert max(losses_of(run)) == step + 2
 
 
-def test_a_finished_run_has_nothing_left_to_do(values, capsys):
-    whole = jaxemb.train(values, quiet=True)
-    before = {path: path.stat().st_mtime_ns for path in whole.run_dir.rglob("*") if path.is_file()}
+def test_a_finished_run_has_nothing_left_to_do(whole, tmp_path, capsys):
+    values, whole = whole
+    run = tmp_path / "run"
+    shutil.copytree(whole.run_dir, run)
+    values["output_dir"] = str(run)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     again = jaxemb.train(values, resume=True)
     assert "nothing to do: all 4 steps are taken" in capsys.readouterr().out
-    assert {path: path.stat().st_mtime_ns for path in whole.run_dir.rglob("*") if path.is_file()} == before
-    np.testing.assert_array_equal(again.embedder.encode(["one"]), jaxemb.load(whole.run_dir).encode(["one"]))
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+    np.testing.assert_array_equal(again.embedder.encode(["one"]), jaxemb.load(run).encode(["one"]))
     assert again.heldout == whole.heldout
     fewer = {**values, "training": {**values["training"], "steps": 3}}
     with pytest.raises(UsageError, match=r"training.steps: 4 are taken, 3 now"):
         jaxemb.train(fewer, resume=True, quiet=True)
     # Killed after the scores and before the export: the old export is not taken for the new one.
-    results = json.loads((whole.run_dir / "results.json").read_text())
+    results = json.loads((run / "results.json").read_text())
     assert (results["step"], results["exported"]) == (4, 4)
-    (whole.run_dir / "results.json").write_text(json.dumps(results | {"exported": None}))
+    (run / "results.json").write_text(json.dumps(results | {"exported": None}))
     jaxemb.train(values, resume=True)
     assert "exporting, reloading" in capsys.readouterr().out
 
@@ -157,22 +164,27 @@ def test_metrics_of_steps_that_are_taken_again_are_dropped(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_where_a_kill_left_it(values, tmp_path):
+@pytest.mark.parametrize("left", sampled([2], [1, 3], draw=0))
+def test_a_run_goes_on_where_a_kill_left_it(whole, tmp_path, left):
     """Whatever had been written by then: --resume continues from a checkpoint and starts where there is none."""
-    whole = jaxemb.train(values, quiet=True)
+    values, whole = whole
     killed = tmp_path / "killed"
-    for left in ({"config.yaml"}, {"config.yaml", "tokenizer"}, {"config.yaml", "tokenizer", "data_report.json"}):
-        shutil.copytree(whole.run_dir, killed)
-        for path in killed.iterdir():
-            if path.name not in left:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        (killed / ".tokenizer.0123abcd.partial").mkdir()
-        again = jaxemb.train({**values, "output_dir": str(killed)}, resume=True, quiet=True)
-        assert losses_of(killed) == losses_of(whole.run_dir), left
-        assert [path.name for path in killed.glob(".*")] == [".lock"]
-        assert again.heldout == whole.heldout
-        shutil.rmtree(killed)
-    # Without a checkpoint the config may change; with one it may not (`test_what_is_refused`).
+    shutil.copytree(whole.run_dir, killed)
+    for path in killed.iterdir():
+        if path.name not in ("config.yaml", "tokenizer", "data_report.json")[:left]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (killed / ".tokenizer.0123abcd.partial").mkdir()
+    again = jaxemb.train({**values, "output_dir": str(killed)}, resume=True, quiet=True)
+    assert losses_of(killed) == losses_of(whole.run_dir)
+    assert [path.name for path in killed.glob(".*")] == [".lock"]
+    assert again.heldout == whole.heldout
+
+
+@pytest.mark.slow
+def test_without_a_checkpoint_the_config_may_change(whole, tmp_path):
+    """With one it may not (`test_what_is_refused`)."""
+    values, whole = whole
+    killed = tmp_path / "killed"
     shutil.copytree(whole.run_dir, killed)
     shutil.rmtree(killed / "checkpoints")
     changed = {**values, "output_dir": str(killed), "model": {"encoder": {**TINY, "hidden_size": 32}}}
@@ -180,10 +192,9 @@ def test_a_run_goes_on_where_a_kill_left_it(values, tmp_path):
 
 
 @pytest.mark.slow
-def test_resume_on_another_mesh_of_fewer_devices(values, tmp_path, monkeypatch):
+def test_resume_on_another_mesh_of_fewer_devices(whole, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
-    values["mesh"] = {"data": 8, "fsdp": 1}
-    whole = jaxemb.train(values, quiet=True)
+    values, whole = whole
     killed = tmp_path / "killed"
     shutil.copytree(whole.run_dir, killed)
     shutil.rmtree(killed / "checkpoints" / "4")
@@ -198,18 +209,21 @@ def test_resume_on_another_mesh_of_fewer_devices(values, tmp_path, monkeypatch):
     np.testing.assert_allclose(resumed.embedder.encode(texts), whole.embedder.encode(texts), atol=1e-4)
 
 
-def test_resume_refuses_other_pairs(values, tmp_path):
-    jaxemb.train(values, quiet=True)
+def test_resume_refuses_other_pairs(whole, tmp_path):
+    values, whole = whole
+    shutil.copytree(whole.run_dir, tmp_path / "run")
     pairs = tmp_path / "en-de.tsv"
-    lines = pairs.read_text().splitlines()
+    lines = Path(values["data"]["root"], "en-de.tsv").read_text().splitlines()
+    values["data"]["root"], values["output_dir"] = str(tmp_path), str(tmp_path / "run")
     pairs.write_text("\n".join([*lines[1:], "one more\teins mehr"]) + "\n")
     with pytest.raises(UsageError, match=r"was trained on other examples: .* and not the same"):
         jaxemb.train({**values, "training": {**values["training"], "steps": 6}}, resume=True, quiet=True)
 
 
-def test_more_steps_replace_scores_and_export(values):
-    first = jaxemb.train(values, quiet=True)
-    longer = {**values, "training": {**values["training"], "steps": 6}}
+def test_more_steps_replace_scores_and_export(whole, tmp_path):
+    values, first = whole
+    shutil.copytree(first.run_dir, tmp_path / "run")
+    longer = {**values, "output_dir": str(tmp_path / "run"), "training": {**values["training"], "steps": 6}}
     second = jaxemb.train(longer, resume=True, quiet=True)
     assert second.heldout.keys() == {"untrained", "trained"}
     assert second.heldout["untrained"] == first.heldout["untrained"]
@@ -226,8 +240,8 @@ def test_more_steps_replace_scores_and_export(values):
 
 
 @pytest.mark.slow
-def test_starting_from_a_model(values, tmp_path):
-    first = jaxemb.train(values, quiet=True)
+def test_starting_from_a_model(whole, tmp_path):
+    values, first = whole
     model = tmp_path / "model"
     shutil.copytree(first.export_dir, model)
     second = {**values, "output_dir": str(tmp_path / "second"), "model": {"init_from": str(model)}}
@@ -313,4 +327,4 @@ def test_sigterm_before_the_loop_is_resumable(values, tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors
     assert "Traceback" not in errors
-    run_to_the_end(config, "--resume")
+    assert max(losses_of(jaxemb.train(values, resume=True, quiet=True).run_dir)) == 2

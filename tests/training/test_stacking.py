@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiers import sampled
 from tiny_models import tiny_tokenizer
 
 import jaxemb
@@ -98,7 +99,8 @@ def config(values, tmp_path):
 
 
 @pytest.mark.slow
-def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, monkeypatch):
+@pytest.mark.parametrize("last", sampled([3], [5]), ids=["at the end of a stage", "inside a stage"])
+def test_stages_resume_bit_for_bit(config, tmp_path, last):
     whole = jaxemb.train(config, quiet=True)
     run_dir, expected = whole.run_dir, leaves(whole.run_dir)
     assert expected["['encoder']['layers']['intermediate']['kernel']"].shape[0] == 4
@@ -116,17 +118,22 @@ def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, m
     two = after["encoder"]["layers"]["attention"]["query"]["kernel"]
     assert float(jnp.abs(two[0] - two[1]).max()) > 0  # copies that each learn
 
-    for step in (3, 5):  # at the end of a stage and inside one
-        killed = tmp_path / f"killed after {step}"
-        shutil.copytree(run_dir, killed)
-        for path in (killed / "checkpoints").iterdir():
-            if int(path.name) > step:
-                shutil.rmtree(path)
-        again = jaxemb.train({**config, "output_dir": str(killed)}, resume=True, quiet=True)
-        for path, leaf in leaves(killed).items():
-            np.testing.assert_array_equal(leaf, expected[path], err_msg=path)
-        assert again.heldout["trained"] == whole.heldout["trained"]
+    killed = tmp_path / "killed"
+    shutil.copytree(run_dir, killed)
+    for path in (killed / "checkpoints").iterdir():
+        if int(path.name) > last:
+            shutil.rmtree(path)
+    again = jaxemb.train({**config, "output_dir": str(killed)}, resume=True, quiet=True)
+    for path, leaf in leaves(killed).items():
+        np.testing.assert_array_equal(leaf, expected[path], err_msg=path)
+    assert again.heldout["trained"] == whole.heldout["trained"]
 
+
+@pytest.mark.full
+@pytest.mark.slow
+def test_stages_on_eight_devices_are_those_on_one(config, tmp_path, monkeypatch):
+    run_dir = jaxemb.train(config, quiet=True).run_dir
+    expected = leaves(run_dir)
     monkeypatch.setattr("jaxemb.training.run.make_mesh", functools.partial(make_mesh, devices=jax.devices()[:1]))
     alone = jaxemb.train({**config, "output_dir": str(tmp_path / "alone")}, quiet=True)
     assert losses_of(alone.run_dir) == pytest.approx(losses_of(run_dir), abs=1e-5)
@@ -135,7 +142,7 @@ def test_stages_resume_bit_for_bit_and_eight_devices_are_one(config, tmp_path, m
             np.testing.assert_allclose(leaf, expected[path], atol=1e-4, err_msg=path)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.full
 @pytest.mark.slow
 def test_the_encoder_goes_on_to_its_next_task_and_the_head_stays_as_it_was(config, tmp_path):
     """What follows the encoder is neither trained nor decayed; translation ranking starts from all that there is."""
