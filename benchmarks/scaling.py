@@ -63,8 +63,8 @@ def result_path(table: str, row: str) -> Path:
 
 
 def command(config: str, flags: tuple[str, ...]) -> list[str]:
-    """The arguments of `jaxemb`, as they are typed in the repository."""
-    return ["plan", "--config", f"configs/{config}.yaml", *flags]
+    """The arguments of `jaxemb`, as they are typed."""
+    return ["plan", "--config", config, *flags]
 
 
 def make_plan(table: str, row: str) -> None:

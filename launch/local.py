@@ -1,7 +1,7 @@
 """Several processes on this host train one run: each with simulated CPU devices, or with a GPU of its own.
 
-    python launch/local.py --processes 2 --cpu-devices 4 -- --config configs/quickstart.yaml --output-dir RUN
-    python launch/local.py --processes 8 --gpus -- --config configs/labse_finetune.yaml --output-dir RUN
+    python launch/local.py --processes 2 --cpu-devices 4 -- --config quickstart --output-dir RUN
+    python launch/local.py --processes 8 --gpus -- --config labse_finetune --output-dir RUN
 
 What follows `--` goes to `jaxemb train`. Lines of the logs begin with the number of their process. When one dies
 the others are ended, and all start again from the last checkpoint, `--max-restarts` times at most. Ctrl-C and SIGTERM

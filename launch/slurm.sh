@@ -1,7 +1,7 @@
 #!/bin/bash
 # A run of many processes under SLURM, one for each GPU (or node), that goes on after a preemption or the time limit.
 #
-#   sbatch --nodes=4 --ntasks-per-node=8 --gpus-per-node=8 launch/slurm.sh --config configs/labse_finetune.yaml --output-dir RUN
+#   sbatch --nodes=4 --ntasks-per-node=8 --gpus-per-node=8 launch/slurm.sh --config labse_finetune --output-dir RUN
 #   launch/slurm.sh --dry-run --config ...        # prints what would run
 #
 # RUN and the cache (XDG_CACHE_HOME) lie on a file system that all nodes share. jaxemb finds SLURM's numbers by itself.

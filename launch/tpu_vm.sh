@@ -1,7 +1,7 @@
 #!/bin/bash
 # A run on all hosts of a Cloud TPU slice, made before by `gcloud compute tpus tpu-vm create`.
 #
-#   launch/tpu_vm.sh NAME ZONE --config configs/labse_finetune.yaml --output-dir RUN
+#   launch/tpu_vm.sh NAME ZONE --config labse_finetune --output-dir RUN
 #   launch/tpu_vm.sh --dry-run NAME ZONE --config ...        # prints what would run
 #
 # RUN and the cache (XDG_CACHE_HOME) lie on a file system that all hosts share (Filestore, say). A slice that was preempted

@@ -46,7 +46,9 @@ def run(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="the config of a run")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, required=True, help="the config of a run, or the name of a shipped one"
+    )
     parser.add_argument(
         "--topology",
         metavar="NAME",
@@ -113,7 +115,9 @@ def _config(path: Path, flags: Sequence[str]) -> "TrainConfig":
       UsageError: if that is not known.
     """
     from jaxemb.config import files as config_files
+    from jaxemb.config import shipped
 
+    path = shipped.locate(path)
     for name in set(re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8") if path.is_file() else "")):
         os.environ.setdefault(name, "not-read")
     config = config_files.load_config(path, flags, "jaxemb plan")

@@ -21,7 +21,13 @@ def run(argv: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("action", choices=["train"], help="train: make a vocabulary")
-    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="the config of a run")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the config of a run, or the name of a shipped one",
+    )
     parser.add_argument(
         "--output", metavar="DIR", type=Path, required=True, help="a folder that does not exist or is empty"
     )

@@ -24,9 +24,10 @@ from jaxemb.training.signals import StopRequest
 
 DESCRIPTION = """Train an embedder as a YAML file says; the flags below override it.
 
-usage: jaxemb train --config FILE [--output-dir RUN] [--resume] [--seeds N ...] [--quiet] [--profile N] [flags]
+usage: jaxemb train --config FILE|NAME [--output-dir RUN] [--resume] [--seeds N ...] [--quiet] [--profile N] [flags]
 
 --config FILE: the run's config; with --help, its values are the defaults shown.
+--config NAME: a config that ships with jaxemb, such as quickstart; `jaxemb configs` lists them.
 --resume: continue the run in the output directory from its newest checkpoint; start it if there is none.
 --seeds N ...: a run for each seed, in RUN/seed-N; their scores' mean and deviation are shown, and in RUN/seeds.json.
 --quiet: print nothing but errors.
@@ -61,7 +62,10 @@ def run(argv: Sequence[str]) -> int:
     if "--help" in flags or "-h" in flags:
         _help(arguments.config)
     if arguments.config is None:
-        raise UsageError("--config FILE is missing; `jaxemb train --help` shows every setting")
+        raise UsageError(
+            "--config FILE is missing; `jaxemb configs` lists configs that ship with jaxemb, "
+            "`jaxemb train --help` shows every setting"
+        )
     if arguments.profile < 0 or (arguments.profile and arguments.seeds):
         raise UsageError(f"--profile {arguments.profile}: give a number of steps, of a run without --seeds")
     config = config_files.load_config(arguments.config, flags)

@@ -15,7 +15,7 @@ import pydantic
 import tyro
 import yaml
 
-from jaxemb.config import TrainConfig
+from jaxemb.config import TrainConfig, shipped
 from jaxemb.config.encoder import MODEL_TYPES
 from jaxemb.errors import UsageError
 
@@ -134,16 +134,19 @@ def _all_kinds(model: type[pydantic.BaseModel]) -> Iterator[tuple[str, type[pyda
 
 
 def read_yaml(path: Path) -> Any:
-    """Reads one YAML document.
+    """Reads one YAML document from a file, or from the shipped config of that name (`jaxemb.config.shipped`).
 
     Raises:
       UsageError: if the file is missing, empty, not UTF-8 or not YAML; with the line.
     """
+    path = shipped.locate(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        if path.stem in shipped.names():
+            hint = f"; `--config {path.stem}` is the config of that name that ships with jaxemb"
         raise UsageError(f"{path}: no such file{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as a UTF-8 text file ({error})") from None

