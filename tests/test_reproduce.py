@@ -34,6 +34,7 @@ def call(module, monkeypatch, *arguments):
     module.main()
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_run_is_trained_once_and_told(reproduce, tmp_path, monkeypatch, capfd):
     words = "one two three four five six seven eight red green blue house".split()

@@ -48,6 +48,13 @@ def jaxemb(*arguments, **kwargs):
     )
 
 
+def exit_code(arguments):
+    try:
+        return main(arguments)
+    except SystemExit as stop:  # of argparse
+        return stop.code
+
+
 def test_help_does_not_import_jax():
     code = (
         "import runpy, sys; sys.argv = ['jaxemb', '--help']\ntry: runpy.run_module('jaxemb', run_name='__main__')\n"
@@ -177,11 +184,12 @@ def test_from_pairs_to_embeddings(tmp_path, monkeypatch, capsys):
         (["export", "nowhere", "out"], 1, "error: nowhere: no such directory"),
     ],
 )
-def test_a_mistake_ends_with_one_message(arguments, code, message):
-    done = jaxemb(*arguments)
-    assert done.returncode == code
-    assert message in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_mistake_ends_with_one_message(arguments, code, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(arguments) == code
+    shown = capsys.readouterr()
+    assert message in shown.out + shown.err
+    assert "Traceback" not in shown.err
 
 
 def test_compilations_are_kept_for_the_next_process(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_towers
 from jaxemb.models import Towers
 
-CASES, CASES_IN_FULL = 100, 3000
+CASES, CASES_IN_FULL = 60, 3000
 """Damaged folders a file; a quarter of it in other families than BERT. The sample seed chooses the damage."""
 FILES = (
     "model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "modules.json",

@@ -151,7 +151,7 @@ def test_distance_buckets_equal_transformers():
 
 
 @pytest.mark.parametrize("key", sampled([jax.random.key(3)], [None]))
-@pytest.mark.parametrize("family", ["modernbert", "qwen3", "mpnet"])
+@pytest.mark.parametrize("family", sampled(["modernbert"], ["qwen3", "mpnet"], draw=1))
 def test_attention_in_blocks_equals_attention_at_once(monkeypatch, family, key):
     config = FAMILIES[family].model_copy(update={"attention_probs_dropout_prob": 0.2, "num_hidden_layers": 2})
     params = tiny_embedder(encoder=config).params["encoder"]

@@ -349,7 +349,7 @@ def test_adapters_count():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [SimcseObjective, SupervisedSimcse])
+@pytest.mark.parametrize("kind", sampled([SupervisedSimcse], [SimcseObjective]))
 def test_simcse_with_masked_language_modelling(kind):
     """The loss is that of SimCSE and so many times that of the masked anchors; it trains the head."""
     model = ModelConfig(encoder=ENCODERS["bert"])

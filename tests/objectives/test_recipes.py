@@ -204,7 +204,7 @@ def test_views_are_alike_only_where_the_ablation_says_so():
     assert similarity[None] < 0.99
 
 
-@pytest.mark.parametrize("terms", ["both", "source", "target"])
+@pytest.mark.parametrize("terms", sampled(["both"], ["source", "target"]))
 def test_untied_towers_each_embed_their_side(terms):
     config = DistillationObjective(teacher="t", terms=terms)
     model = MODEL.model_copy(update={"towers": "untied"})

@@ -29,7 +29,7 @@ def unfinished(run):
     return [path for path in (run / "checkpoints").glob("*") if not path.name.isdigit()]
 
 
-@pytest.mark.full  # test_random_kills.py always runs
+@pytest.mark.full
 @pytest.mark.slow
 def test_kill_9_then_resume_is_bit_equal(values, tmp_path):
     values["training"].update(steps=700, checkpoint_every=20, log_every=1)

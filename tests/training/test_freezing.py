@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from tiers import sampled
 
 from jaxemb import models, objectives
 from jaxemb.config import (
@@ -138,7 +139,9 @@ def test_norm_and_clipping_know_the_trained_gradient_only(alone):
         np.testing.assert_allclose(new[safe], wanted[safe], atol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize(("model", "freeze", "data", "chunk"), [(MODEL, TABLE_AND_QUERY, 2, None), (LORA, (), 1, 3)])
+@pytest.mark.parametrize(
+    ("model", "freeze", "data", "chunk"), sampled([(MODEL, TABLE_AND_QUERY, 2, None)], [(LORA, (), 1, 3)])
+)
 def test_a_mesh_does_what_one_device_does(model, freeze, data, chunk, alone, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that fsdp splits these small ones
     before, wanted, expected, _ = alone[model]

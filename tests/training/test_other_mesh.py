@@ -83,6 +83,7 @@ def save_as_one_of_two(folder, port, number):
         checkpoints.save(state, 0, {}, wait=True)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_what_two_processes_saved_is_restored_bit_equal_in_one(tmp_path):
     with socket.socket() as free:

@@ -7,22 +7,11 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture
-def kill_randomly(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    return importlib.import_module("random_kills").kill_randomly
-
-
-@pytest.mark.slow
-def test_random_kills_change_nothing(tmp_path, kill_randomly, pytestconfig):
-    """One here, a dozen below; the sample seed chooses when, and which process."""
-    assert len(kill_randomly(1, seed=pytestconfig.option.sample_seed, folder=tmp_path)) == 1
-
-
 @pytest.mark.full
 @pytest.mark.slow
-def test_a_dozen_random_kills_fall_in_every_phase(tmp_path, kill_randomly):
-    kills = kill_randomly(12, seed=215, folder=tmp_path)
+def test_a_dozen_random_kills_change_nothing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    kills = importlib.import_module("random_kills").kill_randomly(12, seed=215, folder=tmp_path)
     assert len(kills) == 12
     phases = Counter(kill.phase for kill in kills)
     assert phases["checkpoint write"] >= 2, phases

@@ -118,7 +118,7 @@ def leaves(run_dir):
         ["sbert_classification", "sbert_regression", "sbert_triplet", "simcse", "supervised_simcse"],
     ),
 )
-def test_eight_devices_are_one_and_a_run_resumes_bit_for_bit(kind, folder, monkeypatch):
+def test_a_run_resumes_bit_for_bit(kind, folder):
     config = config_of(kind, folder)
     whole = jaxemb.train(config, quiet=True)
     expected = leaves(whole.run_dir)
@@ -132,6 +132,17 @@ def test_eight_devices_are_one_and_a_run_resumes_bit_for_bit(kind, folder, monke
         np.testing.assert_array_equal(leaf, expected[path], err_msg=path)
     assert resumed.sts == whole.sts
 
+
+@pytest.mark.full
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    ["distillation", "sbert_classification", "sbert_regression", "sbert_triplet", "simcse", "supervised_simcse"],
+)
+def test_eight_devices_are_one(kind, folder, monkeypatch):
+    config = config_of(kind, folder)
+    whole = jaxemb.train(config, quiet=True)
+    expected = leaves(whole.run_dir)
     monkeypatch.setattr("jaxemb.training.run.make_mesh", functools.partial(make_mesh, devices=jax.devices()[:1]))
     alone = jaxemb.train({**config, "output_dir": str(folder / "alone")}, quiet=True)
     assert losses_of(alone.run_dir) == pytest.approx(losses_of(whole.run_dir), abs=1e-5)

@@ -185,12 +185,12 @@ def exported(tmp_path_factory):
         [
             ("softmax", "bert", 2, 2),
             ("ranking with hard negatives", "bert", 4, 2),
-            *((name, "bert", 1, 1) for name in ("triplet", "mse")),
+            ("mse", "bert", 1, 1),
         ],
         [
             *(
                 (name, "bert", 1, 1)
-                for name in ("softmax", "cosine", "ranking with hard negatives", "ranking both ways")
+                for name in ("softmax", "cosine", "triplet", "ranking with hard negatives", "ranking both ways")
             ),
             *(("ranking", family, 1, 1) for family in ("bert", "roberta")),
         ],

@@ -33,7 +33,7 @@ def model_of(layers):
     return ModelConfig(encoder=BertConfig(**sizes, num_hidden_layers=layers, max_position_embeddings=16))
 
 
-@pytest.mark.parametrize(("shallow", "deep"), [(1, 2), (2, 6), (3, 6)])
+@pytest.mark.parametrize(("shallow", "deep"), sampled([(2, 6)], [(1, 2), (3, 6)]))
 def test_layer_i_is_layer_i_modulo_theirs_and_all_else_stays(shallow, deep):
     params = models.init(model_of(shallow), jax.random.key(0))
     stacked = stack_layers(params, deep)

@@ -68,6 +68,15 @@ def run(objective, data, fsdp, steps=STEPS, pack=False):
     return np.array(losses), state
 
 
+def assert_split_over_fsdp(state, fsdp):
+    """The table and both of its moments."""
+    table = state.params["encoder"]["word_embeddings"]["embedding"]
+    moments = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == table.shape]
+    assert len(moments) == 2
+    for leaf in [table, *moments]:
+        assert leaf.addressable_shards[0].data.size == leaf.size // fsdp
+
+
 @functools.cache
 def one_device(kind):
     losses, state = run(OBJECTIVES[kind], 1, 1)
@@ -89,6 +98,7 @@ def one_device(kind):
 def test_ten_steps_agree_with_one_device_and_padded_texts(kind, data, fsdp, pack, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that fsdp splits these small ones
     losses, state = run(OBJECTIVES[kind], data, fsdp, pack=pack)
+    assert_split_over_fsdp(state, fsdp)
     expected_losses, expected = one_device(kind)
     np.testing.assert_allclose(losses, expected_losses, rtol=0, atol=1e-5)
     for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(state.params)):
@@ -111,16 +121,6 @@ def test_the_loss_goes_down_when_the_pairs_can_be_learned():
         losses.append(float(metrics["loss"]))
     assert losses[-1] < losses[0] / 4
     assert int(state.step) == 30
-
-
-@pytest.mark.slow
-def test_parameters_and_moments_are_split_over_fsdp():
-    _, state = run(LabseObjective(), 2, 4, steps=2)
-    table = state.params["encoder"]["word_embeddings"]["embedding"]
-    moments = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == table.shape]
-    assert len(moments) == 2
-    for leaf in [table, *moments]:
-        assert leaf.addressable_shards[0].data.size == leaf.size // 4
 
 
 def test_no_decay_on_biases_and_norms():

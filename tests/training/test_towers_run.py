@@ -124,11 +124,21 @@ def test_starting_from_one_tower_or_from_two(values, tmp_path, unverified, capsy
     # One tower of two, as a model of its own.
     assert cli_export.run([str(result.run_dir), str(tmp_path / "out"), "--tower", "positive"]) == 0
     params_equal(jaxemb.load(tmp_path / "out"), result.towers.positive)
-    # Towers that are not alike are no two towers to train.
+
+
+@pytest.mark.full
+@pytest.mark.slow
+def test_two_towers_that_differ_and_new_heads_of_two(values, tmp_path, unverified):
+    encoder = ENCODER.model_copy(update={"num_hidden_layers": 1})
+    one, other = (tiny_embedder(seed, encoder=encoder) for seed in (0, 1))
+    export(Towers(one, other), tmp_path / "two")
+    values["training"] |= {"steps": 1, "checkpoint_every": 1}
+    values["optimizer"] = {"learning_rate": 1e-12}
+    values["model"] = {"init_from": str(tmp_path / "two"), "towers": "untied"}
     unlike = tiny_embedder(1, encoder=encoder, pooling="mean")
     export(unlike, tmp_path / "two" / "positive", replace=True)
     with pytest.raises(UsageError, match="differ in more than their weights"):
-        jaxemb.train({**values, "output_dir": str(tmp_path / "third")}, quiet=True)
+        jaxemb.train({**values, "output_dir": str(tmp_path / "first")}, quiet=True)
     head = {"new_head": True, "pooling": "mean", "dense": None}
     export(other, tmp_path / "two" / "positive", replace=True)
     values |= {"output_dir": str(tmp_path / "head"), "model": {**values["model"], **head}}
