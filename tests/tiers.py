@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-SMOKE_TESTS = 3
+SMOKE_TESTS = 2
 """Of each file in a smoke run."""
 
 

@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Size = Annotated[int, Field(ge=1, lt=2**31)]
+Width = Annotated[int, Field(ge=1, le=2**20)]
+"""Width of a token or of a head, bounded far above any model: rotary angles are computed before the weights are
+read, so a damaged config.json with 10^9 would take a minute and 3 GB.
+"""
 
 
 class Settings(BaseModel):

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
-from jaxemb.config.base import Fraction, Settings, Size
+from jaxemb.config.base import Fraction, Settings, Size, Width
 
 Positive = Annotated[float, Field(gt=0.0, lt=1e12)]
 Epsilon = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -17,7 +17,7 @@ class EncoderConfig(Settings):
     """The family."""
     vocab_size: Size | None = None
     """Rows of the embedding table that have a token; the tokenizer's size when null."""
-    hidden_size: Size = 768
+    hidden_size: Width = 768
     """Width."""
     num_hidden_layers: Size = 12
     """Layers."""
@@ -163,7 +163,7 @@ class Qwen3Config(EncoderConfig):
 
     model_type: Literal["qwen3"] = "qwen3"
     """The family."""
-    hidden_size: Size = 1024
+    hidden_size: Width = 1024
     """Width."""
     num_hidden_layers: Size = 28
     """Layers."""
@@ -171,7 +171,7 @@ class Qwen3Config(EncoderConfig):
     """Attention heads."""
     num_key_value_heads: Size = 8
     """Heads of keys and values, each for several heads of queries; must divide `num_attention_heads`."""
-    head_dim: PositiveInt = 128
+    head_dim: Width = 128
     """Width of an attention head."""
     max_position_embeddings: Size = 32_768
     """The longest text in tokens."""

@@ -71,6 +71,12 @@ def test_what_is_left_out_is_transformers_default(tmp_path, family):
         ("mpnet", {"relative_attention_num_buckets": 16}, "relative_attention_num_buckets: Input should be 32"),
         ("roberta", {"max_position_embeddings": 1}, "max_position_embeddings: 1 hold no token"),
         ("distilbert", {"n_heads": 5}, "num_attention_heads: 5 must divide"),
+        (
+            "modernbert",
+            {"hidden_size": 10**9},
+            "hidden_size: Input should be less than or equal to 1048576 (found 1000000000)",
+        ),
+        ("qwen3", {"head_dim": 10**9}, "head_dim: Input should be less than or equal to 1048576 (found 1000000000)"),
     ],
 )
 def test_what_a_family_cannot_is_named(tmp_path, family, changes, message):
