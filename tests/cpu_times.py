@@ -1,4 +1,4 @@
-"""CPU-seconds (user and system, children included) of every test: its cost on any machine, busy or not."""
+"""CPU-seconds (user and system, children included) of every test: less sensitive to the load of the machine than seconds."""
 
 import os
 
