@@ -1,4 +1,4 @@
-"""CPU-seconds (user and system, children included) of every test: less sensitive to the load of the machine than seconds."""
+"""CPU-seconds of every test, user and system, children included: they vary less with load than seconds do."""
 
 import os
 
