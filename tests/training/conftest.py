@@ -1,23 +1,14 @@
-import contextlib
 import copy
 import random
 import subprocess
 
 import pytest
-from loss_checks import unchecked_shapes
 
 import jaxemb
 from tests.training.runs import TINY
 
 ENGLISH = "one two three four five six seven eight nine ten red green blue house tree river".split()
 GERMAN = "eins zwei drei vier fünf sechs sieben acht neun zehn rot grün blau Haus Baum Fluss".split()
-
-
-@pytest.fixture(autouse=True)
-def _shapes(pytestconfig):
-    """Checks shapes in whole runs with --full only: it takes a fifth of their time, and tests of parts check them."""
-    with contextlib.nullcontext() if pytestconfig.option.full else unchecked_shapes():
-        yield
 
 
 def values_in(folder):
