@@ -194,7 +194,6 @@ def exported(tmp_path_factory):
             ),
             *(("ranking", family, 1, 1) for family in ("bert", "roberta")),
         ],
-        draw=1,
     ),
 )
 def test_twenty_steps_stay_together(name, family, data, fsdp, exported, monkeypatch):
