@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from jaxemb.config import (
     DenseConfig,
+    EncoderConfig,
     ModelConfig,
     MPNetConfig,
     Objective,
@@ -180,9 +181,8 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         own |= {"prompt", "prompts", "max_seq_length"} & model.model_fields_set
         own |= HEAD if model.new_head else set()
         _check_contradictions(model, base, own)
-        dropout = _dropout(model, base)
-        model = base.model_copy(update={name: getattr(model, name) for name in own})
-        model = model.model_copy(update={"encoder": model.encoder.model_copy(update=dropout)})
+        encoder = encoder_to_train(model.encoder, base.encoder)
+        model = base.model_copy(update={name: getattr(model, name) for name in own} | {"encoder": encoder})
     for name, length in (("data.max_length", config.data.max_length), ("model.max_seq_length", model.max_seq_length)):
         if length is not None and length > model.encoder.max_tokens:
             raise UsageError(f"{name}: {length} tokens do not fit the model, which takes {model.encoder.max_tokens}")
@@ -201,12 +201,12 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
             check_views(config.objective, model.encoder)
         except ValueError as error:
             raise UsageError(str(error)) from None
-    encoder = {"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    _check_filled_in(config.model.encoder, encoder, "model.encoder")
+    of_tokenizer = {"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    _check_filled_in(config.model.encoder, of_tokenizer, "model.encoder")
     prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt)
     _check_filled_in(config.model, {"prompt_tokens": prompt_tokens}, "model")
     filled_in = {
-        "encoder": model.encoder.model_copy(update=encoder),
+        "encoder": model.encoder.model_copy(update=of_tokenizer),
         "max_seq_length": _longest_input(config, base),
         "prompt_tokens": prompt_tokens,
     }
@@ -224,12 +224,9 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
 
 def _longest_input(config: TrainConfig, base: ModelConfig | None) -> int:
     """`model.max_seq_length`; if it is not given, `data.max_length`, and not less than `model.init_from` takes."""
-    given, trained = config.model.max_seq_length, config.data.max_length
-    if given is not None:
-        return given
     if base is None or "max_seq_length" in config.model.model_fields_set:
-        return trained
-    return max(trained, base.max_seq_length or 0)
+        return config.model.max_seq_length or config.data.max_length
+    return max(config.data.max_length, base.max_seq_length or 0)
 
 
 def _check_filled_in(given: BaseModel, decided: Mapping[str, Any], path: str) -> None:
@@ -241,10 +238,13 @@ def _check_filled_in(given: BaseModel, decided: Mapping[str, Any], path: str) ->
             )
 
 
-def _dropout(model: ModelConfig, base: ModelConfig) -> dict[str, float]:
-    """Rates that the config gives; of the others the default of the family of `init_from`."""
-    given, defaults = model.encoder.model_fields_set, type(base.encoder).model_fields
-    return {name: getattr(model.encoder, name) if name in given else defaults[name].default for name in DROPOUT}
+def encoder_to_train(given: EncoderConfig, base: EncoderConfig) -> EncoderConfig:
+    """The encoder of `model.init_from` with the dropout rates that are given, or the default of its family."""
+    rates = {
+        name: getattr(given, name) if name in given.model_fields_set else type(base).model_fields[name].default
+        for name in DROPOUT
+    }
+    return base.model_copy(update=rates)
 
 
 def _check_contradictions(model: ModelConfig, base: ModelConfig, own: set[str]) -> None:

@@ -263,7 +263,8 @@ class _Run:
             tokenizer = with_normalizer(tokenizer)
             if unused := sorted(config.tokenizer.model_fields_set - {"path"}):
                 whose = "model.init_from" if base is not None else "tokenizer.path"
-                self.display.headline(f"not used, as {whose} brings a tokenizer: tokenizer.{', tokenizer.'.join(unused)}")
+                names = ", ".join(f"tokenizer.{name}" for name in unused)
+                self.display.headline(f"not used, as {whose} brings a tokenizer: {names}")
             config = resolve(config, None if base is None else base.config, tokenizer)
             select_trained(config)
         data = prepare_examples(self.config, self.display)

@@ -4,6 +4,7 @@ import pytest
 from tiny_models import ENCODERS, TOKENIZER
 
 from jaxemb.config import DenseConfig, ModelConfig
+from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.training.resolve import read_config, resolve
 
@@ -115,3 +116,20 @@ def test_what_was_given_stays_known():
     after = resolved(BASE, model).model
     assert after.model_fields_set == {"init_from", "encoder", "prompts"}
     assert after.encoder.model_fields_set == {"hidden_dropout_prob"}
+
+
+def test_a_run_s_config_starts_from_another_checkpoint(tmp_path):
+    given = {"encoder": {"hidden_dropout_prob": 0.1}, "compute_dtype": "bfloat16"}
+    path = tmp_path / "config.yaml"
+    path.write_text(config_files.dump_resolved(resolved(BASE, given)), encoding="utf-8")
+    again = resolve(config_files.load_config(path), BASE, TOKENIZER)  # as --resume does
+    assert again == resolved(BASE, given)
+    other = base_of("modernbert", pooling="cls", max_seq_length=48)
+    model = resolve(config_files.load_config(path, ["--model.init-from", "other"]), other, TOKENIZER).model
+    assert model.encoder.model_type == "modernbert"
+    assert (model.encoder.hidden_dropout_prob, model.encoder.attention_probs_dropout_prob) == (0.1, 0.0)
+    assert (model.init_from, model.pooling) == ("other", "cls")
+    assert (model.compute_dtype, model.max_seq_length) == ("bfloat16", 48)
+    path.write_text(path.read_text().replace("pooling: mean", "pooling: max", 1), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"model\.pooling: 'max' here, but 'cls' in"):
+        resolve(config_files.load_config(path, ["--model.init-from", "other"]), other, TOKENIZER)
