@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of what is written."""
+    """The options of what is written, which `push` has, too."""
     parser.add_argument(
         "--verify",
         choices=["auto", "jax", "torch"],
@@ -96,12 +96,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def write(arguments: argparse.Namespace, output: Path) -> "VerifyReport":
+def write(arguments: argparse.Namespace, output: Path, *, hub_name: str = "") -> "VerifyReport":
     """Loads `arguments.model` and exports it by `add_options`' options.
 
     Args:
       arguments: of the command line.
       output: the folder.
+      hub_name: `owner/name` where the folder will be, if it is for the Hub.
     """
     from jaxemb.huggingface import CardInfo, check_served, export, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_for, load_towers
@@ -112,6 +113,8 @@ def write(arguments: argparse.Namespace, output: Path) -> "VerifyReport":
     if arguments.target is not None:
         check_served(towers.anchor.config, towers.anchor.tokenizer, arguments.target, towers=not towers.tied)
     card = card_for(arguments.model) or CardInfo()
+    if hub_name:
+        card = replace(card, title=output.name, hub_name=hub_name)
     if arguments.vocabulary:
         texts = [line for path in arguments.vocabulary for line in read_good_lines(path)]
         whole, towers = towers, towers.map(lambda tower: trim_vocabulary(tower, texts))

@@ -5,6 +5,7 @@ from jaxemb.huggingface.card import CardInfo, DataSource
 from jaxemb.huggingface.export import export
 from jaxemb.huggingface.load import load_model, load_towers
 from jaxemb.huggingface.modules import check_exportable
+from jaxemb.huggingface.push import push
 from jaxemb.huggingface.servers import check_served
 from jaxemb.huggingface.tokenizer import load_tokenizer, save_tokenizer
 from jaxemb.huggingface.trimming import trim_vocabulary, vocabulary_report
@@ -21,6 +22,7 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "load_towers",
+    "push",
     "save_tokenizer",
     "trim_vocabulary",
     "verify_export",

@@ -29,6 +29,8 @@ class CardInfo:
 
     title: str = ""
     """Heading; the folder's name when empty."""
+    hub_name: str = ""
+    """`owner/name` on the Hub, where the model will be; in the lines that load it, in place of the folder's name."""
     languages: tuple[str, ...] = ()
     """BCP 47 codes of the training data."""
     licence: str | None = None
@@ -78,7 +80,7 @@ def model_card(
       towers: whether the folder holds two such models.
     """
     card = card or CardInfo()
-    about, usage = _about(config, max_seq_length), _usage(config, out.name, towers)
+    about, usage = _about(config, max_seq_length), _usage(config, card.hub_name or out.name, towers)
     if towers:
         about += " There are two such models, one for queries (`anchor/`) and one for documents (`positive/`)."
     sections = [_front_matter(card), f"# {card.title or out.name}", about, usage]

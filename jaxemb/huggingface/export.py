@@ -83,7 +83,7 @@ def _write_towers(towers: Towers, folder: Path, out: Path, card: CardInfo, dtype
     for side, texts in (("anchor", "anchors (queries)"), ("positive", "positives (documents)")):
         (folder / side).mkdir()
         title = f"{card.title or out.name}: the tower of the {texts}"
-        own = dataclasses.replace(card, title=title, scores=(), data=(), command="", config="")
+        own = dataclasses.replace(card, title=title, hub_name="", scores=(), data=(), command="", config="")
         written[side] = _write(getattr(towers, side), folder / side, out / side, own, dtype)
     config = written["anchor"].config
     length = config.longest_input
