@@ -1,7 +1,7 @@
 """The embedder: encoder, pooling, dense layer and normalisation as pure functions of the parameters."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from jaxemb.models.heads import Params, apply_dense, apply_norm, init_dense, ini
 from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
+from jaxemb.texts import Texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -211,7 +212,7 @@ class Embedder:
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: Texts,
         *,
         prompt_name: str | None = None,
         batch_size: int = 64,
