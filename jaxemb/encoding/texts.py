@@ -19,6 +19,7 @@ from jaxemb.models import Embedder, Params, apply, embedding_size
 from jaxemb.models.packing import texts_per_row
 from jaxemb.packing import Row, lay_out, pack, row_lengths
 from jaxemb.texts import Texts, as_texts, each_text
+from jaxemb.tokens import token_ids
 
 BLOCK = 16_384  # texts that are tokenised and packed together
 IN_FLIGHT = 4  # batches that the device may be ahead of the host
@@ -51,6 +52,8 @@ def encode(
     Texts are packed, several a row, into rows of `row_lengths`, so that hardly any padding is computed. A batch has
     `batch_size` rows of 64 tokens, or fewer longer ones, or an eighth of that for what is left over: two shapes are
     compiled for each length of rows that occurs, by whichever caller comes first.
+
+    Several threads may call this at once, with one embedder or several.
 
     Args:
       embedder: architecture, parameters and tokenizer.
@@ -147,15 +150,8 @@ def embed_blocks(
 
 def _tokenize(embedder: Embedder, texts: list[str]) -> list[list[int]]:
     prompt = embedder.config.prompt
-    encoded = embedder.tokenizer(
-        [prompt + text for text in texts] if prompt else texts,
-        truncation=True,
-        max_length=embedder.config.longest_input,
-        padding=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )
-    return encoded["input_ids"]
+    prompted = [prompt + text for text in texts] if prompt else texts
+    return token_ids(embedder.tokenizer, prompted, embedder.config.longest_input)
 
 
 def _mesh_sharding(params: Params) -> NamedSharding | None:

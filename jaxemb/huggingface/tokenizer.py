@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jaxemb.config import EncoderConfig
 from jaxemb.errors import UserError
 from jaxemb.files import os_errors_of_rust
+from jaxemb.tokens import plain_backend
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -59,12 +60,8 @@ def save_tokenizer(
       max_length: the longest input in tokens; the tokenizer's own when None.
       token_types: false for a model without them: sentence-transformers 5.0 and 5.1 hand on all that a tokenizer names.
     """
-    from tokenizers import Tokenizer
-
     folder.mkdir(parents=True, exist_ok=True)
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
+    backend = plain_backend(tokenizer)
     with os_errors_of_rust():
         backend.save(str(folder / "tokenizer.json"))
     special = {name: str(token) for name in SPECIAL_TOKENS if (token := getattr(tokenizer, name, None)) is not None}
