@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,16 +18,14 @@ from jaxemb.errors import UserError
 from jaxemb.fast_tokenizer import plain_backend, with_backend
 from jaxemb.huggingface.tokenizer import check_vocabulary
 from jaxemb.models import Embedder, pad_vocabulary
-
-if TYPE_CHECKING:
-    pass
+from jaxemb.texts import Texts, as_texts
 
 BLOCK = 8192  # texts that are tokenised together
 SAMPLE = 256  # texts that are embedded to compare
 TOLERANCE = 1e-6
 
 
-def trim_vocabulary(embedder: Embedder, texts: Sequence[str]) -> Embedder:
+def trim_vocabulary(embedder: Embedder, texts: Texts) -> Embedder:
     """Keeps the tokens that `texts` use, with each of the model's prompts before them and without, and drops the rest.
 
     Special and added tokens stay, and single characters and bytes, so that other texts remain encodable as far as they
@@ -38,13 +36,14 @@ def trim_vocabulary(embedder: Embedder, texts: Sequence[str]) -> Embedder:
 
     Args:
       embedder: with a WordPiece, Unigram or BPE tokenizer.
-      texts: what the vocabulary must serve; they are read several times.
+      texts: what the vocabulary must serve, strings in an order, as for `encode`.
 
     Returns: the smaller model: tokenizer, `encoder.vocab_size`, `encoder.pad_token_id` and table of embeddings.
     Raises: UserError if the tokenizer is of another kind, or there are no texts, or what the smaller model makes of
       them is not the same.
     """
-    if not len(texts):
+    texts = as_texts(texts)
+    if not texts:
         raise UserError("the vocabulary cannot be trimmed to no texts")
     config, encoder = embedder.config, embedder.config.encoder
     check_vocabulary(embedder.tokenizer, encoder, "the model to trim")

@@ -1,7 +1,7 @@
 """The embedder: encoder, pooling, dense layer and normalisation as pure functions of the parameters."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from jaxemb.models.heads import Params, apply_dense, apply_norm, init_dense, ini
 from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
+from jaxemb.texts import Texts
+from jaxemb.tokens import token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -197,6 +199,7 @@ class Embedder:
     config: ModelConfig
     params: Params
     tokenizer: "PreTrainedTokenizerBase"
+    """A fast one. `encode` takes a copy of its backend, so that other threads may call it meanwhile."""
 
     def apply(
         self, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
@@ -211,7 +214,7 @@ class Embedder:
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: Texts,
         *,
         prompt_name: str | None = None,
         batch_size: int = 64,
@@ -249,5 +252,5 @@ def count_prompt_tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> in
     """
     if not prompt:
         return 0
-    ids = tokenizer(prompt)["input_ids"]
+    (ids,) = token_ids(tokenizer, [prompt])
     return len(ids) - (ids[-1] in tokenizer.all_special_ids)
