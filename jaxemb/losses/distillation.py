@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxemb.losses.checks import check_choice, check_pairs
+from jaxemb.losses.finite import finite_rows, nan_unless
 from jaxemb.losses.paired import paired_cosine, paired_euclidean
 
 Over = Literal["mean", "sum"]
@@ -41,8 +42,9 @@ def embedding_mse(
     """
     check_choice("over", over, Over)
     check_pairs(student, teacher)
-    error = jnp.asarray(student, jnp.float32) - _fixed(teacher)
-    return jnp.mean(error * error, axis=-1) if over == "mean" else jnp.sum(error * error, axis=-1)
+    finite, (student, teacher) = finite_rows(student, _fixed(teacher))
+    error = student - teacher
+    return nan_unless(finite, jnp.mean(error * error, axis=-1) if over == "mean" else jnp.sum(error * error, axis=-1))
 
 
 def multilingual_distillation(
@@ -117,10 +119,12 @@ def embedding_distillation(
     check_choice("distance", distance, EmbeddingDistance)
     if kernel is None and bias is not None:
         raise ValueError("a bias needs a kernel")
+    mapped_shape = (len(student), (student if kernel is None else kernel).shape[1])
+    if mapped_shape != teacher.shape:
+        raise ValueError(f"{mapped_shape} against a teacher of {teacher.shape}: pass a kernel to the teacher's width")
+    finite, (student, target) = finite_rows(student, _fixed(teacher))
     mapped = student if kernel is None else _project(student, kernel, bias)
-    if mapped.shape != teacher.shape:
-        raise ValueError(f"{mapped.shape} against a teacher of {teacher.shape}: pass a kernel to the teacher's width")
-    target = _fixed(teacher)
     if distance == "mse":
-        return embedding_mse(mapped, target)
-    return paired_euclidean(mapped, target) if distance == "l2" else 1.0 - paired_cosine(mapped, target)
+        return nan_unless(finite, embedding_mse(mapped, target))
+    apart = paired_euclidean(mapped, target) if distance == "l2" else 1.0 - paired_cosine(mapped, target)
+    return nan_unless(finite, apart)
