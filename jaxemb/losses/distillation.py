@@ -73,13 +73,20 @@ def multilingual_distillation(
     return embedding_mse(source, teacher, over=over) + embedding_mse(target, teacher, over=over)
 
 
+def _check_map(width: int, kernel: Float[Array, "S T"] | None, bias: Float[Array, "T"] | None) -> int:
+    """The width of what is mapped; raises ValueError where the map does not fit."""
+    if kernel is None:
+        if bias is not None:
+            raise ValueError("a bias needs a kernel")
+        return width
+    if kernel.shape[0] != width or (bias is not None and bias.shape != kernel.shape[1:]):
+        raise ValueError(f"width {width}, kernel {kernel.shape}, bias {None if bias is None else bias.shape}: no fit")
+    return kernel.shape[1]
+
+
 def _project(
     x: Float[Array, "B S"], kernel: Float[Array, "S T"], bias: Float[Array, "T"] | None
 ) -> Float[Array, "B T"]:
-    if kernel.shape[0] != x.shape[1] or (bias is not None and bias.shape != kernel.shape[1:]):
-        raise ValueError(
-            f"width {x.shape[1]}, kernel {kernel.shape}, bias {None if bias is None else bias.shape}: no fit"
-        )
     mapped = jnp.matmul(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32), precision="highest")
     return mapped if bias is None else mapped + jnp.asarray(bias, jnp.float32)[None, :]
 
@@ -117,9 +124,7 @@ def embedding_distillation(
     [5.0, 12.5, 1.0]
     """
     check_choice("distance", distance, EmbeddingDistance)
-    if kernel is None and bias is not None:
-        raise ValueError("a bias needs a kernel")
-    mapped_shape = (len(student), (student if kernel is None else kernel).shape[1])
+    mapped_shape = (len(student), _check_map(student.shape[1], kernel, bias))
     if mapped_shape != teacher.shape:
         raise ValueError(f"{mapped_shape} against a teacher of {teacher.shape}: pass a kernel to the teacher's width")
     finite, (student, target) = finite_rows(student, _fixed(teacher))

@@ -5,7 +5,7 @@ the product joins. So such rows are replaced by zeros before it.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 
 def keep(x: Shaped[Array, "..."], kept: Bool[Array, "..."]) -> Shaped[Array, "..."]:
@@ -14,7 +14,7 @@ def keep(x: Shaped[Array, "..."], kept: Bool[Array, "..."]) -> Shaped[Array, "..
     return jnp.where(mask, x, jnp.zeros((), x.dtype))
 
 
-def finite_rows(*arrays: Num[Array, "B ..."]) -> tuple[Bool[Array, "B"], tuple[Float[Array, "B ..."], ...]]:
+def finite_rows(*arrays: Shaped[Array, "B ..."]) -> tuple[Bool[Array, "B"], tuple[Float[Array, "B ..."], ...]]:
     """Which rows are finite in each of the arrays, and the arrays, float32, with zeros in place of the others.
 
     A loss made of these and closed by `nan_unless` is NaN at a row that is not finite, which has gradient 0 and

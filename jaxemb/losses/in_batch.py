@@ -98,7 +98,10 @@ def weighted_mean(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Floa
 
 
 def log_weighted_sum(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
-    """log sum_i w_i exp(v_i) over the rows of positive weight; about -1e30, with gradient 0, where there are none."""
+    """The logarithm of sum_i w_i exp(v_i) over the rows of positive weight.
+
+    It is about -1e30, with gradient 0, where there are none.
+    """
     counts = weights > 0
     return jax.nn.logsumexp(jnp.where(counts, values + jnp.log(jnp.where(counts, weights, 1.0)), NOTHING))
 

@@ -137,7 +137,7 @@ def _blocks(
                     mask &= ~same_hash(rows.document_ids, columns.hard_negative_ids.reshape(-1, 2))
             if guided:
                 mask &= dot_similarity(guide_rows[side], guide_columns[name]) <= threshold
-            # NaN of a column that does not count would go on into the gradients of the numbers that it is multiplied by.
+            # NaN of a column that does not count would go on into the gradients of the numbers it is multiplied by.
             cosines = jnp.where(mask, dot_similarity(unit_rows[side], unit_columns[name]), 0.0)
             bonus = None
             if direction == "query_to_doc":

@@ -1,7 +1,7 @@
 """L2 normalisation and cosine similarity in float32, finite in value and gradient for zero rows too.
 
-A row that holds NaN or infinity is NaN in all that is made of it, has gradient 0 itself, and changes no gradient of a row
-that does not look at it.
+A row that holds NaN or infinity is NaN in all that is made of it, has gradient 0 itself, and changes no gradient of a
+row that does not look at it.
 """
 
 import jax

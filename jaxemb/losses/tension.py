@@ -1,6 +1,7 @@
 """Contrastive Tension: two encoders that drift apart agree on one text and disagree on two."""
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.losses.additive_margin import additive_margin_softmax

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from loss_cases import IN_BATCH, KERNEL, ROW_BY_ROW, ROWS, Case
 from loss_checks import close, embeddings
+from tiers import sampled
 
 from jaxemb import losses
 from jaxemb.losses.in_batch import log_weighted_sum, weighted_mean, weighted_sum
@@ -63,7 +64,10 @@ def test_an_excluded_column_changes_nothing(name):
     """Although the row that is left out looks at the others."""
     case = IN_BATCH[name]
     case = Case(case.loss, case.arrays[:2], case.numbers, case.rows, case.others)
-    changes_nothing(case, excluded=jnp.array(np.broadcast_to(DROPPED[None, :], (ROWS, ROWS))))
+    excluded = np.broadcast_to(DROPPED[None, :], (ROWS, ROWS))
+    if name == "additive_margin_softmax":  # which reads it transposed on the way back
+        excluded = excluded | excluded.T
+    changes_nothing(case, excluded=jnp.array(excluded))
 
 
 def test_excluded_candidates_that_nobody_has():
@@ -76,7 +80,7 @@ def test_excluded_candidates_that_nobody_has():
         def loss(q, c, scale, margin):
             return losses.info_nce(q, c, scale=scale, margin=margin, **options).sum()
 
-        return jax.value_and_grad(loss, (0, 1, 2, 3))(jnp.array(queries), jnp.array(candidates), 9.0, 0.2)
+        return jax.jit(jax.value_and_grad(loss, (0, 1, 2, 3)))(jnp.array(queries), jnp.array(candidates), 9.0, 0.2)
 
     spoilt = np.where(fill[:, None], np.float32(np.nan), candidates)
     excluded = jnp.array(np.broadcast_to(fill, (5, 9)))
@@ -104,7 +108,7 @@ def test_shared_parameters_get_nothing_of_a_row_that_is_left_out():
             def loss(kernel, bias, rows, target, kept, name=name):
                 return jnp.sum(jnp.where(kept, each(name, rows, kernel, bias, target), 0.0))
 
-            by = jax.value_and_grad(loss, (0, 1))
+            by = jax.jit(jax.value_and_grad(loss, (0, 1)))
             found = by(jnp.array(kernel), bias, list(map(spoilt, (u, v, teacher))), spoilt(target), KEPT)
             close(found, by(jnp.array(kernel), bias, [x[KEPT] for x in (u, v, teacher)], target[KEPT], True))
 
@@ -118,7 +122,7 @@ def test_the_vocabulary_gets_nothing_of_a_position_that_does_not_count(how):
     def loss(vectors, table, bias, labels, **options):
         return losses.masked_lm(vectors, jnp.array(labels), table, bias, chunk=4, **options).sum()
 
-    by = jax.value_and_grad(loss, (0, 1, 2))
+    by = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
     masked = labels if how == "weights" else np.where(KEPT, labels, -100)
     value, (dv, *shared) = by(jnp.array(spoilt(vectors)), jnp.array(table), jnp.array(bias), masked, **options)
     np.testing.assert_array_equal(dv[DROPPED], 0.0)
@@ -133,8 +137,8 @@ def test_classes_and_words_that_are_not_there():
     def classify(kernel, bias):
         return losses.softmax_classification(jnp.array(u), jnp.array(v), labels, kernel, bias).sum()
 
-    value, gradient = jax.value_and_grad(classify)(jnp.array(kernel), away)
-    wanted, by_two = jax.value_and_grad(classify)(jnp.array(kernel[:, :2]), away[:2])
+    value, gradient = jax.jit(jax.value_and_grad(classify))(jnp.array(kernel), away)
+    wanted, by_two = jax.jit(jax.value_and_grad(classify))(jnp.array(kernel[:, :2]), away[:2])
     close((value, gradient), (wanted, jnp.pad(by_two, ((0, 0), (0, 1)))))
 
     vectors, table = embeddings(3, 6, 4), embeddings(4, 9, 4)
@@ -145,7 +149,7 @@ def test_classes_and_words_that_are_not_there():
         def predict(vectors, table, bias, words):
             return losses.masked_lm(vectors, words, table, bias, chunk=3).sum()
 
-        by = jax.value_and_grad(predict, (0, 1, 2))
+        by = jax.jit(jax.value_and_grad(predict, (0, 1, 2)))
         value, (dv, dt, db) = by(jnp.array(vectors), jnp.array(table), bias, words)
         place = jnp.arange(6) % 3
         close(
@@ -163,7 +167,9 @@ def test_candidates_that_a_teacher_leaves_out():
     def loss(student, temperature):
         return losses.distill_kl(student, jnp.array(teacher), temperature=temperature).sum()
 
-    value, (by_student, by_temperature) = jax.value_and_grad(loss, (0, 1))(jnp.array(student), jnp.float32(2.0))
+    value, (by_student, by_temperature) = jax.jit(jax.value_and_grad(loss, (0, 1)))(
+        jnp.array(student), jnp.float32(2.0)
+    )
     s, p = student.astype(np.float64), np.exp(teacher.astype(np.float64) / 2)
 
     def exact(temperature):
@@ -178,12 +184,16 @@ def test_candidates_that_a_teacher_leaves_out():
     np.testing.assert_allclose(by_student, 2.0 * (q - p / p.sum(1, keepdims=True)), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(IN_BATCH | ROW_BY_ROW))
+EVERY = sorted(IN_BATCH | ROW_BY_ROW)
+
+
+@pytest.mark.parametrize("name", sampled(EVERY[::4], [(name,) for name in EVERY if name not in EVERY[::4]], draw=2))
 def test_a_row_that_counts_and_is_not_finite_is_seen(name):
     case = (IN_BATCH | ROW_BY_ROW)[name]
     first = case.arrays[0].copy()
     first[3] = np.nan
-    loss = np.asarray(case.call((first, *case.arrays[1:]), {key: jnp.float32(x) for key, x in case.numbers.items()}))
+    numbers = {key: jnp.float32(x) for key, x in case.numbers.items()}
+    loss = np.asarray(jax.jit(lambda first: case.call((first, *case.arrays[1:]), numbers))(jnp.array(first)))
     assert np.isnan(loss if loss.ndim == 0 else loss[3])
 
 
@@ -194,6 +204,27 @@ def test_sums_over_rows_leave_out_those_of_weight_zero():
         (weighted_mean, 5 / 3, [2 / 3, 0.0, 1 / 3]),
         (log_weighted_sum, np.log(2 * np.e + np.e**3), np.array([2 * np.e, 0.0, np.e**3]) / (2 * np.e + np.e**3)),
     ):
-        found, by = jax.value_and_grad(reduce)(values, weights)
+        found, by = jax.jit(jax.value_and_grad(reduce))(values, weights)
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
         np.testing.assert_allclose(by, gradient, rtol=1e-6)
+
+
+def test_absent_hard_negatives_have_no_part_in_the_divergence_of_layers():
+    """Neither does what they hold; that of the texts that are there is a mean over these, in float64."""
+    q, d, n = embeddings(0, 5, 4), embeddings(1, 5, 4), embeddings(2, 10, 4).reshape(5, 2, 4)
+    has = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [0, 1]], bool)
+    loss = losses.adaptive_layers(lambda q, *_, **options: jnp.zeros(len(q)), kl_temperature=0.5)
+
+    @jax.jit
+    @jax.value_and_grad
+    def run(last, prior):
+        return loss(last, {1: prior}, has_hard_negative=jnp.array(has))
+
+    absent = np.where(has[:, :, None], n, np.float32(np.nan))
+    value, gradient = run(
+        (jnp.array(q), jnp.array(d), jnp.array(absent)), (jnp.array(d), jnp.array(q), jnp.array(-absent))
+    )
+    last, prior = (np.concatenate([*x, y[has]]).astype(np.float64) for x, y in (((q, d), n), ((d, q), -n)))
+    teacher, student = (2 * x - np.log(np.exp(2 * x).sum(1, keepdims=True)) for x in (last, prior))
+    np.testing.assert_allclose(value, 0.5 * (np.exp(teacher) * (teacher - student)).sum() / len(last), rtol=1e-5)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
