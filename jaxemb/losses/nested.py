@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from jaxemb.losses.finite import keep
 from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.losses.similarity import normalize
 
@@ -66,6 +67,16 @@ def matryoshka(loss: Loss, *, dims: Sequence[int], weights: Sequence[float] | No
     return wrapped
 
 
+def _text_weights(
+    rows: Float[Array, "B"], x: Float[Array, "B ... D"], has_hard_negative: Bool[Array, "B K"] | None
+) -> Float[Array, "_"]:
+    """The weight of each text of an array of embeddings, several a row or one: its row's, 0 where it is absent."""
+    each = jnp.repeat(rows, math.prod(x.shape[1:-1]))
+    if has_hard_negative is None or x.shape[:-1] != has_hard_negative.shape:
+        return each
+    return keep(each, has_hard_negative.reshape(-1))
+
+
 def adaptive_layers(
     loss: Loss,
     *,
@@ -81,7 +92,8 @@ def adaptive_layers(
                 + sum_l w_kl T KL(softmax(x^L / T) || softmax(x^l / T)), the mean over all embedded texts
         w_l   = 1 ("uniform"), 1 / (1 + ln(1 + l)) ("log"), 1 / (1 + l) ("linear")
 
-    The last layer is the teacher of the others in the KL term and has no gradient from it. Source: 2DMSE
+    The last layer is the teacher of the others in the KL term and has no gradient from it; rows of weight 0 and hard
+    negatives that are absent (`has_hard_negative`) have no part in it. Source: 2DMSE
     (arXiv 2402.14776), section 3; equals sentence-transformers' `AdaptiveLayerLoss`, and with `matryoshka` its
     `Matryoshka2dLoss`, for the layers that a step draws.
 
@@ -116,15 +128,15 @@ def adaptive_layers(
     def wrapped(last: tuple[Array, ...], prior: dict[int, tuple[Array, ...]], *others: Any, **options: Any) -> Array:
         across = options.get("across")
         rows = jnp.ones(len(last[0]), jnp.float32) if across is None else across.weights_of(len(last[0]))
+        text_weights = jnp.concatenate([_text_weights(rows, x, options.get("has_hard_negative")) for x in last])
 
         def of(arrays: tuple[Array, ...]) -> Array:
             found = loss(*arrays, *others, **options)
             return weighted_mean(found, rows) if found.ndim else found
 
         def flat(arrays: tuple[Array, ...]) -> Array:
-            return jnp.concatenate([jnp.asarray(x, jnp.float32).reshape(-1, x.shape[-1]) for x in arrays])
-
-        text_weights = jnp.concatenate([jnp.repeat(rows, math.prod(x.shape[1:-1])) for x in last])
+            texts = jnp.concatenate([jnp.asarray(x, jnp.float32).reshape(-1, x.shape[-1]) for x in arrays])
+            return keep(texts, text_weights > 0)
 
         total = last_layer_weight * of(last)
         teacher = jax.nn.log_softmax(jax.lax.stop_gradient(flat(last)) / kl_temperature, axis=-1)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxemb.config import EncoderConfig
 from jaxemb.models.attention import attend
-from jaxemb.models.dropout import counters, dropout
+from jaxemb.models.dropout import counters, dropout, within_32_bits
 from jaxemb.models.rotary import Rotation, rotate
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -62,9 +62,13 @@ def rms_norm(config: EncoderConfig, dtype: Any, name: str) -> nn.RMSNorm:
 
 def drop(x: Float[Array, "B S H"], config: EncoderConfig, tokens: Tokens, place: Any) -> Float[Array, "B S H"]:
     """Dropout on one vector a token."""
+    if tokens.hashes is None:
+        return x
     width = config.hidden_size
-    counter = counters((tokens.positions[:, :, None], width), (jnp.arange(width)[None, None], 1))
-    hashes = None if tokens.hashes is None else tokens.hashes[:, :, None]
+    hashes, positions = within_32_bits(
+        tokens.hashes[:, :, None], tokens.positions[:, :, None], config.max_position_embeddings, width
+    )
+    counter = counters((positions, width), (jnp.arange(width)[None, None], 1))
     return dropout(x, hashes, config.hidden_dropout_prob, place=place, counter=counter)
 
 

@@ -38,6 +38,7 @@ from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.parameters import init_params, params_to_start_from, with_merged_adapters
 from jaxemb.training.place import place_of
 from jaxemb.training.plots import plot_alignment
+from jaxemb.training.random_bits import changed_since
 from jaxemb.training.resolve import (
     check_batch,
     check_init_from,
@@ -313,6 +314,11 @@ class _Run:
             return tokenizer, None
         data = data or prepare_examples(self.config, self.display)
         run.check_same_data(data.report)
+        if (changed := changed_since(run.random_bits(), config)) is not None:
+            self.display.headline(
+                f"this run began with an older jaxemb, whose random numbers of {changed} were others: from here on its "
+                "masks differ from those that it would have drawn (see CHANGELOG.md); it goes on all the same"
+            )
         if distributed.is_first():
             run.save_config(config, self.objective_name)
         return tokenizer, data

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ from jaxemb.config.explicit import flat
 from jaxemb.errors import UsageError, UserError
 from jaxemb.evaluation import RetrievalReport, StsReport, report_from_json, sts_report_from_json
 from jaxemb.files import is_partial, keep_out_others, remove_partial, write_atomically
+from jaxemb.training import random_bits
 
 MAY_CHANGE_ON_RESUME = (
     "output_dir", "mesh", "training.steps", "training.epochs", "training.log_every", "training.evaluate_every",
     "training.checkpoint_every", "training.keep_checkpoints", "training.best_metric", "export",
     "training.skip_not_finite", "data.root", "data.cache_dir", "data.workers",
 )  # fmt: skip
+_RANDOM_BITS = "# random bits: version "
 _OWN_OBJECTIVE = "# trained with an objective passed to jaxemb.train, not with the one below: "
 
 
@@ -185,12 +188,18 @@ class RunDirectory:
     def save_config(self, config: TrainConfig, objective: str | None) -> None:
         """Writes the resolved config; `objective` names one that was passed to `jaxemb.train`."""
         note = "" if objective is None else f"{_OWN_OBJECTIVE}{objective}\n"
-        write_atomically(self.config, config_files.dump_resolved(config, note))
+        bits = f"{_RANDOM_BITS}{random_bits.VERSION}\n"
+        write_atomically(self.config, config_files.dump_resolved(config, note + bits))
 
     def objective_note(self) -> str:
         """The comment line of `config.yaml` on an objective that was passed to `jaxemb.train`; empty without one."""
         line = self.config.read_text(encoding="utf-8").removeprefix(config_files.RESOLVED).split("\n", 1)[0]
         return line + "\n" if line.startswith(_OWN_OBJECTIVE) else ""
+
+    def random_bits(self) -> int:
+        """The version of the random numbers that the run has drawn, or 1, of which nothing is recorded."""
+        found = re.search(rf"^{_RANDOM_BITS}(\d+)$", self.config.read_text(encoding="utf-8"), re.MULTILINE)
+        return int(found[1]) if found else 1
 
     def load_config(self) -> TrainConfig:
         """Reads the resolved config.
