@@ -14,6 +14,7 @@ from jaxemb.config import (
     SbertClassification,
     SimcseObjective,
     TrainConfig,
+    check_maskable,
     check_views,
 )
 from jaxemb.config import files as config_files
@@ -27,8 +28,10 @@ from jaxemb.training.place import is_remote
 from jaxemb.training.scoring import sts_sets
 from jaxemb.training.store import check_protocol
 
-DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-"""Settings of training, not of the weights that `model.init_from` brings."""
+DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout")
+"""Settings of training, not of the weights that `model.init_from` brings; the last is ModernBERT's."""
+OF_USE = ("prompt", "prompts", "truncate_dim")
+"""Settings of how a model is used: what is given here counts, else what `model.init_from` says."""
 HEAD = {"pooling", "include_prompt", "training_mlp", "layer_norm", "dense", "normalize"}
 """What follows the encoder."""
 
@@ -127,15 +130,18 @@ def with_projection(config: TrainConfig, width: int) -> TrainConfig:
       UsageError: if the config says another width.
     """
     model = config.model
-    dense = model.dense or DenseConfig(activation="identity")
     if model.dense is None and model.pooled_size == width:
         return config
-    if dense.out_features not in (None, width):
+    several = model.dense if isinstance(model.dense, tuple) else None
+    last = several[-1] if several else model.dense or DenseConfig(activation="identity")
+    assert isinstance(last, DenseConfig)
+    if last.out_features not in (None, width):
         raise UsageError(
-            f"model.dense.out_features: {dense.out_features}, but the embeddings of objective.teacher have {width} "
+            f"model.dense.out_features: {last.out_features}, but the embeddings of objective.teacher have {width} "
             "dimensions: leave it out"
         )
-    dense = dense.model_copy(update={"out_features": width})
+    last = last.model_copy(update={"out_features": width})
+    dense = (*several[:-1], last) if several else last
     return config.model_copy(update={"model": model.model_copy(update={"dense": dense})})
 
 
@@ -167,13 +173,14 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
 
     Raises:
       UsageError: if lengths do not fit the positions, a setting contradicts `model.init_from`, or tokens are to be
-        masked by a tokenizer without a mask token.
+        masked by a tokenizer without a mask token, or for an encoder that looks in one direction only.
     """
     model = config.model
     if base is not None:
         own = {"init_from", "init_allow", "new_head", "compute_dtype", "remat", "scan_layers", "max_seq_length"}
         own |= {"vocab_multiple", "prompt_tokens", "lora", "towers"}
-        own |= {name for name in ("prompt", "prompts") if getattr(model, name)}
+        own |= {name for name in OF_USE if getattr(model, name)}
+        own |= {"similarity"} if model.similarity != ModelConfig().similarity else set()
         own |= HEAD if model.new_head else set()
         _check_contradictions(model, base, own)
         dropout = _dropout(model, base)
@@ -192,11 +199,12 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         )
     if config.objective.masks_tokens:
         token_kinds(tokenizer)  # refuses one without a mask token
-    if isinstance(config.objective, SimcseObjective):
-        try:
+    try:
+        check_maskable(config.objective, model.encoder)
+        if isinstance(config.objective, SimcseObjective):
             check_views(config.objective, model.encoder)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     encoder = model.encoder.model_copy(
         update={"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     )
@@ -214,12 +222,14 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     )
 
 
-def _dropout(model: ModelConfig, base: ModelConfig) -> dict[str, float]:
+def _dropout(model: ModelConfig, base: ModelConfig) -> dict[str, float | None]:
     """Rates of the config; where it has the default of its family, the default of the family of `init_from`."""
     rates = {}
+    ours, theirs = type(model.encoder).model_fields, type(base.encoder).model_fields
     for name in DROPOUT:
-        rate, default = getattr(model.encoder, name), type(model.encoder).model_fields[name].default
-        rates[name] = rate if rate != default else type(base.encoder).model_fields[name].default
+        if name in theirs:
+            rate = getattr(model.encoder, name) if name in ours else None
+            rates[name] = rate if name in ours and rate != ours[name].default else theirs[name].default
     return rates
 
 
