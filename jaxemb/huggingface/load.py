@@ -13,9 +13,10 @@ from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import read_encoder_config
 from jaxemb.huggingface.module_settings import check_layer_norm
 from jaxemb.huggingface.modules import Modules, has_towers, read_modules
+from jaxemb.huggingface.peft import is_adapter, read_adapter
 from jaxemb.huggingface.tensors import open_tensors
-from jaxemb.huggingface.tokenizer import check_vocabulary, load_tokenizer
-from jaxemb.huggingface.weights import encoder_from_tensors
+from jaxemb.huggingface.tokenizer import check_vocabulary, has_tokenizer, load_tokenizer
+from jaxemb.huggingface.weights import FAMILIES, encoder_from_tensors
 from jaxemb.models import SIDES, Embedder, Side, Towers, count_prompt_tokens, dense_params
 from jaxemb.models.towers import as_towers
 
@@ -27,6 +28,9 @@ def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None
     longest input, prompts, truncation and similarity. A plain Hugging Face folder, without modules.json, says nothing
     of these: it gets mean pooling (the last token in a causal decoder), no dense layer, L2 normalisation and no prompt.
     Every key of its JSON files is read, known to change no embedding, or refused; see `huggingface.keys`.
+
+    A folder of LoRA adapters as PEFT writes them, or `jaxemb export --adapter`, is the base model that it names, from a
+    folder or the Hub's cache, with the adapters merged.
 
     Args:
       path: the folder. Nothing is downloaded and no code of the folder runs.
@@ -42,9 +46,11 @@ def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     modules = read_modules(folder, tower)
-    source = modules.transformer
+    adapter = read_adapter(modules.transformer) if is_adapter(modules.transformer) else None
+    source = modules.transformer if adapter is None else adapter.base_folder()
     encoder = read_encoder_config(source / "config.json")
-    tokenizer = load_tokenizer(source, lowercase=modules.lowercase)
+    own = adapter is None or has_tokenizer(modules.transformer)
+    tokenizer = load_tokenizer(modules.transformer if own else source, lowercase=modules.lowercase)
     check_vocabulary(tokenizer, encoder, str(source))
     plain_decoder = getattr(encoder, "causal", False) and not (folder / "modules.json").exists()
     config = ModelConfig(
@@ -61,7 +67,10 @@ def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None
         truncate_dim=modules.use.truncate_dim,
         similarity=modules.use.similarity,
     )
-    params: dict[str, Any] = {"encoder": encoder_from_tensors(open_tensors(source), encoder, source, allow)}
+    readers = open_tensors(source)
+    if adapter is not None:
+        readers = adapter.merge(readers, FAMILIES[encoder.model_type])
+    params: dict[str, Any] = {"encoder": encoder_from_tensors(readers, encoder, source, allow)}
     if modules.layer_norm_folder is not None:
         check_layer_norm(modules.layer_norm_folder / "config.json", config.pooled_size)
         params["layer_norm"] = _read_norm(modules.layer_norm_folder, config.pooled_size)
