@@ -13,11 +13,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int
 
 from jaxemb.config import ModelConfig
+from jaxemb.encoding.apart import layers_apart
 from jaxemb.encoding.progress import progress_bar
 from jaxemb.errors import UsageError
 from jaxemb.models import Embedder, Params, apply, encoded_size
 from jaxemb.models.packing import texts_per_row
-from jaxemb.packing import Row, lay_out, pack, row_lengths
+from jaxemb.packing import Row, lay_out, one_row, pack, row_lengths
 from jaxemb.texts import Texts, as_texts, each_text
 from jaxemb.tokens import token_ids
 
@@ -52,7 +53,8 @@ def encode(
 
     Texts are packed, several a row, into rows of `row_lengths`, so that hardly any padding is computed. A batch has
     `batch_size` rows of 64 tokens, or fewer longer ones, or an eighth of that for what is left over: two shapes are
-    compiled for each length of rows that occurs, by whichever caller comes first.
+    compiled for each length of rows that occurs, by whichever caller comes first. Texts that fit one row of 16 to 512
+    tokens are a batch by themselves (a query takes no longer than it must): at most six shapes more.
 
     Several threads may call this at once, with one embedder or several.
 
@@ -165,6 +167,12 @@ def _mesh_sharding(params: Params) -> NamedSharding | None:
     return None
 
 
+def _on_device(params: Params) -> Params:
+    """The same if all of it lies there; putting again what does takes longer than looking."""
+    there = all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(params))
+    return params if there else jax.device_put(params)
+
+
 class _Batches:
     """Packs tokens into batches and sends them off."""
 
@@ -177,11 +185,15 @@ class _Batches:
         self._sharding = _mesh_sharding(params)
         self._replicated = None if self._sharding is None else NamedSharding(self._sharding.mesh, PartitionSpec())
         self._devices = 1 if self._sharding is None else self._sharding.mesh.size
-        self._params = jax.device_put(params) if self._sharding is None else params
+        self._params = params if self._sharding is not None else _on_device(layers_apart(embedder.config, params))
         self._batch_size = batch_size
 
     def embed(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], list[int], jax.Array]]:
         """For each batch the positions of its texts, and the rows of the array to come that are theirs."""
+        alone = one_row([len(text) for text in tokens], self._row_lengths[-1])
+        if alone is not None:
+            yield self._embed([alone], self._devices, alone.length, tokens)
+            return
         # Longest rows first: memory runs out at once or never.
         packed = pack([len(text) for text in tokens], self._row_lengths)
         for length, group in groupby(packed, key=lambda row: row.length):

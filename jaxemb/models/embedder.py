@@ -191,7 +191,7 @@ def token_outputs(
             hashes = spread_to_tokens(hashes, tokens["slots"], segments)
     words = tokens.get("words")
     rows = len(params["encoder"]["word_embeddings"]["embedding"]) if words is None else None
-    encoder = _encoder(config, rows).clone(gather=gather)
+    encoder = _encoder(config, rows).clone(gather=gather, apart="layers" not in params["encoder"])
     outputs: Outputs = encoder.apply(
         {"params": params["encoder"]},
         tokens["input_ids"],
