@@ -45,17 +45,17 @@ def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None
     check_vocabulary(tokenizer, encoder, str(source))
     if modules.lowercase and not _lowercases(tokenizer):
         raise UserError(f"{source}: do_lower_case with a tokenizer that keeps case is not supported")
-    length = modules.max_seq_length or tokenizer.model_max_length
+    longest = int(min(modules.max_seq_length or tokenizer.model_max_length, encoder.max_tokens))
     plain_decoder = isinstance(encoder, Qwen3Config) and not (folder / "modules.json").exists()
     config = ModelConfig(
         encoder=encoder,
         pooling="lasttoken" if plain_decoder else modules.pooling,
         include_prompt=modules.include_prompt,
-        prompt_tokens=0 if modules.include_prompt else count_prompt_tokens(tokenizer, modules.prompt),
+        prompt_tokens=0 if modules.include_prompt else count_prompt_tokens(tokenizer, modules.prompt, longest),
         layer_norm=modules.layer_norm_folder is not None,
         dense=modules.dense,
         normalize=modules.normalize,
-        max_seq_length=int(min(length, encoder.max_tokens)),
+        max_seq_length=longest,
         prompt=modules.prompt,
         prompts=modules.prompts,
     )

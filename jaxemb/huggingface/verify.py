@@ -95,7 +95,7 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
         found = {"jaxemb": encode(load_model(folder), texts, batch_size=ROWS)}
     short = [config.prompt + text for text in SENTENCES]
     tokens = embedder.tokenizer(short, truncation=True, max_length=longest, padding=False)["input_ids"]
-    prompt_tokens = count_prompt_tokens(embedder.tokenizer, config.prompt)
+    prompt_tokens = count_prompt_tokens(embedder.tokenizer, config.prompt, longest)
     found["NumPy"] = reference.embed(folder, tokens, prompt_tokens).astype(np.float32)
     if with_torch:
         version = importlib.metadata.version("sentence-transformers")

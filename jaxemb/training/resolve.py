@@ -201,7 +201,7 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         update={"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     )
     length = model.max_seq_length or config.data.max_length
-    prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt)
+    prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt, length)
     filled_in = {"encoder": encoder, "max_seq_length": length, "prompt_tokens": prompt_tokens}
     # The vocabulary may have come out smaller than asked for.
     vocabulary = config.tokenizer.vocab_size if base is not None else min(config.tokenizer.vocab_size, len(tokenizer))
