@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
@@ -18,6 +18,8 @@ from jaxemb.errors import UsageError
 from jaxemb.models import Embedder, Params, apply, embedding_size
 from jaxemb.models.packing import texts_per_row
 from jaxemb.packing import Row, lay_out, pack, row_lengths
+from jaxemb.texts import Texts, as_texts, each_text
+from jaxemb.tokens import token_ids
 
 BLOCK = 16_384  # texts that are tokenised and packed together
 IN_FLIGHT = 4  # batches that the device may be ahead of the host
@@ -39,7 +41,7 @@ def embed_batch(
 
 def encode(
     embedder: Embedder,
-    texts: Sequence[str],
+    texts: Texts,
     *,
     batch_size: int = 64,
     show_progress: bool = False,
@@ -51,19 +53,23 @@ def encode(
     `batch_size` rows of 64 tokens, or fewer longer ones, or an eighth of that for what is left over: two shapes are
     compiled for each length of rows that occurs, by whichever caller comes first.
 
+    Several threads may call this at once, with one embedder or several.
+
     Args:
       embedder: architecture, parameters and tokenizer.
-      texts: any number of texts; none give an array of shape [0, E].
+      texts: strings in an order: a list, a tuple, an array of one dimension, a column of a table. An iterator is read
+        to its end first, as memory must hold all embeddings anyway (`encode_stream` gives them block by block). No
+        texts give an array of shape [0, E].
       batch_size: rows of 64 tokens a batch; rounded up to a multiple of the devices of a mesh.
       show_progress: shows a bar on stderr.
       params: taken instead of `embedder.params`. Parameters that lie on a mesh, replicated or sharded, make the batch
         be split over all axes of it; with several processes each must call with the same texts, and each gets all rows.
 
     Returns: one embedding a row, in the order of `texts`, on the host.
-    Raises: TypeError if `texts` is a single string; UsageError if `batch_size` is not positive.
+    Raises: NotTexts, a TypeError, if `texts` is one string, a dict or a set, say, or holds something else than strings;
+      UsageError if `batch_size` is not positive.
     """
-    if isinstance(texts, str):
-        raise TypeError("texts must be a list of strings, not one string: encode([text])")
+    texts = as_texts(texts)
     out = np.empty((len(texts), embedding_size(embedder.config)), np.float32)
     start = 0
     with progress_bar("Encoding", len(texts), show_progress) as advance:
@@ -75,7 +81,7 @@ def encode(
 
 def encode_stream(
     embedder: Embedder,
-    texts: Iterable[str],
+    texts: Texts,
     *,
     batch_size: int = 64,
     block_size: int = BLOCK,
@@ -85,13 +91,15 @@ def encode_stream(
 
     Args:
       embedder: as for `encode`.
-      texts: any iterable, also an endless one.
+      texts: as for `encode`, and read as they are needed; an iterator may be endless.
       batch_size: as for `encode`.
       block_size: texts that are packed together; each array that is yielded has as many rows, the last one
         fewer.
       params: as for `encode`.
+
+    Raises: as `encode`; for what is no string when its turn comes.
     """
-    return embed_blocks(embedder, texts, batch_size=batch_size, block_size=block_size, params=params)
+    return embed_blocks(embedder, each_text(texts), batch_size=batch_size, block_size=block_size, params=params)
 
 
 @dataclass
@@ -142,15 +150,8 @@ def embed_blocks(
 
 def _tokenize(embedder: Embedder, texts: list[str]) -> list[list[int]]:
     prompt = embedder.config.prompt
-    encoded = embedder.tokenizer(
-        [prompt + text for text in texts] if prompt else texts,
-        truncation=True,
-        max_length=embedder.config.longest_input,
-        padding=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )
-    return encoded["input_ids"]
+    prompted = [prompt + text for text in texts] if prompt else texts
+    return token_ids(embedder.tokenizer, prompted, embedder.config.longest_input)
 
 
 def _mesh_sharding(params: Params) -> NamedSharding | None:

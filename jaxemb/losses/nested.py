@@ -29,14 +29,14 @@ EMBEDDINGS = {
 
 def _embeddings_of(loss: Loss) -> tuple[int | None, tuple[str, ...]]:
     """How many arguments of a loss of this package are embeddings, None of another, and the names of its arguments."""
-    bound = 0
-    while isinstance(loss, functools.partial):
-        loss, bound = loss.func, bound + len(loss.args)
+    bound, inner = 0, loss
+    while isinstance(inner, functools.partial):
+        bound, inner = bound + len(inner.args), inner.func
     try:
-        names = tuple(inspect.signature(loss).parameters)[bound:]
-    except (TypeError, ValueError):
+        names = tuple(inspect.signature(inner).parameters)[bound:]
+    except (TypeError, ValueError):  # of what is written in C
         names = ()
-    inner = inspect.unwrap(loss)
+    inner = inspect.unwrap(inner)
     is_ours = getattr(inner, "__module__", "").startswith("jaxemb.losses.")
     count = EMBEDDINGS.get(getattr(inner, "__name__", "")) if is_ours else None
     return None if count is None else count - bound, names

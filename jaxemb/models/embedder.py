@@ -1,7 +1,7 @@
 """The embedder: encoder, pooling, dense layer and normalisation as pure functions of the parameters."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from jaxemb.models.heads import Params, apply_dense, apply_norm, init_dense, ini
 from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
+from jaxemb.texts import Texts
+from jaxemb.tokens import token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -200,6 +202,7 @@ class Embedder:
     config: ModelConfig
     params: Params
     tokenizer: "PreTrainedTokenizerBase"
+    """A fast one. `encode` takes a copy of its backend, so that other threads may call it meanwhile."""
 
     def apply(
         self, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
@@ -214,7 +217,7 @@ class Embedder:
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: Texts,
         *,
         prompt_name: str | None = None,
         batch_size: int = 64,
@@ -246,13 +249,13 @@ class Embedder:
         return dataclasses.replace(self, config=config)
 
 
-def count_prompt_tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str, longest: int) -> int:
+def count_prompt_tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str, longest: int | None = None) -> int:
     """First tokens of a text that are the prompt's, those that stand before it (`[CLS]`) included.
 
     They are counted as sentence-transformers does: the prompt's own tokens without a special one at the end, where the
-    prompt is cut at the `longest` input, as texts with it are.
+    prompt is cut at the `longest` input, as texts with it are; None cuts nothing.
     """
     if not prompt:
         return 0
-    ids = tokenizer(prompt)["input_ids"]
-    return min(len(ids), longest) - (ids[-1] in tokenizer.all_special_ids)
+    (ids,) = token_ids(tokenizer, [prompt])
+    return min(len(ids), longest or len(ids)) - (ids[-1] in tokenizer.all_special_ids)

@@ -18,6 +18,6 @@ def changed_since(version: int, config: TrainConfig) -> str | None:
     if config.model.encoder.attention_probs_dropout_prob:
         changed.append("attention dropout")
     masking = getattr(config.objective, "masking", None)
-    if config.objective.masks_tokens and masking.whole_word:
+    if config.objective.masks_tokens and masking is not None and masking.whole_word:
         changed.append("whole-word masking")
     return " and ".join(changed) or None

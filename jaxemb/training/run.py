@@ -12,7 +12,7 @@ import numpy as np
 from jaxemb import distributed, huggingface, objectives
 from jaxemb.config import CustomObjective, DistillationObjective, TrainConfig
 from jaxemb.config import files as config_files
-from jaxemb.data import PreparedData, train_tokenizer
+from jaxemb.data import PreparedData, train_tokenizer, with_normalizer
 from jaxemb.errors import UsageError
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load_towers, pinned, pinned_as
@@ -261,6 +261,11 @@ class _Run:
         elif config.tokenizer.path is not None:
             tokenizer = huggingface.load_tokenizer(Path(config.tokenizer.path).expanduser())
         if tokenizer is not None:  # refuses before the data are read
+            tokenizer = with_normalizer(tokenizer)
+            if unused := sorted(config.tokenizer.model_fields_set - {"path"}):
+                whose = "model.init_from" if base is not None else "tokenizer.path"
+                names = ", ".join(f"tokenizer.{name}" for name in unused)
+                self.display.headline(f"not used, as {whose} brings a tokenizer: {names}")
             config = resolve(config, None if base is None else base.config, tokenizer)
             select_trained(config)
         data = prepare_examples(self.config, self.display)

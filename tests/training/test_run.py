@@ -84,6 +84,7 @@ def test_what_is_refused(whole, tmp_path):
 
 @pytest.mark.full  # the README has one that always runs
 def test_an_objective_of_ones_own(values, tmp_path):
+    values["export"] = {"verify": "jax"}
     built_in = jaxemb.train({**values, "objective": {"kind": "info_nce", "mask_duplicates": False}}, quiet=True)
     model = config_files.load_config(built_in.run_dir / "config.yaml").model
     seen = set()
