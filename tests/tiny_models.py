@@ -71,6 +71,8 @@ ENCODERS = {
     ),
 }  # fmt: skip
 """One of each family; all hold 48 tokens."""
+BOTH_WAYS = ENCODERS["qwen3"].model_copy(update={"causal": False})
+"""A Qwen3 that attends in both directions."""
 TOKENIZER_OF_MPNET = tiny_tokenizer(("cls", "pad", "sep", "unk", "mask"))
 
 

@@ -33,6 +33,7 @@ from jaxemb.config.objective import (
     SbertTriplet,
     SimcseObjective,
     SupervisedSimcse,
+    check_maskable,
     check_views,
 )
 from jaxemb.config.sources import (
@@ -105,6 +106,7 @@ __all__ = [
     "TrainConfig",
     "TrainingConfig",
     "TsvSource",
+    "check_maskable",
     "check_views",
 ]
 
@@ -209,10 +211,8 @@ class TrainConfig(Settings):
         kind = self.objective.kind
         if self.model.towers == "untied":
             raise ValueError(f"model.towers: {kind} with masked language modelling trains one encoder: set it to tied")
-        if isinstance(self.model.encoder, Qwen3Config):
-            raise ValueError(
-                f"model.encoder.model_type: qwen3 sees no token after another, {kind} cannot mask its tokens"
-            )
+        if self.model.init_from is None:
+            check_maskable(self.objective, self.model.encoder)
 
     @property
     def stages(self) -> tuple[tuple[int, int], ...]:

@@ -79,9 +79,9 @@ class BertConfig(EncoderConfig):
 
 
 class RobertaConfig(EncoderConfig):
-    """RoBERTa and XLM-R: BERT with positions that begin at `pad_token_id + 1` and count real tokens only."""
+    """RoBERTa, XLM-R and CamemBERT: BERT with positions that begin at `pad_token_id + 1` and count real tokens only."""
 
-    model_type: Literal["roberta", "xlm-roberta"] = "roberta"
+    model_type: Literal["roberta", "xlm-roberta", "camembert"] = "roberta"
     """The family."""
     max_position_embeddings: Size = 514
     """Positions: 514 hold 512 tokens, as the first is `pad_token_id + 1`."""
@@ -105,6 +105,8 @@ class DistilBertConfig(EncoderConfig):
     """The family."""
     num_hidden_layers: Size = 6
     """Layers."""
+    hidden_dropout_prob: Fraction = 0.1
+    """Dropout on embeddings and on the output of the feed-forward layer (`dropout` in config.json)."""
 
 
 class MPNetConfig(EncoderConfig):
@@ -137,9 +139,11 @@ class ModernBertConfig(EncoderConfig):
     max_position_embeddings: Size = 8192
     """The longest text in tokens."""
     hidden_dropout_prob: Fraction = 0.0
-    """Dropout on embeddings and on the output of each sub-layer."""
+    """Dropout inside the feed-forward layer, before its last product (`mlp_dropout` in config.json)."""
+    embedding_dropout: Fraction | None = None
+    """Dropout on embeddings; `hidden_dropout_prob` when null."""
     attention_probs_dropout_prob: Fraction = 0.0
-    """Dropout on attention probabilities."""
+    """Dropout on attention probabilities and on the output of attention (`attention_dropout` in config.json)."""
     layer_norm_eps: Epsilon = 1e-5
     """Epsilon of the norms."""
     global_attn_every_n_layers: Size = 3
@@ -159,7 +163,7 @@ class ModernBertConfig(EncoderConfig):
 
 
 class Qwen3Config(EncoderConfig):
-    """Qwen3 (Qwen3-Embedding), a decoder: causal, RMSNorm, grouped queries, rotary positions, SwiGLU, no biases."""
+    """Qwen3 (Qwen3-Embedding), a decoder: RMSNorm, grouped queries, rotary positions, SwiGLU, no biases."""
 
     model_type: Literal["qwen3"] = "qwen3"
     """The family."""
@@ -178,7 +182,7 @@ class Qwen3Config(EncoderConfig):
     hidden_act: Literal["gelu", "gelu_new", "relu", "silu"] = "silu"
     """Activation of the feed-forward layer's gate."""
     hidden_dropout_prob: Fraction = 0.0
-    """Dropout on embeddings and on the output of each sub-layer."""
+    """Dropout on embeddings and on the output of each sub-layer; a setting of runs, which config.json does not have."""
     attention_probs_dropout_prob: Fraction = 0.0
     """Dropout on attention probabilities."""
     layer_norm_eps: Epsilon = 1e-6
@@ -186,7 +190,8 @@ class Qwen3Config(EncoderConfig):
     rope_theta: Positive = 1_000_000.0
     """Base of the rotary frequencies."""
     causal: bool = True
-    """A token looks at those before it only; false for a bidirectional encoder."""
+    """A token looks at itself and those before it only; false for an encoder that looks in both directions
+    (`is_causal` in config.json)."""
 
     @property
     def head_size(self) -> int:
@@ -207,7 +212,7 @@ class Qwen3Config(EncoderConfig):
 
 def _family(values: Any) -> str:
     name = values.get("model_type", "bert") if isinstance(values, dict) else values.model_type
-    return "roberta" if name == "xlm-roberta" else str(name)
+    return "roberta" if name in get_args(RobertaConfig.model_fields["model_type"].annotation) else str(name)
 
 
 Family = BertConfig | RobertaConfig | DistilBertConfig | MPNetConfig | ModernBertConfig | Qwen3Config

@@ -18,6 +18,7 @@ import yaml
 from jaxemb.config import TrainConfig, shipped
 from jaxemb.config.encoder import MODEL_TYPES
 from jaxemb.config.explicit import flat, given_paths, not_default, paths_of_flags, with_given
+from jaxemb.config.model import ONE, SEVERAL
 from jaxemb.errors import UsageError
 
 T = TypeVar("T", bound=pydantic.BaseModel)
@@ -123,7 +124,7 @@ def validate(model: type[T], values: Any, where: str) -> T:
     Raises:
       UsageError: with the path of every wrong key, what is wrong with it, and the nearest valid key.
     """
-    tags = {kind for kind, _ in _all_kinds(model)}
+    tags = _tags(model)
     try:
         return model.model_validate_json(json.dumps(values), strict=True)  # JSON: a list may fill a tuple
     except (TypeError, ValueError) as error:
@@ -131,6 +132,11 @@ def validate(model: type[T], values: Any, where: str) -> T:
             raise UsageError(f"{where}: {error}") from None
         messages = [_explain(model, one, tags) for one in error.errors()]
     raise UsageError("\n".join(f"{where}: {message}" for message in dict.fromkeys(messages)))
+
+
+def _tags(model: type[pydantic.BaseModel]) -> set[str]:
+    """What pydantic puts into the path of an error although it is no key: the tags of unions."""
+    return {kind for kind, _ in _all_kinds(model)} | {ONE, SEVERAL}
 
 
 def _all_kinds(model: type[pydantic.BaseModel]) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
@@ -270,7 +276,7 @@ def override(config: TrainConfig, flags: Sequence[str], prog: str, description: 
         if cause is None:
             sys.stderr.write(shown.getvalue())
             raise
-    tags = {kind for kind, _ in _all_kinds(TrainConfig)}
+    tags = _tags(TrainConfig)
     messages = [
         _explain(TrainConfig, {**one, "loc": (*filter(None, where.split(".")), *one["loc"])}, tags)
         for one in cause.errors()

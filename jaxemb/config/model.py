@@ -1,8 +1,8 @@
 """Settings of the model."""
 
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Discriminator, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
 from jaxemb.config.base import Settings, Size, check_pattern
 from jaxemb.config.encoder import BertConfig, Encoder
@@ -10,6 +10,7 @@ from jaxemb.config.encoder import BertConfig, Encoder
 PoolingMode = Literal[
     "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", "first_last_mean"
 ]  # in the order in which sentence-transformers concatenates them; the last is unknown to it
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 
 
 class Prompt(Settings):
@@ -30,6 +31,24 @@ class DenseConfig(Settings):
     """Activation (LaBSE: tanh); `gelu` is the exact one."""
     bias: bool = True
     """Whether a bias is added."""
+    layer_norm: bool = False
+    """Layer norm after the activation."""
+    normalize: bool = False
+    """L2-normalise what comes out, before the next dense layer (`model.normalize` is for the last)."""
+
+
+ONE, SEVERAL = "one", "several"
+"""Tags of the two forms of `model.dense`."""
+
+
+def _count(value: Any) -> str:
+    return SEVERAL if isinstance(value, list | tuple) else ONE
+
+
+Dense = Annotated[
+    Annotated[DenseConfig, Tag(ONE)] | Annotated[tuple[DenseConfig, ...], Tag(SEVERAL)], Discriminator(_count)
+]
+"""A dense layer, or several in their order."""
 
 
 class LoraConfig(Settings):
@@ -74,8 +93,8 @@ class ModelConfig(Settings):
     unlike, such as queries and documents. Both start alike, from random weights or `init_from`, or each from its own
     where `init_from` has two."""
     encoder: Encoder = BertConfig()
-    """The encoder; its `model_type` chooses the family (bert, roberta, xlm-roberta, distilbert, mpnet, modernbert,
-    qwen3), in YAML."""
+    """The encoder; its `model_type` chooses the family (bert, roberta, xlm-roberta, camembert, distilbert, mpnet,
+    modernbert, qwen3), in YAML."""
     pooling: PoolingMode | tuple[PoolingMode, ...] = "cls"
     """`cls`: the first token's vector (LaBSE). `mean`: the mean over real tokens (Sentence-BERT). `max`, `lasttoken`
     (decoders), `mean_sqrt_len_tokens`: the sum over the root of the number of tokens. `weightedmean`: weights 1, 2, 3,
@@ -89,10 +108,15 @@ class ModelConfig(Settings):
     """A dense layer with tanh after pooling that only training has (SimCSE, unsupervised)."""
     layer_norm: bool = False
     """Layer norm after pooling."""
-    dense: DenseConfig | None = DenseConfig()
-    """Dense layer after pooling; null for none."""
+    dense: Dense | None = DenseConfig()
+    """Dense layer after pooling; null for none; in YAML also a list of several, one after the other."""
     normalize: bool = True
     """L2-normalise the embedding."""
+    truncate_dim: PositiveInt | None = None
+    """Dimensions that `encode` keeps of each embedding, the first ones (Matryoshka), without normalising it again; null
+    for all. Training sees them all. Exported."""
+    similarity: Similarity = "cosine"
+    """How readers of the export compare embeddings (`similarity_fn_name` of sentence-transformers)."""
     max_seq_length: PositiveInt | None = None
     """Longest input in tokens when encoding, also of the exported model. Null: the longest trained on
     (`data.max_length`). Left out with `init_from`: that model's own, if it is longer."""
@@ -124,6 +148,16 @@ class ModelConfig(Settings):
         return self.encoder.hidden_size * len(self.poolings)
 
     @property
+    def dense_layers(self) -> tuple[DenseConfig, ...]:
+        """The dense layers, in their order; the width of each is filled in."""
+        layers: tuple[DenseConfig, ...] = ()
+        width = self.pooled_size
+        for dense in self.dense if isinstance(self.dense, tuple) else filter(None, [self.dense]):
+            width = dense.out_features or width
+            layers += (dense.model_copy(update={"out_features": width}),)
+        return layers
+
+    @property
     def longest_input(self) -> int:
         """Where texts are cut when encoding, in tokens."""
         return self.max_seq_length or self.encoder.max_tokens
@@ -143,4 +177,10 @@ class ModelConfig(Settings):
             )
         if self.init_allow is not None:
             check_pattern("init_allow", self.init_allow)
+        if self.dense == ():
+            raise ValueError("dense: a list without a layer: set it to null for none")
+        if isinstance(self.dense, tuple) and self.dense[-1].normalize:
+            raise ValueError("dense: normalize of the last layer is model.normalize: set that")
+        if isinstance(self.dense, DenseConfig) and self.dense.normalize:
+            raise ValueError("dense.normalize: of the only layer it is model.normalize: set that")
         return self

@@ -155,7 +155,8 @@ class SimcseObjective(_Simcse):
 
 def check_views(objective: SimcseObjective, encoder: EncoderConfig) -> None:
     """Unsupervised SimCSE learns from the difference of two dropout masks: raises ValueError where there is none."""
-    rates = encoder.hidden_dropout_prob, encoder.attention_probs_dropout_prob
+    own = getattr(encoder, "embedding_dropout", None) or 0.0  # of ModernBERT
+    rates = encoder.hidden_dropout_prob, encoder.attention_probs_dropout_prob, own
     if not any(rates) and objective.ablation != "no_dropout":
         raise ValueError(
             "objective.kind: simcse has only dropout to tell a sentence from itself, and both rates of model.encoder "
@@ -166,6 +167,15 @@ def check_views(objective: SimcseObjective, encoder: EncoderConfig) -> None:
         raise ValueError(
             "objective.ablation: no_dropout wants model.encoder's hidden_dropout_prob and attention_probs_dropout_prob "
             "to be 0"
+        )
+
+
+def check_maskable(objective: "Objective", encoder: EncoderConfig) -> None:
+    """Masked language modelling is of an encoder that sees both directions: raises ValueError for a causal one."""
+    if objective.masks_tokens and getattr(encoder, "causal", False):
+        raise ValueError(
+            f"model.encoder.model_type: {encoder.model_type} sees no token after another, {objective.kind} cannot mask "
+            "its tokens; set model.encoder.causal to false for an encoder that looks in both directions"
         )
 
 

@@ -8,7 +8,7 @@ from jaxemb.encoding.outputs import writer_for
 from jaxemb.encoding.progress import progress_bar
 from jaxemb.encoding.texts import embed_blocks
 from jaxemb.files import atomic_file
-from jaxemb.models import Embedder, Params, embedding_size
+from jaxemb.models import Embedder, Params, encoded_size
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def encode_file(
     total = count_lines(input_path) if show_progress else 0
     with atomic_file(output_path) as partial, progress_bar("Encoding", total, show_progress) as advance:
         blocks = embed_blocks(embedder, texts(), batch_size=batch_size, params=params, advance=advance)
-        rows = write(partial, blocks, embedding_size(embedder.config))
+        rows = write(partial, blocks, encoded_size(embedder.config))
     if not rows:
         logger.warning("%s is empty: %s has no rows", input_path, output_path)
     return rows

@@ -19,7 +19,7 @@ from jaxemb.data.normalize import text_hash
 from jaxemb.encoding.texts import BLOCK, embed_blocks
 from jaxemb.errors import CannotWrite, UserError
 from jaxemb.files import atomic_directory, cache_root, remove_partial
-from jaxemb.models import Embedder, Params, embedding_size
+from jaxemb.models import Embedder, Params, encoded_size
 from jaxemb.texts import Texts, each_text
 
 VERSION = 1
@@ -27,8 +27,11 @@ VERSION = 1
 
 _NO_MATTER = {
     "init_from", "init_allow", "new_head", "prompts", "max_seq_length", "training_mlp", "remat", "scan_layers",
+    "similarity",
 }  # fmt: skip
-_NO_MATTER_OF_ENCODER = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"}
+_NO_MATTER_OF_ENCODER = {
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "initializer_range",
+}  # fmt: skip
 _SHARD = re.compile(r"\d{20}-[0-9a-f]{8}")
 _LOOKED_UP = 4096  # texts whose hashes are looked up together
 _OPEN = 256  # shards that are mapped at a time: each holds a file open
@@ -63,7 +66,7 @@ def _digest(params: Params) -> str:
 def stored_embeddings(embedder: Embedder, cache_dir: str | None = None) -> "StoredEmbeddings":
     """What the cache holds of this model: folder `teacher-FINGERPRINT` of `cache_root(cache_dir)`, there or not yet."""
     return StoredEmbeddings(
-        cache_root(cache_dir) / f"teacher-{fingerprint_of(embedder)}", embedding_size(embedder.config)
+        cache_root(cache_dir) / f"teacher-{fingerprint_of(embedder)}", encoded_size(embedder.config)
     )
 
 

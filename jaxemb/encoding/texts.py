@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Float32, Int
 from jaxemb.config import ModelConfig
 from jaxemb.encoding.progress import progress_bar
 from jaxemb.errors import UsageError
-from jaxemb.models import Embedder, Params, apply, embedding_size
+from jaxemb.models import Embedder, Params, apply, encoded_size
 from jaxemb.models.packing import texts_per_row
 from jaxemb.packing import Row, lay_out, pack, row_lengths
 from jaxemb.texts import Texts, as_texts, each_text
@@ -34,8 +34,9 @@ def embed_batch(
     slots: Int[Array, "G N"],
     replicated: NamedSharding | None = None,
 ) -> Float[Array, "B E"]:
-    """`models.apply` of packed texts; compiled once per architecture and shape."""
+    """`models.apply` of packed texts, cut at `config.truncate_dim`; compiled once per architecture and shape."""
     rows = apply(config, params, {"input_ids": input_ids, "segment_ids": segment_ids, "slots": slots})
+    rows = rows[:, : config.truncate_dim]
     return rows if replicated is None else jax.lax.with_sharding_constraint(rows, replicated)
 
 
@@ -65,12 +66,13 @@ def encode(
       params: taken instead of `embedder.params`. Parameters that lie on a mesh, replicated or sharded, make the batch
         be split over all axes of it; with several processes each must call with the same texts, and each gets all rows.
 
-    Returns: one embedding a row, in the order of `texts`, on the host.
+    Returns: one embedding a row, in the order of `texts`, on the host; the first `config.truncate_dim` dimensions, if
+      that is set.
     Raises: NotTexts, a TypeError, if `texts` is one string, a dict or a set, say, or holds something else than strings;
       UsageError if `batch_size` is not positive.
     """
     texts = as_texts(texts)
-    out = np.empty((len(texts), embedding_size(embedder.config)), np.float32)
+    out = np.empty((len(texts), encoded_size(embedder.config)), np.float32)
     start = 0
     with progress_bar("Encoding", len(texts), show_progress) as advance:
         for rows in embed_blocks(embedder, texts, batch_size=batch_size, params=params, advance=advance):
@@ -123,7 +125,7 @@ def embed_blocks(
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}: it must be 1 or more")
     batches = _Batches(embedder, embedder.params if params is None else params, batch_size)
-    width = embedding_size(embedder.config)
+    width = encoded_size(embedder.config)
     iterator = iter(texts)
     blocks: deque[_Block] = deque()
     flying: deque[tuple[_Block, list[int], list[int], jax.Array]] = deque()
@@ -169,7 +171,7 @@ class _Batches:
     def __init__(self, embedder: Embedder, params: Params, batch_size: int) -> None:
         # Settings that do not change embeddings are set aside: all models of one architecture share their programs.
         apart = {"init_from": None, "init_allow": None, "new_head": False, "max_seq_length": None, "prompt": ""}
-        apart |= {"include_prompt": True, "remat": "none"}
+        apart |= {"include_prompt": True, "remat": "none", "similarity": "cosine"}
         self._config = embedder.config.model_copy(update=apart)
         self._row_lengths = row_lengths(embedder.config.longest_input)
         self._sharding = _mesh_sharding(params)

@@ -13,9 +13,12 @@ from jaxtyping import Float32
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
-from jaxemb.models import Embedder, Towers, embedding_size
+from jaxemb.models import Embedder, Towers, encoded_size
 from jaxemb.models.towers import as_towers
 from jaxemb.texts import as_texts
+
+SIMILARITIES = {"cosine": "cos_sim", "dot": "dot_score", "euclidean": "euclidean_sim"}
+"""Our names of similarities -> mteb's functions."""
 
 
 class MtebModel:
@@ -65,13 +68,13 @@ class MtebModel:
             n_parameters=sum(leaf.size for leaf in leaves),
             memory_usage_mb=sum(leaf.nbytes for leaf in leaves) / 2**20,
             max_tokens=config.longest_input,
-            embed_dim=embedding_size(config),
+            embed_dim=encoded_size(config),
             license=None,
             open_weights=None,
             public_training_code=None,
             public_training_data=None,
             framework=["JAX"] if "JAX" in get_args(mteb.models.model_meta.FRAMEWORKS) else [],
-            similarity_fn_name="cosine",
+            similarity_fn_name=mteb.models.model_meta.ScoringFunction(config.similarity),
             use_instructions=bool(prompts or config.prompt),
             training_datasets=None,
         )
@@ -124,12 +127,22 @@ class MtebModel:
         return None if key is None or self.model_prompts is None else self.model_prompts[key]
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Cosine of each row of [N, E] with each row of [M, E]: a torch tensor [N, M]."""
-        return _import_mteb().similarity_functions.cos_sim(embeddings1, embeddings2)
+        """`config.similarity` of each row of [N, E] with each row of [M, E]: a torch tensor [N, M]; a distance is taken
+        times -1.
+        """
+        if (kind := self._towers.anchor.config.similarity) == "manhattan":  # mteb has none
+            import torch
+
+            return -torch.cdist(torch.as_tensor(embeddings1), torch.as_tensor(embeddings2), p=1.0)
+        return getattr(_import_mteb().similarity_functions, SIMILARITIES[kind])(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Cosine of each row of [N, E] with the same row of another [N, E]: a torch tensor [N]."""
-        return _import_mteb().similarity_functions.pairwise_cos_sim(embeddings1, embeddings2)
+        """The same of each row of [N, E] with the same row of another [N, E]: a torch tensor [N]."""
+        if (kind := self._towers.anchor.config.similarity) == "manhattan":
+            import torch
+
+            return -(torch.as_tensor(embeddings1) - torch.as_tensor(embeddings2)).abs().sum(dim=-1)
+        return getattr(_import_mteb().similarity_functions, f"pairwise_{SIMILARITIES[kind]}")(embeddings1, embeddings2)
 
 
 def _import_mteb() -> ModuleType:

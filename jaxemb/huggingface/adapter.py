@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from safetensors.numpy import load_file
 
 from jaxemb.config import LoraConfig, ModelConfig
 from jaxemb.errors import UserError
@@ -16,13 +15,13 @@ from jaxemb.huggingface import hub
 from jaxemb.huggingface.export import save_head
 from jaxemb.huggingface.load import load_model
 from jaxemb.huggingface.modules import check_exportable, module_files, read_modules, write_json_files
-from jaxemb.huggingface.tensors import read_object, save_tensors
+from jaxemb.huggingface.peft import ADAPTER, ADAPTER_CONFIG, read_adapter
+from jaxemb.huggingface.tensors import save_tensors
 from jaxemb.huggingface.tokenizer import save_tokenizer
 from jaxemb.huggingface.weights import FAMILIES, Entry, encoder_to_tensors
 from jaxemb.models import Embedder
 from jaxemb.models.lora import LORA, merge
 
-ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 TOLERANCE = 1e-5  # of merged kernels, over the largest value where that is more than 1
 CARD = """---
 base_model: {base}
@@ -104,15 +103,11 @@ def _verify(folder: Path, config: ModelConfig, params: Any, merged: Any) -> None
 
     Raises: UserError.
     """
-    adapter, written = read_object(folder / ADAPTER_CONFIG), load_file(folder / ADAPTER)
+    written = read_adapter(folder).deltas
     tensors, wanted = (encoder_to_tensors(tree["encoder"], config.encoder) for tree in (params, merged))
     for name, tensor in tensors.items():
-        prefix = f"base_model.model.{name.removesuffix('.weight')}"
-        if (a := written.pop(f"{prefix}.lora_A.weight", None)) is not None:
-            end = next((end for end in adapter["rank_pattern"] if prefix.endswith(f".{end}")), None)
-            rank = adapter["rank_pattern"].get(end, adapter["r"])
-            scale = adapter["alpha_pattern"].get(end, adapter["lora_alpha"]) / rank
-            tensor = tensor + scale * (written.pop(f"{prefix}.lora_B.weight") @ a)
+        if (delta := written.pop(name, None)) is not None:
+            tensor = tensor + delta()
         difference = np.abs(tensor - wanted[name]).max()
         if difference > TOLERANCE * max(np.abs(wanted[name]).max(), 1.0):
             raise UserError(f"{folder}: {name} with its adapter is {difference:.1e} away from what was trained")

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from jaxemb.config import ModelConfig
+from jaxemb.config import ModelConfig, Qwen3Config
 from jaxemb.huggingface import hub
 from jaxemb.huggingface.weights import FAMILIES as WEIGHTS_OF
-from jaxemb.models import embedding_size
+from jaxemb.models import embedding_size, encoded_size
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def _front_matter(card: CardInfo) -> str:
 
 
 FAMILIES = {
-    "bert": "BERT", "roberta": "RoBERTa", "xlm-roberta": "XLM-R", "distilbert": "DistilBERT", "mpnet": "MPNet",
-    "modernbert": "ModernBERT", "qwen3": "Qwen3",
+    "bert": "BERT", "roberta": "RoBERTa", "xlm-roberta": "XLM-R", "camembert": "CamemBERT",
+    "distilbert": "DistilBERT", "mpnet": "MPNet", "modernbert": "ModernBERT", "qwen3": "Qwen3",
 }  # fmt: skip
 POOLINGS = {
     "cls": "the first token's vector",
@@ -131,15 +131,22 @@ def _about(config: ModelConfig, max_seq_length: int) -> str:
     steps = [" beside ".join(POOLINGS[mode] for mode in config.poolings)]
     steps[0] += "" if config.include_prompt else " (the prompt left out)"
     steps += ["layer norm"] if config.layer_norm else []
-    if config.dense is not None:
-        with_activation = f" with {config.dense.activation}" * (config.dense.activation != "identity")
-        steps.append("dense layer" + with_activation)
+    for dense in config.dense_layers:
+        width = f" of {dense.out_features}" * isinstance(config.dense, tuple)
+        steps.append(f"dense layer{width}" + f" with {dense.activation}" * (dense.activation != "identity"))
+        steps += ["layer norm"] * dense.layer_norm + ["L2 normalisation"] * dense.normalize
     steps += ["L2 normalisation"] if config.normalize else []
-    prompt = f" Texts are prefixed with `{config.prompt}`." if config.prompt else ""
+    if config.truncate_dim is not None:
+        steps.append(f"the first {encoded_size(config)} of {embedding_size(config)} dimensions")
+    steps[-1] += f" (compare them by {config.similarity})" * (config.similarity != "cosine")
+    both_ways = " that attends in both directions (transformers 5.2 or later)"
+    both_ways *= isinstance(encoder, Qwen3Config) and not encoder.causal
+    end = f"Input is cut at {max_seq_length} tokens."
+    end += f" Texts are prefixed with `{config.prompt}`." if config.prompt else ""
     return (
-        f"Sentence embeddings of {embedding_size(config)} dimensions, trained with jaxemb. "
+        f"Sentence embeddings of {encoded_size(config)} dimensions, trained with jaxemb. "
         f"{FAMILIES[encoder.model_type]} encoder ({layers} layer{'s' * (layers != 1)}, width {encoder.hidden_size}, "
-        f"{encoder.vocab_size:,} tokens), then {', '.join(steps)}. Input is cut at {max_seq_length} tokens.{prompt}"
+        f"{encoder.vocab_size:,} tokens){both_ways}, then {', '.join(steps)}. {end}"
     )
 
 

@@ -1,120 +1,56 @@
 """`config.json` of a checkpoint to and from our settings, family by family."""
 
-from dataclasses import dataclass, field
+import re
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from jaxemb.config import (
-    BertConfig,
-    DistilBertConfig,
-    ModernBertConfig,
-    MPNetConfig,
-    Qwen3Config,
-    RobertaConfig,
-)
+from jaxemb.config import ModernBertConfig, Qwen3Config
 from jaxemb.config.encoder import Family
 from jaxemb.errors import UserError
+from jaxemb.huggingface.keys import CONFIG_HARMLESS, check_keys, check_no_code
+from jaxemb.huggingface.schemas import PLAIN, SCHEMAS, Schema
 from jaxemb.huggingface.tensors import read_object
 
-SAME_ACTIVATION = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "swish": "silu"}  # names of one formula
-
-
-@dataclass(frozen=True)
-class Schema:
-    """How a family's `config.json` differs from our settings."""
-
-    config: type[Family]
-    architecture: str
-    """The class of transformers that reads it."""
-    names: dict[str, str] = field(default_factory=dict)
-    """Our name -> theirs, where they differ."""
-    fixed: dict[str, Any] = field(default_factory=dict)
-    """Settings (in our names) that `config.json` cannot say."""
-    required: dict[str, Any] = field(default_factory=dict)
-    """Their settings that must have this value, or be left out; they are written, too."""
-    defaults: dict[str, Any] = field(default_factory=dict)
-    """What transformers takes for a setting (in our names) that is left out, where it is not our default."""
-
-
-_POSITIONS = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
-_ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 512, "type_vocab_size": 2, "layer_norm_eps": 1e-12}
-SCHEMAS: dict[str, Schema] = {
-    "bert": Schema(BertConfig, "BertModel", required=_POSITIONS, defaults={"vocab_size": 30522}),
-    "roberta": Schema(RobertaConfig, "RobertaModel", required=_POSITIONS, defaults=_ROBERTA),
-    "xlm-roberta": Schema(
-        RobertaConfig, "XLMRobertaModel", required=_POSITIONS, defaults=_ROBERTA | {"vocab_size": 30522}
-    ),
-    "distilbert": Schema(
-        DistilBertConfig,
-        "DistilBertModel",
-        names={
-            "hidden_size": "dim",
-            "num_hidden_layers": "n_layers",
-            "num_attention_heads": "n_heads",
-            "intermediate_size": "hidden_dim",
-            "hidden_act": "activation",
-            "hidden_dropout_prob": "dropout",
-            "attention_probs_dropout_prob": "attention_dropout",
-        },
-        fixed={"layer_norm_eps": 1e-12},
-        defaults={"vocab_size": 30522},
-    ),
-    "mpnet": Schema(MPNetConfig, "MPNetModel", defaults={"vocab_size": 30527, "max_position_embeddings": 512}),
-    "modernbert": Schema(
-        ModernBertConfig,
-        "ModernBertModel",
-        names={
-            "hidden_act": "hidden_activation",
-            "hidden_dropout_prob": "mlp_dropout",
-            "attention_probs_dropout_prob": "attention_dropout",
-            "layer_norm_eps": "norm_eps",
-        },
-        required={"attention_bias": False, "mlp_bias": False, "norm_bias": False},
-        defaults={"vocab_size": 50368, "pad_token_id": 50283},
-    ),
-    "qwen3": Schema(
-        Qwen3Config,
-        "Qwen3Model",
-        names={"attention_probs_dropout_prob": "attention_dropout", "layer_norm_eps": "rms_norm_eps"},
-        fixed={"hidden_dropout_prob": 0.0, "causal": True},
-        required={"attention_bias": False, "use_sliding_window": False},
-        defaults={
-            "vocab_size": 151936,
-            "hidden_size": 4096,
-            "intermediate_size": 22016,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 32,
-            "rope_theta": 10_000.0,
-        },
-    ),
-}
+SAME_ACTIVATION = {
+    "gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_accurate": "gelu_new", "gelu_python": "gelu",
+    "swish": "silu",
+}  # fmt: skip
+"""Names of one formula."""
 
 
 def read_encoder_config(path: Path) -> Family:
     """Reads the architecture from `config.json`.
 
-    Raises: UserError if the file is missing or broken, or the model is not an encoder that we compute exactly.
+    Raises: UserError if the file is missing or broken, the model is not an encoder that we compute exactly, or a key
+      may change embeddings in a way that we do not know.
     """
     raw = read_object(path)
     kind = raw.get("model_type")
     if not isinstance(kind, str) or kind not in SCHEMAS:
         raise UserError(f"{path}: model_type {kind!r} is not supported; supported: {', '.join(map(repr, SCHEMAS))}")
     schema = SCHEMAS[kind]
-    for key, value in schema.required.items():
-        if raw.get(key, value) != value:
-            raise UserError(f"{path}: {key} {raw[key]!r} is not supported; supported: {value!r}")
-    raw = raw | _rope(raw, path) | _every(raw)
+    _check(raw, schema, path)
+    found = _merge_aliases(raw, schema, path)
+    if schema.config is ModernBertConfig:
+        _check_window(raw, path)
+        found |= _every(raw)
+    if schema.rope is not None:
+        found |= schema.rope[1](raw, path)
     values: dict[str, Any] = dict(schema.defaults)
     for name in schema.config.model_fields.keys() - schema.fixed.keys():
-        if (value := raw.get(schema.names.get(name, name))) is not None:
-            values[name] = value
+        key = schema.theirs(name)
+        if found.get(key) is not None:
+            values[name] = found[key]
+        elif key in found and key not in schema.nullable:
+            raise UserError(f"{path}: {key} is null: give a value, or leave the key out for transformers' default")
     if isinstance(activation := values.get("hidden_act"), str):
         values["hidden_act"] = SAME_ACTIVATION.get(activation, activation)
     if kind == "qwen3" and raw.get("num_key_value_heads", 0) is None:
         values["num_key_value_heads"] = values["num_attention_heads"]
+    if kind == "modernbert" and values["embedding_dropout"] == values.get("hidden_dropout_prob", 0.0):
+        values["embedding_dropout"] = None
     for name, known in schema.config.model_fields.items():  # JSON writes 0.0 as 0, say
         if known.annotation is float and type(values.get(name)) is int and abs(values[name]) < 2**53:
             values[name] = float(values[name])
@@ -129,20 +65,25 @@ def read_encoder_config(path: Path) -> Family:
     return config
 
 
-def _rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Our names for the rotary settings of `rope_parameters`, which transformers 5 writes."""
-    scaling = raw.get("rope_scaling")
-    parameters = raw.get("rope_parameters")
-    by_layer = isinstance(parameters, dict) and any(isinstance(value, dict) for value in parameters.values())
-    groups: dict[str, Any] = parameters if by_layer else {"": parameters or {}}  # type: ignore[assignment]
-    found = {}
-    for layer, group in [*groups.items(), *([("", scaling)] if scaling else [])]:
-        if not isinstance(group, dict) or group.get("rope_type", group.get("type", "default")) != "default":
-            raise UserError(f"{path}: rotary positions {group!r} are not supported; supported: rope_type 'default'")
-        name = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}.get(layer, "rope_theta")
-        if "rope_theta" in group:
-            found[name] = group["rope_theta"]
-    return found
+def _check(raw: dict[str, Any], schema: Schema, path: Path) -> None:
+    """Refuses a key that nobody reads, and a value that would change embeddings in a way that we do not compute."""
+    read = {"model_type", "auto_map", *schema.aliases, *(schema.rope[0] if schema.rope is not None else ())}
+    read |= {schema.theirs(name) for name in schema.config.model_fields.keys() - schema.fixed.keys()}
+    plain = PLAIN | {key: (value,) for key, value in schema.required.items()} | schema.plain
+    harmless = "|".join((CONFIG_HARMLESS.pattern, *map(re.escape, schema.harmless)))
+    check_no_code(path, raw, "AutoConfig", "AutoModel")
+    check_keys(path, raw, read, plain=plain, harmless=re.compile(harmless))
+
+
+def _merge_aliases(raw: dict[str, Any], schema: Schema, path: Path) -> dict[str, Any]:
+    """The same with one name for each setting."""
+    merged = {key: value for key, value in raw.items() if key not in schema.aliases}
+    for alias, name in schema.aliases.items():
+        if raw.get(alias) is not None:
+            if name in raw and raw[name] != raw[alias]:
+                raise UserError(f"{path}: {alias} ({raw[alias]!r}) is {name} ({raw[name]!r}): delete one of the two")
+            merged[name] = raw[alias]
+    return merged
 
 
 def _every(raw: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +93,17 @@ def _every(raw: dict[str, Any]) -> dict[str, Any]:
         return {}
     after = [layer for layer, kind in enumerate(types) if kind == "full_attention" and layer > 0]
     return {"global_attn_every_n_layers": after[0] if after else max(len(types), 1)}
+
+
+def _check_window(raw: dict[str, Any], path: Path) -> None:
+    """Refuses ModernBERT's `sliding_window` unless it is half of `local_attention`, as transformers 5 takes it."""
+    local = raw.get("local_attention", ModernBertConfig.model_fields["local_attention"].default)
+    window = raw.get("sliding_window")
+    if window is not None and (type(window) is not int or type(local) is not int or window != local // 2):
+        raise UserError(
+            f"{path}: sliding_window {window!r} is not half of local_attention ({local!r}): versions of transformers "
+            "differ in which one counts; delete sliding_window"
+        )
 
 
 def _check_layer_types(raw: dict[str, Any], config: Family, path: Path) -> None:
@@ -167,10 +119,12 @@ def _check_layer_types(raw: dict[str, Any], config: Family, path: Path) -> None:
 def encoder_config_json(config: Family, dtype: str = "float32") -> dict[str, Any]:
     """The content of `config.json`, with every size in it."""
     schema = SCHEMAS[config.model_type]
-    values = {schema.names.get(name, name): value for name, value in config.model_dump().items()}
-    values = {name: value for name, value in values.items() if name not in schema.fixed}
+    values = {schema.theirs(name): value for name, value in config.model_dump().items() if name not in schema.fixed}
     if isinstance(config, ModernBertConfig):
-        values["embedding_dropout"] = config.hidden_dropout_prob
+        if config.embedding_dropout is None:
+            values["embedding_dropout"] = config.hidden_dropout_prob
         # Left out, they would be those of ModernBERT's own vocabulary.
         values |= dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
+    if isinstance(config, Qwen3Config) and config.causal:
+        del values["is_causal"]  # what every reader takes it for; the older ones do not know the key
     return {"architectures": [schema.architecture], **values, **schema.required, "dtype": dtype}

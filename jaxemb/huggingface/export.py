@@ -13,9 +13,8 @@ from jaxemb.files import atomic_directory
 from jaxemb.huggingface.card import CardInfo, model_card
 from jaxemb.huggingface.configs import encoder_config_json
 from jaxemb.huggingface.modules import (
-    LAYER_NORM_FOLDER,
     check_exportable,
-    dense_folder,
+    head_modules,
     module_files,
     router_files,
     write_json_files,
@@ -25,7 +24,7 @@ from jaxemb.huggingface.tensors import WEIGHTS, Dtype, save_tensors, to_dtype
 from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
 from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_towers, verify_with_torch
 from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
-from jaxemb.models import Embedder, Towers, embedding_size
+from jaxemb.models import Embedder, Towers, embedding_size, params_of_dense
 from jaxemb.models.towers import as_towers
 
 
@@ -118,27 +117,32 @@ def _write(embedder: Embedder, folder: Path, out: Path, card: CardInfo | None, d
 
 
 def save_head(config: ModelConfig, params: dict[str, Any], folder: Path, dtype: Dtype = "float32") -> None:
-    """Writes the weights of the layer norm and the dense layer after pooling, where the model has them."""
-    if config.layer_norm:
-        norm = {"norm.weight": params["layer_norm"]["scale"], "norm.bias": params["layer_norm"]["bias"]}
-        save_tensors(norm, folder / LAYER_NORM_FOLDER / WEIGHTS, dtype)
-    if config.dense is not None:
-        dense = {"linear.weight": params["dense"]["kernel"].T}
-        dense |= {"linear.bias": params["dense"]["bias"]} if config.dense.bias else {}
-        save_tensors(dense, folder / dense_folder(config) / WEIGHTS, dtype)
+    """Writes the weights of the layer norms and dense layers after pooling, where the model has them."""
+    layers = params_of_dense(config, params)
+    for module in head_modules(config):
+        if module.kind == "LayerNorm":
+            norm = params["layer_norm"] if module.dense is None else layers[module.dense]["norm"]
+            tensors = {"norm.weight": norm["scale"], "norm.bias": norm["bias"]}
+        elif module.kind == "Dense" and module.dense is not None:
+            layer = layers[module.dense]
+            tensors = {"linear.weight": layer["kernel"].T}
+            tensors |= {"linear.bias": layer["bias"]} if "bias" in layer else {}
+        else:
+            continue
+        save_tensors(tensors, folder / module.folder / WEIGHTS, dtype)
 
 
 def _ends_in_pooler(config: ModelConfig) -> bool:
     """Whether the model ends in what BERT calls its pooler."""
-    dense = config.dense
     square = embedding_size(config) == config.encoder.hidden_size
     has_one = FAMILIES[config.encoder.model_type].pooler
     plain = config.poolings == ("cls",) and not config.layer_norm and config.prompt_tokens == 0
-    return has_one and plain and dense is not None and dense.activation == "tanh" and square
+    tanh = [(dense.activation, dense.layer_norm) for dense in config.dense_layers] == [("tanh", False)]
+    return has_one and plain and tanh and square and config.truncate_dim is None
 
 
 def _pooler(config: ModelConfig, params: dict[str, Any], pooler: bool) -> dict[str, np.ndarray]:
     width = config.encoder.hidden_size
-    kernel = params["dense"]["kernel"].T if pooler else np.eye(width, dtype=np.float32)
-    bias = params["dense"].get("bias") if pooler else None
+    dense = params_of_dense(config, params)[0] if pooler else {}
+    kernel, bias = dense["kernel"].T if pooler else np.eye(width, dtype=np.float32), dense.get("bias")
     return {"pooler.dense.weight": kernel, "pooler.dense.bias": np.zeros(width, np.float32) if bias is None else bias}

@@ -20,16 +20,18 @@ _OF_RUN = re.compile(r"best|\d{1,39}")
 """`RUN@best`, `RUN@STEP`: never a revision."""
 _CONFIGS = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.txt", "vocab.json", "merges.txt", "sentence_bert_config.json", "config_sentence_transformers.json",
+    "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "sentence_*_config.json",
+    "config_sentence_transformers.json", "adapter_config.json",
 )  # fmt: skip
 _SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+_ADAPTER = "adapter_model.safetensors"
 _FLAX = "flax_model.msgpack"
 _MODULE = "[0-9]_*/"
 """Folder of a module of sentence-transformers."""
 _TOWERS = ("anchor/", "positive/", "query_[0-9]_*/", "document_[0-9]_*/")
 """Folders of the modules of a `Router`: as we name them, and as sentence-transformers does."""
 _FOLDERS = ("", _MODULE, *_TOWERS, *(tower + _MODULE for tower in _TOWERS[:2]))
-FILES = [folder + name for folder in _FOLDERS for name in (*_CONFIGS, *_SAFETENSORS)]
+FILES = [folder + name for folder in _FOLDERS for name in (*_CONFIGS, *_SAFETENSORS, _ADAPTER)]
 FILES += ["modules.json", "router_config.json"]
 """All that is fetched; where there are no safetensors, Flax weights, too. No pickles and no code."""
 FLAX_FILES = [_FLAX, _MODULE + _FLAX]
@@ -97,7 +99,7 @@ def fetch(model: str | Path) -> Snapshot:
     at = f" --revision {revision}" * (revision is not None)
     beforehand = f"fetch it beforehand (`hf download {name}{at}`)"
     if constants.HF_HUB_OFFLINE:
-        if (folder := _in_cache(name, revision)) is None:
+        if (folder := cached(name, revision)) is None:
             raise UserError(
                 f"{model}: no such directory, and not (or not wholly) in the local cache of the Hub "
                 f"({constants.HF_HUB_CACHE}), and no network is used unless asked for: allow it "
@@ -121,7 +123,7 @@ def fetch(model: str | Path) -> Snapshot:
             raise UserError(f"{model}: no such directory, and no name of the Hub: {error}") from None
         except Exception as error:  # those of httpx or httpx2, by the version of huggingface_hub
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
-            if (folder := _in_cache(name, revision)) is None:
+            if (folder := cached(name, revision)) is None:
                 raise UserError(
                     f"{model}: no such directory, and it cannot be fetched from {constants.ENDPOINT} ({reason}); "
                     f"try again, or {beforehand} where there is a network"
@@ -129,7 +131,7 @@ def fetch(model: str | Path) -> Snapshot:
             logger.warning(
                 "%s: taken from the local cache, as %s cannot be reached (%s)", model, constants.ENDPOINT, reason
             )
-    if not _has(folder, *_SAFETENSORS, _FLAX):
+    if not _has(folder, *_SAFETENSORS, _ADAPTER, _FLAX):
         raise UserError(
             f"{model}: has neither safetensors nor Flax weights; pickles (*.bin) are not read, as they can run any code"
         )
@@ -154,10 +156,11 @@ def _download(name: str, revision: str | None) -> Path:
         )
 
     folder = snapshot(FILES)
-    return folder if _has(folder, *_SAFETENSORS) else snapshot(FLAX_FILES)
+    return folder if _has(folder, *_SAFETENSORS, _ADAPTER) else snapshot(FLAX_FILES)
 
 
-def _in_cache(name: str, revision: str | None) -> Path | None:
+def cached(name: str, revision: str | None) -> Path | None:
+    """The folder of a model in the Hub's cache, None if it is not there; no network is asked."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -7,23 +7,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxemb.config import ModelConfig, Qwen3Config
+from jaxemb.config import ModelConfig, ModernBertConfig, Qwen3Config
+from jaxemb.config.encoder import Family
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import read_encoder_config
+from jaxemb.huggingface.module_settings import check_layer_norm
 from jaxemb.huggingface.modules import Modules, has_towers, read_modules
+from jaxemb.huggingface.peft import is_adapter, read_adapter
 from jaxemb.huggingface.tensors import open_tensors
-from jaxemb.huggingface.tokenizer import check_vocabulary, load_tokenizer
-from jaxemb.huggingface.weights import encoder_from_tensors
-from jaxemb.models import SIDES, Embedder, Side, Towers, count_prompt_tokens
+from jaxemb.huggingface.tokenizer import check_vocabulary, has_tokenizer, load_tokenizer
+from jaxemb.huggingface.weights import FAMILIES, encoder_from_tensors
+from jaxemb.models import SIDES, Embedder, Side, Towers, count_prompt_tokens, dense_params
 from jaxemb.models.towers import as_towers
 
 
 def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Embedder:
     """Loads a model from a local folder, strictly: no tensor is missing, left over or guessed.
 
-    A sentence-transformers folder (old or new schema) gives its pooling, layer norm, dense layer, normalisation,
-    longest input and prompts. A plain Hugging Face folder, without modules.json, says nothing of these: it gets mean
-    pooling (the last token in a decoder), no dense layer, L2 normalisation and no prompt.
+    A sentence-transformers folder (old or new schema) gives its pooling, layer norms, dense layers, normalisation,
+    longest input, prompts, truncation and similarity. A plain Hugging Face folder, without modules.json, says nothing
+    of these: it gets mean pooling (the last token in a causal decoder), no dense layer, L2 normalisation and no prompt.
+    Every key of its JSON files is read, known to change no embedding, or refused; see `huggingface.keys`.
+
+    A folder of LoRA adapters as PEFT writes them, or `jaxemb export --adapter`, is the base model that it names, from a
+    folder or the Hub's cache, with the adapters merged.
 
     Args:
       path: the folder. Nothing is downloaded and no code of the folder runs.
@@ -39,33 +46,37 @@ def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     modules = read_modules(folder, tower)
-    source = modules.transformer
+    adapter = read_adapter(modules.transformer) if is_adapter(modules.transformer) else None
+    source = modules.transformer if adapter is None else adapter.base_folder()
     encoder = read_encoder_config(source / "config.json")
-    tokenizer = load_tokenizer(source)
+    own = adapter is None or has_tokenizer(modules.transformer)
+    tokenizer = load_tokenizer(modules.transformer if own else source, lowercase=modules.lowercase)
     check_vocabulary(tokenizer, encoder, str(source))
-    if modules.lowercase and not _lowercases(tokenizer):
-        raise UserError(f"{source}: do_lower_case with a tokenizer that keeps case is not supported")
-    longest = int(min(modules.max_seq_length or tokenizer.model_max_length, encoder.max_tokens))
-    plain_decoder = isinstance(encoder, Qwen3Config) and not (folder / "modules.json").exists()
+    longest = _longest(modules, tokenizer, encoder)
+    plain_decoder = getattr(encoder, "causal", False) and not (folder / "modules.json").exists()
     config = ModelConfig(
         encoder=encoder,
         pooling="lasttoken" if plain_decoder else modules.pooling,
         include_prompt=modules.include_prompt,
-        prompt_tokens=0 if modules.include_prompt else count_prompt_tokens(tokenizer, modules.prompt, longest),
+        prompt_tokens=0 if modules.include_prompt else count_prompt_tokens(tokenizer, modules.use.prompt, longest),
         layer_norm=modules.layer_norm_folder is not None,
-        dense=modules.dense,
+        dense=modules.dense_config,
         normalize=modules.normalize,
         max_seq_length=longest,
-        prompt=modules.prompt,
-        prompts=modules.prompts,
+        prompt=modules.use.prompt,
+        prompts=modules.use.prompts,
+        truncate_dim=modules.use.truncate_dim,
+        similarity=modules.use.similarity,
     )
-    params: dict[str, Any] = {"encoder": encoder_from_tensors(open_tensors(source), encoder, source, allow)}
+    readers = open_tensors(source)
+    if adapter is not None:
+        readers = adapter.merge(readers, FAMILIES[encoder.model_type])
+    params: dict[str, Any] = {"encoder": encoder_from_tensors(readers, encoder, source, allow)}
     if modules.layer_norm_folder is not None:
-        shapes = {"norm.weight": (config.pooled_size,), "norm.bias": (config.pooled_size,)}
-        read = _read_module(modules.layer_norm_folder, shapes)
-        params["layer_norm"] = {"scale": read["norm.weight"], "bias": read["norm.bias"]}
-    if modules.dense is not None:
-        params["dense"] = _read_dense(modules, config)
+        check_layer_norm(modules.layer_norm_folder / "config.json", config.pooled_size)
+        params["layer_norm"] = _read_norm(modules.layer_norm_folder, config.pooled_size)
+    if modules.dense:
+        params["dense"] = dense_params(config, _read_dense(modules, config.pooled_size))
     return Embedder(config, jax.tree.map(jnp.asarray, params), tokenizer)
 
 
@@ -76,27 +87,41 @@ def load_towers(path: str | Path, *, allow: str | None = None, tower: Side | Non
     return as_towers(load_model(path, allow=allow, tower=tower))
 
 
-def _lowercases(tokenizer: Any) -> bool:
-    return tokenizer.backend_tokenizer.normalizer is not None and (
-        tokenizer.backend_tokenizer.normalizer.normalize_str("ÀB")
-        == tokenizer.backend_tokenizer.normalizer.normalize_str("àb")
-    )
-
-
-def _read_dense(modules: Modules, config: ModelConfig) -> dict[str, np.ndarray]:
-    folder, dense = modules.dense_folder, modules.dense
-    assert folder is not None
-    assert dense is not None
-    if modules.dense_inputs != config.pooled_size:
+def _longest(modules: Modules, tokenizer: Any, encoder: Family) -> int:
+    """The longest input in tokens: what the module says, else the tokenizer; never more than there are positions."""
+    rotary = isinstance(encoder, ModernBertConfig | Qwen3Config)
+    if rotary and modules.max_seq_length is not None and modules.max_seq_length > encoder.max_tokens:
         raise UserError(
-            f"{folder / 'config.json'}: in_features is {modules.dense_inputs}, "
-            f"but the pooled vector's width is {config.pooled_size}"
+            f"{modules.settings}: max_seq_length {modules.max_seq_length} is more than max_position_embeddings "
+            f"({encoder.max_tokens}) of config.json: set it to that, or max_position_embeddings to it"
         )
-    shapes: dict[str, Any] = {"linear.weight": (dense.out_features, config.pooled_size)}
-    shapes |= {"linear.bias": (dense.out_features,)} if dense.bias else {}
-    read = _read_module(folder, shapes)
-    params = {"kernel": np.ascontiguousarray(read["linear.weight"].T)}
-    return params | ({"bias": read["linear.bias"]} if dense.bias else {})
+    return int(min(modules.max_seq_length or tokenizer.model_max_length, encoder.max_tokens))
+
+
+def _read_norm(folder: Path, width: int) -> dict[str, np.ndarray]:
+    read = _read_module(folder, {"norm.weight": (width,), "norm.bias": (width,)})
+    return {"scale": read["norm.weight"], "bias": read["norm.bias"]}
+
+
+def _read_dense(modules: Modules, width: int) -> list[dict[str, Any]]:
+    """The parameters of each dense layer, the first of which gets a vector of this width."""
+    layers = []
+    for number, module in enumerate(modules.dense):
+        outputs = module.config.out_features or width
+        if module.inputs != width:
+            what = "the output of the dense layer before it" if number else "the pooled vector"
+            raise UserError(
+                f"{module.folder / 'config.json'}: in_features is {module.inputs}, but {what} has a width of {width}"
+            )
+        shapes: dict[str, Any] = {"linear.weight": (outputs, width)}
+        shapes |= {"linear.bias": (outputs,)} if module.config.bias else {}
+        read = _read_module(module.folder, shapes)
+        layer: dict[str, Any] = {"kernel": np.ascontiguousarray(read["linear.weight"].T)}
+        layer |= {"bias": read["linear.bias"]} if module.config.bias else {}
+        layer |= {"norm": _read_norm(module.norm_folder, outputs)} if module.norm_folder is not None else {}
+        layers.append(layer)
+        width = outputs
+    return layers
 
 
 def _read_module(folder: Path, shapes: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -4,45 +4,44 @@ Readers older than sentence-transformers 5.4, and vLLM, know only the old names.
 """
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
-from jaxemb.config import DenseConfig, ModelConfig, Prompt
+from jaxemb.config import DenseConfig, ModelConfig
 from jaxemb.config.model import PoolingMode
 from jaxemb.errors import UserError
+from jaxemb.huggingface.keys import check_keys
+from jaxemb.huggingface.module_settings import (
+    ACTIVATIONS,
+    POOLING_FLAGS,
+    Use,
+    check_layer_norm,
+    check_normalize,
+    read_dense,
+    read_pooling,
+    read_transformer,
+    read_use,
+)
 from jaxemb.huggingface.tensors import read_json, read_object
-from jaxemb.models import Side, embedding_size
+from jaxemb.models import Side
 from jaxemb.models.towers import unchosen
 
-ORDER = ("Transformer", "Pooling", "LayerNorm", "Dense", "Normalize")  # the last three may be absent
-LAYER_NORM_FOLDER = "2_LayerNorm"
+KINDS = ("Transformer", "Pooling", "LayerNorm", "Dense", "Normalize")
 ROUTER = "router_config.json"
 ROUTES: dict[Side, str] = {"anchor": "query", "positive": "document"}
 """What sentence-transformers calls the towers: `encode_query` and `encode_document` choose them."""
-POOLING_FLAGS: dict[PoolingMode, str] = {
-    "cls": "pooling_mode_cls_token",
-    "max": "pooling_mode_max_tokens",
-    "mean": "pooling_mode_mean_tokens",
-    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
-    "weightedmean": "pooling_mode_weightedmean_tokens",
-    "lasttoken": "pooling_mode_lasttoken",
-}
-ACTIVATIONS = {
-    "torch.nn.modules.activation.Tanh": "tanh",
-    "torch.nn.modules.linear.Identity": "identity",
-    "torch.nn.modules.activation.GELU": "gelu",
-    "torch.nn.modules.activation.ReLU": "relu",
-    "torch.nn.modules.activation.Sigmoid": "sigmoid",
-    "torch.nn.modules.activation.SiLU": "silu",
-}
-# Settings of the Transformer module that would change embeddings, and the values that do not.
-PLAIN_TRANSFORMER = {
-    "transformer_task": ("feature-extraction", None),
-    "processing_kwargs": ({}, None),
-    "query_expansion": (None,),
-    "tokenizer_args": ({}, None),
-}
+
+
+@dataclass(frozen=True)
+class DenseModule:
+    """A dense layer, and the layer norm after it, if there is one."""
+
+    config: DenseConfig
+    folder: Path
+    inputs: int
+    norm_folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,22 @@ class Modules:
     pooling: PoolingMode | tuple[PoolingMode, ...] = "mean"
     include_prompt: bool = True
     layer_norm_folder: Path | None = None
-    dense: DenseConfig | None = None
-    dense_folder: Path | None = None
-    dense_inputs: int | None = None
+    """Of the layer norm after pooling."""
+    dense: tuple[DenseModule, ...] = ()
     normalize: bool = True
-    prompt: str = ""
-    prompts: tuple[Prompt, ...] = ()
+    use: Use = field(default_factory=Use)
     max_seq_length: int | None = None
     """None where the tokenizer says it."""
+    settings: Path | None = None
+    """The file that says it, and whether texts are lower-cased."""
     lowercase: bool = False
     """Whether texts are lower-cased, whatever the tokenizer does."""
+
+    @property
+    def dense_config(self) -> DenseConfig | tuple[DenseConfig, ...] | None:
+        """The dense layers as `ModelConfig.dense` has them."""
+        configs = tuple(dense.config for dense in self.dense)
+        return configs if len(configs) > 1 else configs[0] if configs else None
 
 
 def has_towers(folder: Path) -> bool:
@@ -88,28 +93,55 @@ def read_modules(folder: Path, tower: Side | None = None) -> Modules:
     if not (folder / "modules.json").exists():
         return Modules(folder)
     places = _places(folder / "modules.json", tower)
-    dense_folder = places.get("Dense")
-    dense, inputs = _read_dense(dense_folder / "config.json") if dense_folder else (None, None)
-    if "Normalize" in places and (places["Normalize"] / "config.json").exists():
-        path = places["Normalize"] / "config.json"
-        _check_names(path, read_object(path))
-    length, lowercase = _read_transformer(places["Transformer"] / "sentence_bert_config.json")
-    prompt, prompts = _read_prompts(folder / "config_sentence_transformers.json")
-    pooling, include_prompt = _read_pooling(places["Pooling"] / "config.json")
-    return Modules(
-        transformer=places["Transformer"],
-        pooling=pooling,
+    (_, transformer), (_, pooling), *rest = places
+    settings, length, lowercase = read_transformer(transformer)
+    modes, include_prompt = read_pooling(pooling / "config.json")
+    head = _read_head(rest)
+    if head is None:
+        raise UserError(
+            f"{folder / 'modules.json'}: the order {' -> '.join(kind for kind, _ in places)} is not supported; "
+            "supported: Transformer -> Pooling, then LayerNorm, any number of Dense layers, with LayerNorm and "
+            "Normalize between them, and Normalize at the end, each where it is wanted"
+        )
+    return replace(
+        head,
+        transformer=transformer,
+        pooling=modes,
         include_prompt=include_prompt,
-        layer_norm_folder=places.get("LayerNorm"),
-        dense=dense,
-        dense_folder=dense_folder,
-        dense_inputs=inputs,
-        normalize="Normalize" in places,
-        prompt=prompt,
-        prompts=prompts,
+        use=read_use(folder / "config_sentence_transformers.json"),
         max_seq_length=length,
+        settings=settings,
         lowercase=lowercase,
     )
+
+
+def _read_head(places: list[tuple[str, Path]]) -> Modules | None:
+    """What follows pooling; None for an order that we have not."""
+    norm_folder: Path | None = None
+    dense: list[DenseModule] = []
+    normalize = False
+    for kind, place in places:
+        path = place / "config.json"
+        if normalize and (kind != "Dense" or not dense):
+            return None
+        if kind == "Dense":
+            if normalize:
+                dense[-1] = replace(dense[-1], config=dense[-1].config.model_copy(update={"normalize": True}))
+            config, inputs = read_dense(path)
+            dense.append(DenseModule(config, place, inputs))
+            normalize = False
+        elif kind == "LayerNorm" and dense and dense[-1].norm_folder is None:
+            check_layer_norm(path, dense[-1].config.out_features or 0)
+            config = dense[-1].config.model_copy(update={"layer_norm": True})
+            dense[-1] = replace(dense[-1], config=config, norm_folder=place)
+        elif kind == "LayerNorm" and not dense and norm_folder is None:
+            norm_folder = place
+        elif kind == "Normalize":
+            check_normalize(path)
+            normalize = True
+        else:
+            return None
+    return Modules(Path(), layer_norm_folder=norm_folder, dense=tuple(dense), normalize=normalize)
 
 
 def _kind(entry: dict[str, Any]) -> str:
@@ -124,12 +156,18 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         for entry in entries
     ):
         raise UserError(f"{path} must hold a list of objects with `type` and `path`")
+    for entry in entries:
+        check_keys(path, entry, ("type", "path"), plain={"kwargs": ([],)}, harmless=re.compile("idx|name"))
     return entries
 
 
 def _route(path: Path, tower: Side) -> list[dict[str, Any]]:
     """The modules of one tower, as modules.json would list them."""
     config = read_object(path)
+    check_keys(path, config, ("types", "structure", "parameters"))
+    if isinstance(parameters := config.get("parameters") or {}, dict):  # the route is chosen here
+        plain: dict[str, tuple[Any, ...]] = {"route_mappings": ({},)}
+        check_keys(path, parameters, (), plain=plain, harmless=re.compile("default_route|allow_empty_key"))
     types, structure = config.get("types"), config.get("structure")
     if not isinstance(types, dict) or not isinstance(structure, dict):
         raise UserError(f"{path} must hold objects `types` and `structure`")
@@ -142,8 +180,8 @@ def _route(path: Path, tower: Side) -> list[dict[str, Any]]:
     return [{"type": types[name], "path": name} for name in map(str, names)]
 
 
-def _places(path: Path, tower: Side | None) -> dict[str, Path]:
-    """The folder of each module; checks their kinds and order."""
+def _places(path: Path, tower: Side | None) -> list[tuple[str, Path]]:
+    """The kind and the folder of each module, in their order: first a Transformer and a Pooling."""
     entries = _entries(path)
     if [_kind(entry) for entry in entries] == ["Router"]:
         if tower is None:
@@ -153,82 +191,15 @@ def _places(path: Path, tower: Side | None) -> dict[str, Path]:
     kinds = []
     for entry in entries:
         kind = _kind(entry)
-        if kind not in ORDER or not entry["type"].startswith("sentence_transformers."):
-            raise UserError(f"{path}: module {entry['type']!r} is not supported; supported: {', '.join(ORDER)}")
+        if kind not in KINDS or not entry["type"].startswith("sentence_transformers."):
+            raise UserError(f"{path}: module {entry['type']!r} is not supported; supported: {', '.join(KINDS)}")
         kinds.append(kind)
-    wanted = [kind for kind in ORDER if kind in kinds]
-    if kinds != wanted or kinds[:2] != ["Transformer", "Pooling"]:
+    if kinds[:2] != ["Transformer", "Pooling"]:
         raise UserError(
-            f"{path}: the order {' -> '.join(kinds) or '(none)'} is not supported; "
-            "supported: Transformer -> Pooling, then at most one each of LayerNorm, Dense and Normalize"
+            f"{path}: the order {' -> '.join(kinds) or '(none)'} is not supported; supported: Transformer -> Pooling, "
+            "and what follows them"
         )
-    return {kind: path.parent / entry["path"] for kind, entry in zip(kinds, entries, strict=True)}
-
-
-def _read_transformer(path: Path) -> tuple[int | None, bool]:
-    config = read_object(path) if path.exists() else {}
-    for key, plain in PLAIN_TRANSFORMER.items():
-        if config.get(key) not in plain:
-            raise UserError(f"{path}: {key} {config[key]!r} is not supported; supported: {plain[0]!r}")
-    length = config.get("max_seq_length")
-    if length is not None and (not isinstance(length, int) or length < 1):
-        raise UserError(f"{path}: max_seq_length {length!r} must be a positive number of tokens")
-    return length, bool(config.get("do_lower_case"))
-
-
-def _read_pooling(path: Path) -> tuple[PoolingMode | tuple[PoolingMode, ...], bool]:
-    config = read_object(path)
-    if "pooling_mode" in config:  # the new schema: a name or a list of names
-        value = config["pooling_mode"]
-        modes = [value] if isinstance(value, str) else list(value) if isinstance(value, list) else [value]
-    else:
-        modes = [mode for mode, flag in POOLING_FLAGS.items() if config.get(flag)] or ["mean"]
-    if modes != [mode for mode in POOLING_FLAGS if mode in modes]:
-        raise UserError(
-            f"{path}: pooling {' + '.join(map(str, modes))} is not supported; supported, in this order: "
-            f"{', '.join(POOLING_FLAGS)}"
-        )
-    include_prompt = config.get("include_prompt", True)
-    if not isinstance(include_prompt, bool):
-        raise UserError(f"{path}: include_prompt {include_prompt!r} must be true or false")
-    return cast(Any, modes[0] if len(modes) == 1 else tuple(modes)), include_prompt
-
-
-def _check_names(path: Path, config: dict[str, Any]) -> None:
-    for key in ("module_input_name", "module_output_name"):
-        if config.get(key) not in (None, "sentence_embedding"):
-            raise UserError(f"{path}: {key} {config[key]!r} is not supported; supported: 'sentence_embedding'")
-
-
-def _read_dense(path: Path) -> tuple[DenseConfig, int]:
-    config = read_object(path)
-    _check_names(path, config)
-    if config.get("use_residual"):
-        raise UserError(f"{path}: use_residual is not supported")
-    activation = config.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise UserError(f"{path}: activation {activation!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
-    inputs, outputs = config.get("in_features"), config.get("out_features")
-    if type(inputs) is not int or type(outputs) is not int or min(inputs, outputs) < 1:
-        raise UserError(f"{path}: in_features and out_features must be positive numbers")
-    kind = cast(Any, ACTIVATIONS[activation])
-    return DenseConfig(out_features=outputs, activation=kind, bias=bool(config.get("bias", True))), inputs
-
-
-def _read_prompts(path: Path) -> tuple[str, tuple[Prompt, ...]]:
-    """The default prompt, and all that have a name."""
-    config = read_object(path) if path.exists() else {}
-    if config.get("model_type", "SentenceTransformer") != "SentenceTransformer":
-        raise UserError(f"{path}: model_type {config['model_type']!r} is not supported; supported: SentenceTransformer")
-    name, prompts = config.get("default_prompt_name"), config.get("prompts") or {}
-    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
-        raise UserError(f"{path}: prompts must be an object of texts")
-    named = tuple(Prompt(name=key, text=text or "") for key, text in prompts.items())
-    if name is None:
-        return "", named
-    if name not in prompts:
-        raise UserError(f"{path}: default_prompt_name {name!r} is not one of its prompts ({', '.join(prompts)})")
-    return prompts[name] or "", named
+    return [(kind, path.parent / entry["path"]) for kind, entry in zip(kinds, entries, strict=True)]
 
 
 def check_exportable(config: ModelConfig) -> None:
@@ -242,8 +213,6 @@ def check_exportable(config: ModelConfig) -> None:
                 f"model.pooling: sentence-transformers has no {mode}, so that it cannot be exported; there are "
                 f"{', '.join(POOLING_FLAGS)} (set export.enabled to false to train without)"
             )
-    if getattr(config.encoder, "causal", True) is False:
-        raise UserError("model.encoder.causal: a bidirectional Qwen3 cannot be exported: transformers has none")
 
 
 def default_prompt_name(config: ModelConfig) -> str:
@@ -269,22 +238,22 @@ def module_files(config: ModelConfig, max_seq_length: int) -> dict[str, Any]:
         "config_sentence_transformers.json": {
             "prompts": prompts,
             "default_prompt_name": default if config.prompt else None,
-            "similarity_fn_name": "cosine",
+            "similarity_fn_name": config.similarity,
+            **({} if config.truncate_dim is None else {"truncate_dim": config.truncate_dim}),
         },
     }
-    if config.layer_norm:
-        kinds.append(("LayerNorm", LAYER_NORM_FOLDER))
-        files[f"{LAYER_NORM_FOLDER}/config.json"] = {"dimension": config.pooled_size}
-    if config.dense is not None:
-        kinds.append(("Dense", dense_folder(config)))
-        files[f"{dense_folder(config)}/config.json"] = {
-            "in_features": config.pooled_size,
-            "out_features": embedding_size(config),
-            "bias": config.dense.bias,
-            "activation_function": {name: path for path, name in ACTIVATIONS.items()}[config.dense.activation],
-        }
-    if config.normalize:
-        kinds.append(("Normalize", f"{len(kinds)}_Normalize"))
+    for module in head_modules(config):
+        kinds.append((module.kind, module.folder))
+        if module.kind == "LayerNorm":
+            files[f"{module.folder}/config.json"] = {"dimension": module.inputs}
+        elif module.kind == "Dense" and module.dense is not None:
+            layer = config.dense_layers[module.dense]
+            files[f"{module.folder}/config.json"] = {
+                "in_features": module.inputs,
+                "out_features": layer.out_features,
+                "bias": layer.bias,
+                "activation_function": {name: path for path, name in ACTIVATIONS.items()}[layer.activation],
+            }
     files["modules.json"] = [
         {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for index, (kind, path) in enumerate(kinds)
@@ -308,9 +277,37 @@ def router_files(tower: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def dense_folder(config: ModelConfig) -> str:
-    """Folder of the dense layer."""
-    return "3_Dense" if config.layer_norm else "2_Dense"
+class HeadModule(NamedTuple):
+    """A module after pooling."""
+
+    kind: str
+    folder: str
+    inputs: int
+    """Width of what goes into it."""
+    dense: int | None = None
+    """Number of the dense layer that it is, or follows; None after pooling."""
+
+
+def head_modules(config: ModelConfig) -> list[HeadModule]:
+    """The modules after pooling in their order, with the folders of their files."""
+    found: list[HeadModule] = []
+
+    def add(kind: str, inputs: int, dense: int | None = None) -> None:
+        found.append(HeadModule(kind, f"{len(found) + 2}_{kind}", inputs, dense))
+
+    width = config.pooled_size
+    if config.layer_norm:
+        add("LayerNorm", width)
+    for number, layer in enumerate(config.dense_layers):
+        add("Dense", width, number)
+        width = layer.out_features or width
+        if layer.layer_norm:
+            add("LayerNorm", width, number)
+        if layer.normalize:
+            add("Normalize", width, number)
+    if config.normalize:
+        add("Normalize", width)
+    return found
 
 
 def write_json_files(files: dict[str, Any], folder: Path) -> None:

@@ -44,7 +44,7 @@ def embed(folder: Path, texts: Sequence[Sequence[int]], prompt_tokens: int) -> F
             rows = _ACTIVATIONS[settings["activation_function"].rsplit(".", 1)[-1].lower()](rows)
         elif kind == "Normalize":
             rows = rows / np.sqrt(np.maximum((rows**2).sum(1, keepdims=True), 1e-12))
-    return rows
+    return rows[:, : read_object(folder / "config_sentence_transformers.json").get("truncate_dim")]
 
 
 def _reader(folder: Path) -> Get:
@@ -123,6 +123,7 @@ _BERT = {
     "value": "attention.self.value", "output": "attention.output.dense", "norm": "attention.output.LayerNorm",
     "up": "intermediate.dense", "down": "output.dense", "last_norm": "output.LayerNorm",
 }  # fmt: skip
+_ROBERTA = ("roberta", "xlm-roberta", "camembert")
 _MPNET = _BERT | {
     "query": "attention.attn.q", "key": "attention.attn.k", "value": "attention.attn.v", "output": "attention.attn.o",
     "norm": "attention.LayerNorm",
@@ -150,11 +151,11 @@ def _post_norm(config: dict[str, Any], get: Get, texts: list[np.ndarray]) -> lis
     states = []
     for text in texts:
         positions = np.arange(len(text))
-        if kind in ("roberta", "xlm-roberta", "mpnet"):
+        if kind in (*_ROBERTA, "mpnet"):
             pad = config["pad_token_id"]
             positions = np.where(text == pad, pad, np.cumsum(text != pad) + pad)
         x = words[text] + table[positions]
-        if kind in ("bert", "roberta", "xlm-roberta"):
+        if kind in ("bert", *_ROBERTA):
             x = x + get("embeddings.token_type_embeddings.weight")[0]
         states.append(norm(x, "embeddings.LayerNorm"))
     biases: list[Any] = [0.0] * len(texts)
@@ -232,7 +233,7 @@ def _qwen3(config: dict[str, Any], get: Get, texts: list[np.ndarray]) -> list[Ve
             normed = _rms_norm(x, first, eps)
             turned_query = _turn(_rms_norm(_heads(normed @ query, size), of_query, eps), theta)
             turned_keys = _turn(_rms_norm(_heads(normed @ keys, size), of_keys, eps), theta)
-            later = np.triu(np.full((len(x), len(x)), -1e30), 1)
+            later = np.triu(np.full((len(x), len(x)), -1e30), 1) if config.get("is_causal", True) else 0.0
             x = x + _attend(turned_query, turned_keys, _heads(normed @ values, size), later) @ output
             normed = _rms_norm(x, norm, eps)
             states[index] = x + (activation(normed @ gate) * (normed @ up)) @ down
@@ -240,7 +241,7 @@ def _qwen3(config: dict[str, Any], get: Get, texts: list[np.ndarray]) -> list[Ve
 
 
 _ENCODERS: dict[str, Callable[[dict[str, Any], Get, list[np.ndarray]], list[Vectors]]] = {
-    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "distilbert", "mpnet"), _post_norm),
+    **dict.fromkeys(("bert", *_ROBERTA, "distilbert", "mpnet"), _post_norm),
     "modernbert": _modernbert,
     "qwen3": _qwen3,
 }

@@ -88,9 +88,17 @@ def open_tensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
         raise UserError(_no_weights(folder))
     readers: dict[str, Callable[[], np.ndarray]] = {}
     for path in files:
-        with _open(path) as file:
-            readers.update({name: partial(_read, path, name) for name in file.keys()})  # noqa: SIM118
+        readers.update(open_file(path))
     return readers
+
+
+def open_file(path: Path) -> dict[str, Callable[[], np.ndarray]]:
+    """For each tensor of a safetensors file a function that reads it as float32.
+
+    Raises: UserError if the file is missing or damaged.
+    """
+    with _open(path) as file:
+        return {name: partial(_read, path, name) for name in file.keys()}  # noqa: SIM118
 
 
 def _no_weights(folder: Path) -> str:

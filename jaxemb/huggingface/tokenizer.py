@@ -1,27 +1,45 @@
 """The tokenizer of a model folder: loaded by transformers, written so that versions 4 and 5 read the same."""
 
+import importlib.util
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxemb.config import EncoderConfig
 from jaxemb.errors import UserError
 from jaxemb.fast_tokenizer import plain_backend, special_tokens
 from jaxemb.files import os_errors_of_rust
+from jaxemb.huggingface.keys import check_no_code
+from jaxemb.huggingface.tensors import read_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-VOCABULARIES = ("tokenizer.json", "vocab.txt")
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+SENTENCE_PIECES = ("sentencepiece.bpe.model", "spiece.model")
+VOCABULARIES = ((TOKENIZER,), ("vocab.txt",), ("vocab.json", "merges.txt"), *((name,) for name in SENTENCE_PIECES))
+"""Files that a tokenizer is made of, any of these sets; transformers makes the fast one from all but the first."""
 
 
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the files of a tokenizer lie there."""
+    return any(all((folder / name).exists() for name in names) for names in VOCABULARIES)
+
+
+def load_tokenizer(folder: Path, *, lowercase: bool = False) -> "PreTrainedTokenizerBase":
     """Loads a fast tokenizer from `folder`; runs no code from there and asks no network.
 
-    Raises: UserError if there is none, or it is not a fast one.
+    Args:
+      folder: with `tokenizer.json`, or the older files of BERT (vocab.txt), RoBERTa (vocab.json, merges.txt) or, with
+        the package sentencepiece, XLM-R and CamemBERT (sentencepiece.bpe.model).
+      lowercase: lower-case texts before all else (`do_lower_case` of sentence-transformers).
+
+    Raises: UserError if there is none, it is not a fast one, or it is one that transformers reads and we do not.
     """
-    if not any((folder / name).exists() for name in VOCABULARIES):
-        raise UserError(f"{folder}: no tokenizer ({' or '.join(VOCABULARIES)} is missing)")
+    if not has_tokenizer(folder):
+        wanted = " or ".join(" with ".join(names) for names in VOCABULARIES)
+        raise UserError(f"{folder}: no tokenizer ({wanted} is missing)")
+    _check_settings(folder)
     from transformers import AutoTokenizer
 
     try:
@@ -30,7 +48,64 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise UserError(f"{folder}: the tokenizer does not load: {error}") from error
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"{folder}: {type(tokenizer).__name__} is not a fast tokenizer; save it with a tokenizer.json")
+    _check_files(folder, tokenizer)
+    if lowercase:
+        _lowercase(tokenizer)
     return tokenizer
+
+
+def _check_settings(folder: Path) -> None:
+    """Refuses what makes a tokenizer another one than transformers' own classes give for the text alone.
+
+    All other keys of tokenizer_config.json and special_tokens_map.json act in transformers, which reads them.
+    """
+    path = folder / TOKENIZER_CONFIG
+    config = read_object(path) if path.exists() else {}
+    check_no_code(path, config, "AutoTokenizer")
+    if config.get("split_special_tokens"):
+        raise UserError(f"{path}: split_special_tokens {config['split_special_tokens']!r} is not supported: set false")
+    names = config.get("model_input_names")
+    if names is not None and not {"input_ids", "attention_mask"} <= _texts(names):
+        raise UserError(
+            f"{path}: model_input_names {names!r} is not supported: without input_ids and attention_mask the padding "
+            "beside a text would change its embedding"
+        )
+    if any((folder / name).exists() for names in VOCABULARIES[:3] for name in names[-1:]):
+        return
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise UserError(
+            f"{folder}: the vocabulary is a SentencePiece model, without a {TOKENIZER}: install its reader "
+            "(pip install sentencepiece), or save the tokenizer with a tokenizer.json"
+        )
+
+
+def _texts(values: Any) -> set[str]:
+    return {value for value in values if isinstance(value, str)} if isinstance(values, list) else set()
+
+
+def _check_files(folder: Path, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Refuses a tokenizer whose own files are not there: transformers 5 makes one of five tokens then, silently.
+
+    Raises: UserError.
+    """
+    wanted = {name for name in getattr(tokenizer, "vocab_files_names", {}).values() if name != TOKENIZER}
+    missing = sorted(name for name in wanted if not (folder / name).exists())
+    if missing and not (folder / TOKENIZER).exists():
+        raise UserError(
+            f"{folder}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, which "
+            f"{type(tokenizer).__name__} is made of; or save the tokenizer with a {TOKENIZER}"
+        )
+
+
+def _lowercase(tokenizer: Any) -> None:
+    """Puts lower-casing before the tokenizer's own normaliser, as sentence-transformers does."""
+    from tokenizers import normalizers
+
+    backend = tokenizer.backend_tokenizer
+    own, several = backend.normalizer, isinstance(backend.normalizer, normalizers.Sequence)
+    each = list(own) if several else [] if own is None else [own]
+    if not any(isinstance(one, normalizers.Lowercase) for one in each):
+        backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *each])
 
 
 def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", config: EncoderConfig, source: str) -> None:
@@ -61,7 +136,7 @@ def save_tokenizer(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with os_errors_of_rust():
-        plain_backend(tokenizer).save(str(folder / "tokenizer.json"))
+        plain_backend(tokenizer).save(str(folder / TOKENIZER))
     special = special_tokens(tokenizer)
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -73,5 +148,5 @@ def save_tokenizer(
     }
     if not token_types:
         config["model_input_names"] = ["input_ids", "attention_mask"]
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
+    (folder / TOKENIZER_CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2, ensure_ascii=False), encoding="utf-8")

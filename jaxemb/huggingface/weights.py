@@ -155,6 +155,7 @@ FAMILIES: dict[str, Names] = {
     "bert": Names(BERT, "bert.", r"pooler\.dense\.(weight|bias)|cls\..*"),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
     "distilbert": Names(DISTILBERT, "distilbert.", r"vocab_(transform|layer_norm|projector)\..*", pooler=False),
     "mpnet": Names(MPNET, "mpnet.", r"pooler\.dense\.(weight|bias)|lm_head\..*"),
     "modernbert": Names(MODERNBERT, "model.", r"(head|decoder)\..*", pooler=False),
@@ -163,7 +164,7 @@ FAMILIES: dict[str, Names] = {
 BUFFERS = frozenset({"embeddings.position_ids"})  # 0, 1, 2, ...: saved by old versions of transformers
 
 
-def _canonical(name: str, prefix: str) -> str:
+def canonical(name: str, prefix: str) -> str:
     """Today's name without the prefix of task models, and without the gamma and beta of TensorFlow's checkpoints."""
     name = name.removeprefix(prefix)
     if name.endswith("LayerNorm.gamma"):
@@ -211,17 +212,17 @@ def encoder_from_tensors(
     names = FAMILIES[config.model_type]
     found: dict[str, Callable[[], np.ndarray]] = {}
     for name, read in readers.items():
-        canonical = _canonical(name, names.prefix)
-        if canonical in found:
-            raise UserError(f"{source}: two tensors are called {canonical} (one of them {name})")
-        found[canonical] = read
+        own = canonical(name, names.prefix)
+        if own in found:
+            raise UserError(f"{source}: two tensors are called {own} (one of them {name})")
+        found[own] = read
     if config.num_hidden_layers > max(len(found), 1):
         raise UserError(f"{source}: config.json says {config.num_hidden_layers} layers; there are {len(found)} tensors")
     wanted = {name for entry in names.table for name in entry.names(config.num_hidden_layers)}
     missing = sorted(wanted - found.keys())
     others = sorted(found.keys() - wanted - BUFFERS)
     refused = [[name for name in missing if not _matches(allow, name)]]
-    refused += [[name for name in others if not _matches(names.leftovers, name) and not _matches(allow, name)]]
+    refused += [[name for name in others if not is_left_over(name, names) and not _matches(allow, name)]]
     if any(refused):
         hint = "" if allow is None else f"\n  allowed by model.init_allow: {allow}"
         raise UserError(
@@ -258,6 +259,11 @@ def encoder_from_tensors(
             node = node.setdefault(key, {})
         node[entry.path[-1]] = np.stack(arrays) if entry.stacked else np.ascontiguousarray(arrays[0])
     return params
+
+
+def is_left_over(name: str, names: Names) -> bool:
+    """Whether a tensor (by its canonical name) is of a head that an embedder has no use for."""
+    return _matches(names.leftovers, name)
 
 
 def _matches(pattern: str | None, name: str) -> bool:

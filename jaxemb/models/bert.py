@@ -1,4 +1,4 @@
-"""BERT (Devlin et al. 2019) and its kin with norms after sub-layers: RoBERTa, XLM-R, DistilBERT, MPNet."""
+"""BERT (Devlin et al. 2019) and its kin with norms after sub-layers: RoBERTa, XLM-R, CamemBERT, DistilBERT, MPNet."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.config import BertConfig, EncoderConfig, MPNetConfig, RobertaConfig
+from jaxemb.config import BertConfig, DistilBertConfig, EncoderConfig, MPNetConfig, RobertaConfig
 from jaxemb.models.layers import (
     PLACES_PER_LAYER,
     SelfAttention,
@@ -29,12 +29,14 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B S H"], index: Int[Array, ""], tokens: Tokens) -> Float[Array, "B S H"]:
         """Runs layer number `index`."""
-        config = self.config
+        config, rate = self.config, self.config.hidden_dropout_prob
         place = 1 + index * PLACES_PER_LAYER
         attended = SelfAttention(config, self.dtype, name="attention")(x, tokens, place)
-        x = layer_norm(config, self.dtype, "attention_norm")(x + drop(attended, config, tokens, place + 1))
+        if not isinstance(config, DistilBertConfig):
+            attended = drop(attended, config, rate, tokens, place + 1)
+        x = layer_norm(config, self.dtype, "attention_norm")(x + attended)
         hidden = feed_forward(config, x, self.dtype)
-        return layer_norm(config, self.dtype, "output_norm")(x + drop(hidden, config, tokens, place + 2))
+        return layer_norm(config, self.dtype, "output_norm")(x + drop(hidden, config, rate, tokens, place + 2))
 
 
 def embed(
@@ -62,7 +64,7 @@ def embed(
         table = nn.Embed(config.relative_attention_num_buckets, heads, embedding_init=init, name="relative_bias")
         # Within a text, places in the row differ as positions do.
         tokens = tokens._replace(bias=table(distance_buckets(length)).transpose(2, 0, 1)[None])
-    return drop(x, config, tokens, place=0), tokens
+    return drop(x, config, config.hidden_dropout_prob, tokens, place=0), tokens
 
 
 def _positions_of_real_tokens(

@@ -1,4 +1,4 @@
-"""The embedder: encoder, pooling, dense layer and normalisation as pure functions of the parameters."""
+"""The embedder: encoder, pooling, dense layers and normalisation as pure functions of the parameters."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -62,8 +62,13 @@ def in_float32(config: ModelConfig) -> ModelConfig:
 
 
 def embedding_size(config: ModelConfig) -> int:
-    """Width of the embeddings."""
-    return (config.dense and config.dense.out_features) or config.pooled_size
+    """Width of the embeddings that `apply` gives."""
+    return config.dense_layers[-1].out_features or 0 if config.dense_layers else config.pooled_size
+
+
+def encoded_size(config: ModelConfig) -> int:
+    """Width of the embeddings that `encode` gives: `config.truncate_dim` of them, if that is set."""
+    return min(config.truncate_dim or embedding_size(config), embedding_size(config))
 
 
 def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
@@ -86,9 +91,31 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
         params["training_mlp"] = init_dense(mlp_key, width, width, scale)
     if config.layer_norm:
         params["layer_norm"] = init_norm(width)
-    if config.dense is not None:
-        params["dense"] = init_dense(dense_key, width, embedding_size(config), scale, bias=config.dense.bias)
+    layers = []
+    for number, dense in enumerate(config.dense_layers):
+        layer_key = jax.random.fold_in(dense_key, number) if isinstance(config.dense, tuple) else dense_key
+        inputs, width = width, dense.out_features or width
+        layers.append(init_dense(layer_key, inputs, width, scale, bias=dense.bias))
+        layers[-1] |= {"norm": init_norm(width)} if dense.layer_norm else {}
+    if layers:
+        params["dense"] = dense_params(config, layers)
     return add_adapters(config, params, key)
+
+
+def dense_params(config: ModelConfig, layers: Sequence[Params]) -> Params:
+    """How the parameters of the dense layers lie in the tree: those of one as they are, of a list by their number."""
+    if not isinstance(config.dense, tuple):
+        return layers[0]
+    return {str(number): layer for number, layer in enumerate(layers)}
+
+
+def params_of_dense(config: ModelConfig, params: Params) -> list[Params]:
+    """The inverse of `dense_params`, from the whole tree: the parameters of each dense layer; none without one."""
+    if config.dense is None:
+        return []
+    if not isinstance(config.dense, tuple):
+        return [params["dense"]]
+    return [params["dense"][str(number)] for number in range(len(config.dense))]
 
 
 def pad_vocabulary(encoder: Params, rows: int) -> Params:
@@ -118,7 +145,7 @@ def apply(
         index without `ids`) alone.
       gather: makes a layer's parameters whole, see `parallel.over_rows`; None where they are.
 
-    Returns: one embedding a text, float32; of length 1 if `config.normalize`.
+    Returns: one embedding a text, float32; of length 1 if `config.normalize`. `config.truncate_dim` does not act here.
     Raises: ValueError if `params` are of two untied towers.
     """
     if "encoder" not in params and "anchor" in params:
@@ -140,8 +167,10 @@ def apply(
         x = jnp.tanh(apply_dense(params["training_mlp"], x))
     if config.layer_norm:
         x = apply_norm(params["layer_norm"], x, LAYER_NORM_EPS)
-    if config.dense is not None:
-        x = ACTIVATIONS[config.dense.activation](apply_dense(params["dense"], x))
+    for dense, own in zip(config.dense_layers, params_of_dense(config, params), strict=True):
+        x = ACTIVATIONS[dense.activation](apply_dense(own, x))
+        x = apply_norm(own["norm"], x, LAYER_NORM_EPS) if dense.layer_norm else x
+        x = normalize(x) if dense.normalize else x
     return normalize(x) if config.normalize else x
 
 

@@ -60,16 +60,18 @@ def rms_norm(config: EncoderConfig, dtype: Any, name: str) -> nn.RMSNorm:
     return nn.RMSNorm(epsilon=config.layer_norm_eps, dtype=dtype, name=name)
 
 
-def drop(x: Float[Array, "B S H"], config: EncoderConfig, tokens: Tokens, place: Any) -> Float[Array, "B S H"]:
+def drop(
+    x: Float[Array, "B S F"], config: EncoderConfig, rate: float, tokens: Tokens, place: Any
+) -> Float[Array, "B S F"]:
     """Dropout on one vector a token."""
     if tokens.hashes is None:
         return x
-    width = config.hidden_size
+    width = x.shape[-1]
     hashes, positions = within_32_bits(
         tokens.hashes[:, :, None], tokens.positions[:, :, None], config.max_position_embeddings, width
     )
     counter = counters((positions, width), (jnp.arange(width)[None, None], 1))
-    return dropout(x, hashes, config.hidden_dropout_prob, place=place, counter=counter)
+    return dropout(x, hashes, rate, place=place, counter=counter)
 
 
 def feed_forward(
@@ -77,18 +79,28 @@ def feed_forward(
     x: Float[Array, "B S H"],
     dtype: Any,
     *,
-    activated: str = "intermediate",
-    times: str | None = None,
+    names: tuple[str, str | None] = ("intermediate", None),
     bias: bool = True,
+    inside: Callable[[Array], Array] = lambda hidden: hidden,
 ) -> Float[Array, "B S H"]:
-    """Dense, activation, dense; gated (GLU, Shazeer 2020) by another dense layer, `times`, if that has a name."""
+    """Dense, activation, dense; gated (GLU, Shazeer 2020) by another dense layer, if that has a name.
+
+    Args:
+      config: of the encoder.
+      x: one vector a token.
+      dtype: of the activations.
+      names: of the dense layer with the activation, and of the one that gates it.
+      bias: whether the dense layers have one.
+      inside: applied before the last dense layer.
+    """
+    activated, times = names
 
     def inner(name: str) -> Float[Array, "B S F"]:
         return dense(config, config.intermediate_size, dtype, name, bias=bias)(x)
 
     hidden = ACTIVATIONS[config.hidden_act](inner(activated))
     hidden = hidden if times is None else hidden * inner(times)
-    return dense(config, config.hidden_size, dtype, "output", bias=bias)(hidden)
+    return dense(config, config.hidden_size, dtype, "output", bias=bias)(inside(hidden))
 
 
 class SelfAttention(nn.Module):

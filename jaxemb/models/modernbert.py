@@ -44,10 +44,14 @@ class Layer(nn.Module):
         attention = SelfAttention(config, self.dtype, bias=False, name="attention")
         turn = rotation(tokens.positions, jnp.where(everywhere, far, close))
         attended = attention(jnp.where(index == 0, x, normed), tokens, place, turn)
-        x = x + drop(attended, config, tokens, place + 1)
+        x = x + drop(attended, config, config.attention_probs_dropout_prob, tokens, place + 1)
         normed = layer_norm(config, self.dtype, "output_norm", bias=False)(x)
-        hidden = feed_forward(config, normed, self.dtype, activated="intermediate", times="gate", bias=False)
-        return x + drop(hidden, config, tokens, place + 2)
+
+        def inside(hidden: Float[Array, "B S F"]) -> Float[Array, "B S F"]:
+            return drop(hidden, config, config.hidden_dropout_prob, tokens, place + 2)
+
+        names = ("intermediate", "gate")
+        return x + feed_forward(config, normed, self.dtype, names=names, bias=False, inside=inside)
 
 
 def embed(
@@ -61,7 +65,8 @@ def embed(
 ) -> tuple[Float[Array, "B S H"], Tokens]:
     """The words `x`, normed."""
     x = layer_norm(config, dtype, "embeddings_norm", bias=False)(x)
-    return drop(x, config, tokens, place=0), tokens
+    rate = config.hidden_dropout_prob if config.embedding_dropout is None else config.embedding_dropout
+    return drop(x, config, rate, tokens, place=0), tokens
 
 
 def finish(config: ModernBertConfig, dtype: Any, x: Float[Array, "B S H"]) -> Float[Array, "B S H"]:

@@ -4,10 +4,11 @@ They are a function of (seed, step, example, place). Where a release changes tha
 run that goes on under it is told once that it is not what the older release would have made of it.
 """
 
-from jaxemb.config import TrainConfig
+from jaxemb.config import DistilBertConfig, ModernBertConfig, TrainConfig
 
 VERSION = 2
-"""Recorded in `config.yaml`. 1: heads shared masks of attention dropout, and whole-word masking stopped early."""
+"""Recorded in `config.yaml`. 1: heads shared masks of attention dropout, ModernBERT and DistilBERT had dropout at other
+places than transformers, and whole-word masking stopped early."""
 
 
 def changed_since(version: int, config: TrainConfig) -> str | None:
@@ -15,8 +16,14 @@ def changed_since(version: int, config: TrainConfig) -> str | None:
     if version >= VERSION:
         return None
     changed = []
-    if config.model.encoder.attention_probs_dropout_prob:
+    encoder = config.model.encoder
+    if encoder.attention_probs_dropout_prob:
         changed.append("attention dropout")
+    if (
+        isinstance(config.model.encoder, ModernBertConfig | DistilBertConfig)
+        and config.model.encoder.hidden_dropout_prob
+    ):
+        changed.append("dropout")
     masking = getattr(config.objective, "masking", None)
     if config.objective.masks_tokens and masking is not None and masking.whole_word:
         changed.append("whole-word masking")

@@ -17,6 +17,7 @@ from jaxemb.config import (
     SbertClassification,
     SimcseObjective,
     TrainConfig,
+    check_maskable,
     check_views,
 )
 from jaxemb.config import files as config_files
@@ -31,8 +32,10 @@ from jaxemb.training.place import is_remote
 from jaxemb.training.scoring import sts_sets
 from jaxemb.training.store import check_protocol
 
-DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-"""Settings of training, not of the weights that `model.init_from` brings."""
+DROPOUT = {"hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout"}
+"""Settings of training, not of the weights that `model.init_from` brings; the last is ModernBERT's."""
+OF_USE = {"prompt", "prompts", "truncate_dim", "similarity"}
+"""Settings of how a model is used: what is given here counts, else what `model.init_from` says."""
 HEAD = {"pooling", "include_prompt", "training_mlp", "layer_norm", "dense", "normalize"}
 """What follows the encoder."""
 
@@ -131,15 +134,18 @@ def with_projection(config: TrainConfig, width: int) -> TrainConfig:
       UsageError: if the config says another width.
     """
     model = config.model
-    dense = model.dense or DenseConfig(activation="identity")
     if model.dense is None and model.pooled_size == width:
         return config
-    if dense.out_features not in (None, width):
+    several = model.dense if isinstance(model.dense, tuple) else None
+    last = several[-1] if several else model.dense or DenseConfig(activation="identity")
+    assert isinstance(last, DenseConfig)
+    if last.out_features not in (None, width):
         raise UsageError(
-            f"model.dense.out_features: {dense.out_features}, but the embeddings of objective.teacher have {width} "
+            f"model.dense.out_features: {last.out_features}, but the embeddings of objective.teacher have {width} "
             "dimensions: leave it out"
         )
-    dense = dense.model_copy(update={"out_features": width})
+    last = last.model_copy(update={"out_features": width})
+    dense = (*several[:-1], last) if several else last
     changed = config.model_copy(update={"model": model.model_copy(update={"dense": dense})})
     return with_given(changed, given_paths(config))
 
@@ -172,13 +178,13 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
 
     Raises:
       UsageError: if lengths do not fit the positions, a setting contradicts `model.init_from`, or tokens are to be
-        masked by a tokenizer without a mask token.
+        masked by a tokenizer without a mask token, or for an encoder that looks in one direction only.
     """
     model = config.model
     if base is not None:
         own = {"init_from", "init_allow", "new_head", "compute_dtype", "remat", "scan_layers"}
         own |= {"vocab_multiple", "prompt_tokens", "lora", "towers"}
-        own |= {"prompt", "prompts", "max_seq_length"} & model.model_fields_set
+        own |= {*OF_USE, "max_seq_length"} & model.model_fields_set
         own |= HEAD if model.new_head else set()
         _check_contradictions(model, base, own)
         encoder = encoder_to_train(model.encoder, base.encoder)
@@ -196,11 +202,12 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         )
     if config.objective.masks_tokens:
         token_kinds(tokenizer)  # refuses one without a mask token
-    if isinstance(config.objective, SimcseObjective):
-        try:
+    try:
+        check_maskable(config.objective, model.encoder)
+        if isinstance(config.objective, SimcseObjective):
             check_views(config.objective, model.encoder)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     of_tokenizer = {"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     _check_filled_in(config.model.encoder, of_tokenizer, "model.encoder")
     longest = _longest_input(config, base)
@@ -243,7 +250,7 @@ def encoder_to_train(given: EncoderConfig, base: EncoderConfig) -> EncoderConfig
     """The encoder of `model.init_from` with the dropout rates that are given, or the default of its family."""
     rates = {
         name: getattr(given, name) if name in given.model_fields_set else type(base).model_fields[name].default
-        for name in DROPOUT
+        for name in DROPOUT & type(base).model_fields.keys()
     }
     return base.model_copy(update=rates)
 
@@ -255,7 +262,7 @@ def _check_contradictions(model: ModelConfig, base: ModelConfig, own: set[str]) 
         for name in sorted(given.model_fields_set - free):
             wanted, found = getattr(given, name), getattr(there, name, None)
             if isinstance(wanted, BaseModel) and isinstance(found, BaseModel):
-                check(wanted, found, f"{path}.{name}", set(DROPOUT) if name == "encoder" else set())
+                check(wanted, found, f"{path}.{name}", DROPOUT & type(found).model_fields.keys())
             elif wanted != found:
                 new_head = ", or set model.new_head" if f"{path}.{name}".split(".")[1] in HEAD else ""
                 raise UsageError(

@@ -1,5 +1,6 @@
 """Scores during a run, held-out retrieval and STS: the sets, the systems scored on them, and `results.json`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ class Scores:
         if self._config.evaluation.sts is not None:
             self._score_sts(embed, step, name)
         if self._teacher is not None and self.pools:
-            self._score_teacher(embed, self._teacher, step, name)
+            whole = towers.map(lambda one: replace(one, config=one.config.model_copy(update={"truncate_dim": None})))
+            self._score_teacher(encode_fns(whole), self._teacher, step, name)
 
     def _score_heldout(self, embed: EncodeFns, step: int, name: str | None) -> None:
         report = self._report(score_pools(embed, self.pools))

@@ -12,7 +12,7 @@ from jaxemb.data.cache import in_chunks
 from jaxemb.data.normalize import text_hash
 from jaxemb.encoding.stored import StoredEmbeddings, stored_embeddings
 from jaxemb.loading import load
-from jaxemb.models import Embedder, embedding_size
+from jaxemb.models import Embedder, encoded_size
 from jaxemb.texts import Texts, as_texts
 
 
@@ -22,7 +22,7 @@ class Teacher:
     def __init__(self, embedder: Embedder, cache_dir: str | None) -> None:
         self._embedder = embedder
         self._stored: StoredEmbeddings = stored_embeddings(embedder, cache_dir)
-        self.width = embedding_size(embedder.config)
+        self.width = encoded_size(embedder.config)
         """Width of its embeddings."""
 
     def teach(self, data: PreparedData, progress: Callable[[int], None]) -> int:

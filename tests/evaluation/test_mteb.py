@@ -294,3 +294,16 @@ def test_mteb_is_not_imported_and_its_absence_is_told(embedder, monkeypatch):
     monkeypatch.setitem(sys.modules, "mteb", None)
     with pytest.raises(UserError, match=r"mteb is missing or too old .*pip install 'jaxemb\[mteb\]'"):
         MtebModel(embedder)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "dot", "euclidean", "manhattan"])
+def test_similarity_is_the_model_s_own(kind):
+    from sentence_transformers.util import SimilarityFunction
+
+    model = MtebModel(tiny_embedder(similarity=kind, truncate_dim=7))
+    assert model.mteb_model_meta.similarity_fn_name.value == kind
+    assert model.mteb_model_meta.embed_dim == 7
+    a, b = np.random.default_rng(0).normal(size=(2, 5, 7)).astype(np.float32)
+    wanted = SimilarityFunction.to_similarity_fn(kind)(a, b)
+    np.testing.assert_allclose(model.similarity(a, b), wanted, atol=1e-5)
+    np.testing.assert_allclose(model.similarity_pairwise(a, b), np.diag(wanted), atol=1e-5)

@@ -109,8 +109,10 @@ def test_peft_loads_our_adapters(name, tmp_path, save_base):
     np.testing.assert_allclose(pooled, ours, atol=1e-5)
     merged = model.merge_and_unload().state_dict()
     wanted = encoder_to_tensors(jax.device_get(embedder.merged().params["encoder"]), encoder)
+    read = encoder_to_tensors(jax.device_get(load_model(out).params["encoder"]), encoder)
     for key, tensor in wanted.items():
         np.testing.assert_allclose(merged[key].numpy(), tensor, rtol=1e-6, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(read[key], tensor, rtol=1e-6, atol=1e-6, err_msg=key)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +156,7 @@ def test_sentence_transformers_loads_adapters_and_head(tmp_path, save_base):
     texts = ["one two", "a longer text with several words", "敏捷", ""]
     ours = trained.merged().encode(texts)
     np.testing.assert_allclose(model.encode(texts), ours, atol=1e-5)
+    np.testing.assert_allclose(load_model(out).encode(texts), ours, atol=1e-6)  # and so do we
     assert np.abs(load_model(base).encode(texts) - ours).max() > 0.05
     export(trained, tmp_path / "whole")  # merged
     np.testing.assert_allclose(load_model(tmp_path / "whole").encode(texts), ours, atol=1e-6)

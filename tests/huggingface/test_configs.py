@@ -48,6 +48,7 @@ def test_what_is_left_out_is_transformers_default(tmp_path, family):
     schema = SCHEMAS[family]
     compared = type(ours).model_fields.keys() - schema.fixed.keys()
     compared -= {"global_attn_every_n_layers", "global_rope_theta", "local_rope_theta", "rope_theta"}
+    compared -= {"embedding_dropout", "causal"}
     for key in compared:
         wanted = getattr(theirs, schema.names.get(key, key))
         assert wanted is None or getattr(ours, key) == wanted, key
@@ -55,7 +56,11 @@ def test_what_is_left_out_is_transformers_default(tmp_path, family):
         rope = theirs.rope_parameters
         assert ours.global_rope_theta == rope["full_attention"]["rope_theta"]
         assert ours.local_rope_theta == rope["sliding_attention"]["rope_theta"]
+        assert ours.embedding_dropout is None  # as `mlp_dropout`
+        assert theirs.embedding_dropout == theirs.mlp_dropout
     if family == "qwen3":
+        assert ours.causal
+        assert not hasattr(theirs, "is_causal")
         assert ours.rope_theta == theirs.rope_parameters["rope_theta"]
 
 

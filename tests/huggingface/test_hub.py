@@ -204,6 +204,16 @@ def test_adapters_name_the_model_and_its_commit(tmp_path):
     assert (written["base_model_name_or_path"], written["revision"]) == ("owner/name", None)
 
 
+def test_adapters_by_name_over_a_base_in_the_cache(online, tmp_path):
+    whole = tiny_embedder(lora={"rank": 2})
+    online.add("owner/adapter", export_adapter(whole, tmp_path / "adapter", base="owner/name"), COMMIT, "main")
+    with pytest.raises(UserError, match=r"the base model 'owner/name' .* is not there in the Hub's cache"):
+        jaxemb.load("owner/adapter")
+    jaxemb.load("owner/name")
+    found = jaxemb.load("owner/adapter").params
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, whole.merged().params)
+
+
 def a_student(teacher):
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     return {"objective": {"kind": "distillation", "teacher": teacher}, "model": {"encoder": sizes}}

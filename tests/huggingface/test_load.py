@@ -185,9 +185,13 @@ PROBLEMS = {
         lambda f: modules(f, "Transformer", "Pooling", "Normalize", "Dense"),
         ["modules.json", "Normalize -> Dense is not supported"],
     ),
-    "two dense layers": (
-        lambda f: modules(f, "Transformer", "Pooling", "Dense", "Dense"),
-        ["Dense -> Dense is not supported"],
+    "a dense layer of another width than the one before it": (
+        lambda f: [modules(f, "Transformer", "Pooling", "Dense", "Dense"), edit(f / DENSE, in_features=31)],
+        [DENSE, "in_features is 31"],
+    ),
+    "two norms": (
+        lambda f: modules(f, "Transformer", "Pooling", "Normalize", "Normalize"),
+        ["modules.json", "Normalize -> Normalize is not supported"],
     ),
     "no pooling": (lambda f: modules(f, "Transformer"), ["the order Transformer is not supported"]),
     "modules are no list": (lambda f: (f / "modules.json").write_text("{}"), ["modules.json must hold a list"]),
@@ -217,7 +221,25 @@ PROBLEMS = {
         lambda f: save_file({"linear.weight": np.eye(32, dtype=np.float32)}, f / "2_Dense/model.safetensors"),
         ["2_Dense", "missing tensors: linear.bias; unexpected: none"],
     ),
-    "lower case": (lambda f: edit(f / SENTENCE_BERT, do_lower_case=True), ["do_lower_case"]),
+    "lower case": (lambda f: edit(f / SENTENCE_BERT, do_lower_case="yes"), ["do_lower_case 'yes' must be true"]),
+    "another similarity": (
+        lambda f: edit(f / PROMPTS, similarity_fn_name="maxsim"),
+        [PROMPTS, "similarity_fn_name 'maxsim'", "cosine"],
+    ),
+    "no dimensions": (lambda f: edit(f / PROMPTS, truncate_dim=0), [PROMPTS, "truncate_dim 0 must be a positive"]),
+    "arguments of transformers": (
+        lambda f: edit(f / SENTENCE_BERT, model_args={"trust_remote_code": True, "num_labels": 3}),
+        [SENTENCE_BERT, "model_args.num_labels (3)"],
+    ),
+    "no pooling mode": (lambda f: edit(f / POOLING, pooling_mode=[]), [POOLING, "pooling (none) is not supported"]),
+    "special tokens in texts": (
+        lambda f: edit(f / "tokenizer_config.json", split_special_tokens=True),
+        ["tokenizer_config.json", "split_special_tokens True is not supported"],
+    ),
+    "no attention mask": (
+        lambda f: edit(f / "tokenizer_config.json", model_input_names=["input_ids"]),
+        ["tokenizer_config.json", "model_input_names ['input_ids'] is not supported"],
+    ),
     "longest input": (lambda f: edit(f / SENTENCE_BERT, max_seq_length=0), [SENTENCE_BERT, "max_seq_length 0"]),
     "another task": (
         lambda f: edit(f / SENTENCE_BERT, transformer_task="fill-mask"),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiers import sampled
-from tiny_models import ENCODERS, tiny_embedder
+from tiny_models import BOTH_WAYS, ENCODERS, tiny_embedder
 
 from jaxemb.config import BertConfig
 from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json
@@ -31,6 +31,7 @@ SIZES = {"vocab_size": 60}
 FAMILIES = {
     "bert": CONFIG,
     **{name: config.model_copy(update=SIZES) for name, config in ENCODERS.items() if name != "bert"},
+    "qwen3, both ways": BOTH_WAYS.model_copy(update=SIZES),
 }
 LENGTHS = np.array([20, 13, 1, 7])  # the full length, one token, and some padding
 ROWS, LENGTH = len(LENGTHS), 20

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from packed import packed
 from tiers import sampled
-from tiny_models import ENCODERS, embed, tiny_embedder
+from tiny_models import BOTH_WAYS, ENCODERS, embed, tiny_embedder
 
 from jaxemb.config.model import PoolingMode
 from jaxemb.parallel import batch_sharding, make_mesh, replicated
@@ -46,17 +46,18 @@ CASES = [
     ("bert", "cls", 1, 24), ("modernbert", ALL_POOLINGS, 1, 32), ("qwen3", "lasttoken", 4, 32),
     ("bert", "mean", 4, 32), ("roberta", ALL_POOLINGS, 1, 32), ("distilbert", "max", 1, 24),
     ("mpnet", "mean", 1, 32), ("modernbert", "weightedmean", 1, 32),
+    ("qwen3, both ways", ("mean", "lasttoken"), 1, 32),
 ]  # fmt: skip
 WITH_DROPOUT = [(*case, dropout) for case in CASES for dropout in (True, False)]
 
 
 @pytest.mark.parametrize(
     ("family", "pooling", "devices", "length", "dropout"),
-    sampled(WITH_DROPOUT[2:6:2], WITH_DROPOUT[:2] + WITH_DROPOUT[3:6:2] + WITH_DROPOUT[6:]),
+    sampled(WITH_DROPOUT[2:6:2] + WITH_DROPOUT[-1:], WITH_DROPOUT[:2] + WITH_DROPOUT[3:6:2] + WITH_DROPOUT[6:-1]),
 )
 def test_packed_equals_padded(family, pooling, devices, length, dropout):
     key = KEY if dropout else None
-    encoder = ENCODERS[family]
+    encoder = BOTH_WAYS if family == "qwen3, both ways" else ENCODERS[family]
     model = tiny_embedder(encoder=encoder, pooling=pooling)
     tokens = batch()
     tokens["input_ids"] += encoder.pad_token_id * (tokens["attention_mask"] == 0)
