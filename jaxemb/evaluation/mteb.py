@@ -67,7 +67,7 @@ class MtebModel:
             languages=None,
             n_parameters=sum(leaf.size for leaf in leaves),
             memory_usage_mb=sum(leaf.nbytes for leaf in leaves) / 2**20,
-            max_tokens=config.max_seq_length or config.encoder.max_position_embeddings,
+            max_tokens=config.longest_input,
             embed_dim=encoded_size(config),
             license=None,
             open_weights=None,

@@ -97,7 +97,7 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
     short = [config.prompt + text for text in SENTENCES]
     # By the tokenizer as it was written, through transformers, and not by one that other threads may be using.
     tokens = reloaded.tokenizer(short, truncation=True, max_length=longest, padding=False)["input_ids"]
-    prompt_tokens = count_prompt_tokens(reloaded.tokenizer, config.prompt)
+    prompt_tokens = count_prompt_tokens(reloaded.tokenizer, config.prompt, longest)
     found["NumPy"] = reference.embed(folder, tokens, prompt_tokens).astype(np.float32)
     if with_torch:
         version = importlib.metadata.version("sentence-transformers")

@@ -62,6 +62,8 @@ class RankingForm(NamedTuple):
         """Raises a ValueError for an unknown choice, or choices that do not go together."""
         if not self.directions or not set(self.directions) <= set(DIRECTIONS):
             raise ValueError(f"directions: {self.directions!r} must be some of {', '.join(DIRECTIONS)}")
+        if len(set(self.directions)) < len(self.directions):
+            raise ValueError(f"directions: {self.directions!r} has one of them twice")
         if "query_to_doc" not in self.directions:
             raise ValueError("directions: 'query_to_doc' must be among them, it holds the positive")
         for name, allowed in (

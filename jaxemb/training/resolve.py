@@ -210,11 +210,12 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         raise UsageError(str(error)) from None
     of_tokenizer = {"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     _check_filled_in(config.model.encoder, of_tokenizer, "model.encoder")
-    prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt)
+    longest = _longest_input(config, base)
+    prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt, longest)
     _check_filled_in(config.model, {"prompt_tokens": prompt_tokens}, "model")
     filled_in = {
         "encoder": model.encoder.model_copy(update=of_tokenizer),
-        "max_seq_length": _longest_input(config, base),
+        "max_seq_length": longest,
         "prompt_tokens": prompt_tokens,
     }
     # The vocabulary may have come out smaller than asked for.
