@@ -22,6 +22,11 @@ from jaxemb.huggingface.weights import FAMILIES, Entry, encoder_to_tensors
 from jaxemb.models import Embedder
 from jaxemb.models.lora import LORA, merge
 
+_OF_TRAINING = {
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "initializer_range", "vocab_size",
+    "pad_token_id",
+}  # fmt: skip
+"""Settings of an encoder in which an adapted model may differ from its base."""
 TOLERANCE = 1e-5  # of merged kernels, over the largest value where that is more than 1
 CARD = """---
 base_model: {base}
@@ -131,6 +136,12 @@ def _check_base(base: str, config: ModelConfig, params: Any) -> tuple[str, str |
     there = load_model(folder)
     if there.config.encoder.model_type != config.encoder.model_type:
         raise UserError(f"{folder}: a {there.config.encoder.model_type}, not the model that was adapted")
+    settings = there.config.encoder.model_dump(exclude=_OF_TRAINING)
+    for key, value in config.encoder.model_dump(exclude=_OF_TRAINING).items():
+        if settings[key] != value:
+            raise UserError(
+                f"{folder}: not the model that was adapted: {key} is {settings[key]!r} there, not {value!r}"
+            )
     ours = encoder_to_tensors(params["encoder"], config.encoder)
     theirs = encoder_to_tensors(jax.device_get(there.params["encoder"]), there.config.encoder)
     for name, tensor in ours.items():

@@ -19,17 +19,24 @@ GENERATION = (
     "encoder_no_repeat_ngram_size", "bad_words_ids", "renormalize_logits", "constraints", "forced_bos_token_id",
     "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens",
     "begin_suppress_tokens", "sequence_bias", "token_healing", "guidance_scale", "num_return_sequences",
-    "decoder_start_token_id", "return_dict_in_generate", "output_scores", "output_logits",
+    "decoder_start_token_id", "return_dict_in_generate", "output_scores", "output_logits", "assistant_lookbehind",
+    "assistant_confidence_threshold", "num_assistant_tokens", "num_assistant_tokens_schedule", "target_lookbehind",
 )  # fmt: skip
 TASKS = (
     "architectures", "id2label", "label2id", "num_labels", "num_choices", "problem_type", "finetuning_task",
     "task_specific_params", "task_names", "prefix", "sentence_transformers", "adapters", "prediction_heads",
-    "custom_heads", "tf_legacy_loss", "tie_weights_",
+    "custom_heads", "custom_pipelines", "tf_legacy_loss", "tie_weights_",
 )  # fmt: skip
 """Which heads a checkpoint has: its tensors say that, too, and are read strictly."""
-NAMES = ("name", "name_or_path", "language", "languages", "license", "tokenizer_class", "model_max_length")
-"""What it is called; the last two are the tokenizer's, which transformers reads."""
-PRECISION = ("dtype", "torch_dtype", "use_bfloat16", "attn_implementation", "torchscript", "chunk_size_feed_forward")
+NAMES = (
+    "name", "name_or_path", "language", "languages", "license", "tokenizer_class", "model_max_length",
+    "max_seq_length", "do_lower_case",
+)  # fmt: skip
+"""What it is called; and what other files say of the tokenizer, which nobody reads here."""
+PRECISION = (
+    "dtype", "torch_dtype", "use_bfloat16", "attn_implementation", "torchscript", "chunk_size_feed_forward",
+    "xla_device",
+)  # fmt: skip
 """How transformers computes: the same numbers, more or less exactly."""
 TRAINING = (
     "gradient_checkpointing", "initializer_factor", "initializer_cutoff_factor", "tie_word_embeddings",
@@ -41,7 +48,7 @@ OUTPUTS = (
 )  # fmt: skip
 """What else transformers gives back or wrote, and sizes of parts that an encoder has not."""
 _PATTERNS = (
-    r"_.*", r"(bos|eos|sep|cls|mask|unk)_token_id", r".*dropout(_prob|_rate|_p)?", r".*_pdrop", r"layerdrop",
+    r"_.*", r"(bos|eos|sep|cls|mask|unk)_token_ids?", r".*dropout(_prob|_rate|_p)?", r".*_pdrop", r"layerdrop",
     r"(classifier|pooler|summary|sbert_ce|unsloth)_.*",
 )  # fmt: skip
 """Private notes of tools; ids that the tokenizer knows; dropout, which acts in training; heads."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import ENCODER, embed, tiny_embedder
+from tiny_models import BOTH_WAYS, ENCODER, embed, tiny_embedder
 
 from jaxemb.config import (
     BertConfig,
@@ -174,3 +174,14 @@ def test_what_was_written_is_read_again(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"layer\.1\.attention\.self\.key\.weight with its adapter is .* away from"):
         export_adapter(embedder, tmp_path / "out", base="a/name")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_base_that_computes_otherwise_is_refused(tmp_path, save_base):
+    both = adapted(BOTH_WAYS, ATTENTION)
+    causal = both.config.model_copy(update={"encoder": both.config.encoder.model_copy(update={"causal": True})})
+    base = save_base(Embedder(causal, both.params, both.tokenizer))
+    with pytest.raises(UserError, match="not the model that was adapted: causal is True there, not False"):
+        export_adapter(both, tmp_path / "out", base=str(base))
+    assert json.loads((save_base(both, "again") / "config.json").read_text())["is_causal"] is False
+    out = export_adapter(both, tmp_path / "out", base=str(tmp_path / "again"))
+    assert not load_model(out).config.encoder.causal

@@ -22,7 +22,7 @@ CHANGED = {
     "problem_type": "regression", "num_attention_heads": 2, "n_heads": 2, "layer_norm_eps": 0.3, "norm_eps": 0.3,
     "rms_norm_eps": 0.3, "id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2},
     "rope_theta": 50.0, "global_rope_theta": 50.0, "local_rope_theta": 30.0, "local_attention": 2, "pad_token_id": 5,
-    "rope_parameters": {"rope_theta": 70.0, "rope_type": "default"}, "sliding_window": 3, "is_causal": True,
+    "rope_parameters": {"rope_theta": 70.0, "rope_type": "default"}, "sliding_window": 3,
     "max_position_embeddings": 30, "tokenizer_class": "SomeTokenizer", "classifier_dropout": 0.4,
 }  # fmt: skip
 """Other values where those that `another` makes would not do."""
@@ -38,6 +38,7 @@ WRITTEN_BEFORE = {
     "_name_or_path": "there", "_attn_implementation_autoset": True, "gradient_checkpointing": True, "output_past": True,
     "num_labels": 3, "max_length": 9, "num_beams": 2, "do_sample": True, "repetition_penalty": 2.0,
     "position_embedding_type": "absolute", "pruned_heads": {}, "language": "english", "name": "BERT",
+    "xla_device": True, "max_seq_length": 9, "do_lower_case": True, "num_assistant_tokens": 3, "eos_token_ids": 4,
 }  # fmt: skip
 """Keys of transformers before version 5, and of checkpoints that many people use."""
 PUBLIC = {
