@@ -85,7 +85,7 @@ def _in_order(texts: Any, name: str) -> Iterable[Any]:
         raise NotTexts(f"{name} is a {kind} of {dimensions} dimensions: pass one column of strings")
     for read in ("to_pylist", "tolist"):  # Arrow's and NumPy's arrays give Python's own strings
         if hasattr(texts, read):
-            return getattr(texts, read)()  # type: ignore[no-any-return]
+            return getattr(texts, read)()
     try:
         return iter(texts)
     except TypeError:
