@@ -1,7 +1,7 @@
 """The embedder: encoder, pooling, dense layers and normalisation as pure functions of the parameters."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
