@@ -17,13 +17,10 @@ def changed_since(version: int, config: TrainConfig) -> str | None:
         return None
     changed = []
     encoder = config.model.encoder
-    if encoder.attention_probs_dropout_prob:
-        changed.append("attention dropout")
-    if (
-        isinstance(config.model.encoder, ModernBertConfig | DistilBertConfig)
-        and config.model.encoder.hidden_dropout_prob
-    ):
+    if isinstance(encoder, ModernBertConfig | DistilBertConfig) and encoder.hidden_dropout_prob:
         changed.append("dropout")
+    elif encoder.attention_probs_dropout_prob:
+        changed.append("attention dropout")
     masking = getattr(config.objective, "masking", None)
     if config.objective.masks_tokens and masking is not None and masking.whole_word:
         changed.append("whole-word masking")

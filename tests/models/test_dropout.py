@@ -92,11 +92,11 @@ def test_heads_places_and_far_positions_have_masks_of_their_own(most):
 
 @pytest.mark.parametrize(("width", "most"), [(2**16, 2**17), (768, 512)])
 def test_far_positions_have_hidden_masks_of_their_own(width, most):
-    config = BertConfig(hidden_size=width, num_attention_heads=1, max_position_embeddings=most, hidden_dropout_prob=0.5)
+    config = BertConfig(hidden_size=width, num_attention_heads=1, max_position_embeddings=most)
     positions = jnp.array([0, *(2**bits for bits in range(17) if 2**bits < most), most - 1])[None]
     drop_hashes = dropout_hashes(jax.random.key(11), jnp.array([3]))[:, None]
     tokens = Tokens(jnp.ones((1, 1, positions.shape[1]), bool), positions, drop_hashes)
-    dropped = drop(jnp.ones((1, positions.shape[1], width)), config, tokens, 2)[0]
+    dropped = drop(jnp.ones((1, positions.shape[1], width)), config, 0.5, tokens, 2)[0]
     independent(np.asarray(dropped > 0))
 
 

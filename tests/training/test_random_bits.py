@@ -67,7 +67,7 @@ def test_the_random_numbers_are_those_of_this_version():
     """Where one of these changes on purpose: raise `random_bits.VERSION`, tell what has changed, and pin it anew."""
     hashes, places = dropout_hashes(jax.random.key(7), jnp.arange(4))[:, None], jnp.arange(9)[None]
     everywhere, encoder = jnp.ones((4, 1, 9), bool), BertConfig(hidden_size=48)
-    hidden = drop(jnp.ones((4, 9, 48)), encoder, Tokens(everywhere, places, hashes), 5) > 0
+    hidden = drop(jnp.ones((4, 9, 48)), encoder, 0.1, Tokens(everywhere, places, hashes), 5) > 0
     heads, unit = jnp.zeros((4, 3, 9, 9)), jnp.broadcast_to(jnp.eye(9), (4, 3, 9, 9))
     dropped = attend(heads, heads, unit, mask=everywhere, positions=places, hashes=hashes, rate=0.1, place=4, most=512)
     kinds = TokenKinds(1, np.array([0, 0, 0] + [1] * 40 + [2] * 40, np.uint8), 2)
