@@ -9,6 +9,10 @@ class UsageError(UserError):
     """A wrong config or command line: nothing was started (exit code 2)."""
 
 
+class NotTexts(UsageError, TypeError):
+    """Something else than strings where texts are wanted; the message names its place and its type."""
+
+
 class CannotWrite(UserError):
     """An output cannot be written: the disk is full, say."""
 

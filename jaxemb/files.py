@@ -1,4 +1,4 @@
-"""Output that is whole or not there: written beside its final name, then renamed."""
+"""Output that is whole or not there: written beside its final name, then renamed; readable by whom the umask lets."""
 
 import contextlib
 import errno
@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -63,6 +64,8 @@ def cache_root(cache_dir: str | None) -> Path:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; renames it to `path` on success and removes it on failure.
 
+    An empty file lies there already. Whatever writes it, it ends with the mode of a new file, 0666 less the umask.
+
     Raises:
       CannotWrite: if the disk is full, say.
 
@@ -76,13 +79,25 @@ def atomic_file(path: Path) -> Iterator[Path]:
     partial = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch(exist_ok=False)
+        mode = partial.stat().st_mode
         yield partial
+        _set_mode(partial, mode)
         os.replace(partial, path)
     except OSError as error:
         _raise_if_unwritable(path, error)
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Gives a file or a directory these permissions: some libraries write files that nobody else may read."""
+    now = path.lstat().st_mode
+    wanted = now & ~0o777 | mode & 0o777
+    if wanted != now and not stat.S_ISLNK(now):
+        with contextlib.suppress(OSError):  # a file system without permissions
+            path.chmod(stat.S_IMODE(wanted))
 
 
 def _raise_if_unwritable(path: Path, error: OSError) -> None:
@@ -113,7 +128,8 @@ def os_errors_of_rust() -> Iterator[None]:
 def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Gives a temporary directory beside `path`; renames it to `path` on success and removes it on failure.
 
-    With `replace`, what `path` held before goes only when the new directory is whole.
+    With `replace`, what `path` held before goes only when the new directory is whole. Whatever writes them, all files
+    in it end with the mode of a new file, 0666 less the umask, and all directories with that of a new one.
 
     Raises:
       UserError: if `path` exists and holds something, unless `replace`; or is the current directory.
@@ -128,7 +144,12 @@ def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
+        mode = partial.stat().st_mode
         yield partial
+        for folder, _, names in os.walk(partial):
+            _set_mode(Path(folder), mode)
+            for name in names:
+                _set_mode(Path(folder, name), mode & 0o666)
         if replace and path.exists():
             old = _beside(path)
             os.replace(path, old)

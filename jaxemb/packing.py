@@ -12,6 +12,8 @@ from jaxtyping import Int, Integer
 from jaxemb.models.packing import texts_per_row
 
 SHORTEST_ROW = 64
+ONE_ROW = (16, 32, 64, 128, 256, 512)
+"""Lengths in tokens of a row that holds a few texts alone, a query, say."""
 
 
 def row_lengths(longest: int) -> tuple[int, ...]:
@@ -67,6 +69,23 @@ def pack(lengths: Sequence[int], allowed: Sequence[int]) -> list[Row]:
             with_room[free - length].append(row)
             somewhere |= 1 << (free - length)
     return rows
+
+
+def one_row(lengths: Sequence[int], longest: int) -> Row | None:
+    """The shortest row of `ONE_ROW`, or of `longest` tokens where that is less, that holds all texts; or None.
+
+    Args:
+      lengths: tokens of each text.
+      longest: tokens that a row may have.
+
+    >>> one_row([7], 128), one_row([30, 20, 10], 60), one_row([400, 200], 1000)
+    (Row(length=16, texts=[0]), Row(length=60, texts=[0, 1, 2]), None)
+    """
+    total = sum(lengths)
+    for length in (*(length for length in ONE_ROW if length < longest), min(longest, ONE_ROW[-1])):
+        if total <= length and 0 < len(lengths) <= texts_per_row(length):
+            return Row(length, list(range(len(lengths))))
+    return None
 
 
 def lay_out(

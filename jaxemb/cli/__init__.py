@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "score a model: retrieval on Tatoeba or on aligned files, or STS",
     "encode": "embed the lines of a file",
     "export": "write a run as a Hugging Face / sentence-transformers folder and verify it",
+    "push": "export a run, verify it and upload it to the Hugging Face Hub",
     "report": "write a run as one HTML page: scores, curves, data and config",
     "plan": "tell whether a config fits TPUs or GPUs that are not there, and what a step takes",
 }
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help()
         return 2
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no network unless asked for
+    if arguments.command != "push":
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no network unless asked for
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # that PyTorch is missing is no news here
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

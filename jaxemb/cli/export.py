@@ -4,8 +4,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxemb.errors import UsageError
+
+if TYPE_CHECKING:
+    from jaxemb.huggingface import VerifyReport
 
 
 def run(argv: Sequence[str]) -> int:
@@ -21,6 +25,42 @@ def run(argv: Sequence[str]) -> int:
         "(fetched only with HF_HUB_OFFLINE=0 in the environment)",
     )
     parser.add_argument("output", metavar="OUT", type=Path, help="a folder that does not exist or is empty")
+    add_options(parser)
+    parser.add_argument(
+        "--adapter",
+        action="store_true",
+        help="of a run with model.lora: write the adapters alone, in PEFT's format, and the head; the base model stays "
+        "where it is",
+    )
+    parser.add_argument(
+        "--base", help="with --adapter: the name of the base model that is written (default: the run's model.init_from)"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.base is not None and not arguments.adapter:
+        raise UsageError("--base goes with --adapter")
+    if arguments.adapter and (arguments.vocabulary or arguments.dtype != "float32"):
+        raise UsageError(
+            "--vocabulary and --dtype do not go with --adapter: the base model keeps its tokens and its type"
+        )
+    if arguments.adapter and arguments.target is not None:
+        raise UsageError("--target does not go with --adapter: servers read whole models")
+    if not arguments.adapter:
+        print(f"{arguments.output}: {write(arguments, arguments.output)}")
+        return 0
+    from jaxemb.huggingface import export_adapter
+    from jaxemb.loading import load_towers
+    from jaxemb.models.towers import unchosen
+
+    towers = load_towers(arguments.model, tower=arguments.tower)
+    if not towers.tied:
+        raise unchosen(arguments.model)
+    out = export_adapter(towers.anchor, arguments.output, base=arguments.base)
+    print(f"{out}: the adapters of {arguments.model}, with what follows the encoder")
+    return 0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of what is written, which `push` has, too."""
     parser.add_argument(
         "--verify",
         choices=["auto", "jax", "torch"],
@@ -43,13 +83,10 @@ def run(argv: Sequence[str]) -> int:
         "characters or bytes: a smaller model that embeds them alike, and other texts in more tokens",
     )
     parser.add_argument(
-        "--adapter",
-        action="store_true",
-        help="of a run with model.lora: write the adapters alone, in PEFT's format, and the head; the base model stays "
-        "where it is",
-    )
-    parser.add_argument(
-        "--base", help="with --adapter: the name of the base model that is written (default: the run's model.init_from)"
+        "--target",
+        choices=["tei", "vllm"],
+        help="the server that this is for, text-embeddings-inference or vLLM: what it would misread is refused "
+        "(without a target, the model card tells)",
     )
     parser.add_argument(
         "--tower",
@@ -57,34 +94,31 @@ def run(argv: Sequence[str]) -> int:
         help="of a model with two untied towers, the one to write; by default both, under a sentence-transformers "
         "Router",
     )
-    arguments = parser.parse_args(argv)
-    if arguments.base is not None and not arguments.adapter:
-        raise UsageError("--base goes with --adapter")
-    if arguments.adapter and (arguments.vocabulary or arguments.dtype != "float32"):
-        raise UsageError(
-            "--vocabulary and --dtype do not go with --adapter: the base model keeps its tokens and its type"
-        )
-    from jaxemb.huggingface import CardInfo, export, export_adapter, trim_vocabulary, vocabulary_report
+
+
+def write(arguments: argparse.Namespace, output: Path, *, hub_name: str = "") -> "VerifyReport":
+    """Loads `arguments.model` and exports it by `add_options`' options.
+
+    Args:
+      arguments: of the command line.
+      output: the folder.
+      hub_name: `owner/name` where the folder will be, if it is for the Hub.
+    """
+    from jaxemb.huggingface import CardInfo, check_served, export, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_for, load_towers
     from jaxemb.models import Embedder
-    from jaxemb.models.towers import unchosen
     from jaxemb.text_files import read_good_lines
 
-    towers = load_towers(arguments.model, tower=arguments.tower)
-    if arguments.adapter:
-        if not towers.tied:
-            raise unchosen(arguments.model)
-        out = export_adapter(towers.anchor, arguments.output, base=arguments.base)
-        print(f"{out}: the adapters of {arguments.model}, with what follows the encoder")
-        return 0
-    towers = towers.map(Embedder.merged)
-    card = card_for(arguments.model)
+    towers = load_towers(arguments.model, tower=arguments.tower).map(Embedder.merged)
+    if arguments.target is not None:
+        check_served(towers.anchor.config, towers.anchor.tokenizer, arguments.target, towers=not towers.tied)
+    card = card_for(arguments.model) or CardInfo()
+    if hub_name:
+        card = replace(card, title=output.name, hub_name=hub_name)
     if arguments.vocabulary:
         texts = [line for path in arguments.vocabulary for line in read_good_lines(path)]
         whole, towers = towers, towers.map(lambda tower: trim_vocabulary(tower, texts))
         kept = vocabulary_report(whole.anchor, towers.anchor)
         print(f"vocabulary: {kept}")
-        card = replace(card or CardInfo(), vocabulary=kept)
-    report = export(towers, arguments.output, card=card, verify=arguments.verify, dtype=arguments.dtype)
-    print(f"{arguments.output}: {report}")
-    return 0
+        card = replace(card, vocabulary=kept)
+    return export(towers, output, card=card, verify=arguments.verify, dtype=arguments.dtype, target=arguments.target)

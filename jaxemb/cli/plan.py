@@ -126,8 +126,10 @@ def _config(path: Path, flags: Sequence[str]) -> "TrainConfig":
     start, path_of = model.init_from, config.tokenizer.path
     if start is not None and (json_path := Path(start).expanduser() / "config.json").is_file():
         from jaxemb.huggingface.configs import read_encoder_config
+        from jaxemb.training.resolve import encoder_to_train
 
-        model = model.model_copy(update={"encoder": read_encoder_config(json_path)})
+        encoder = encoder_to_train(model.encoder, read_encoder_config(json_path))
+        model = model.model_copy(update={"encoder": encoder})
         size = model.encoder.vocab_size
     elif size is None and start is None and path_of is not None and Path(path_of).expanduser().is_dir():
         from jaxemb.huggingface import load_tokenizer

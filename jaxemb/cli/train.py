@@ -97,7 +97,7 @@ def run(argv: Sequence[str]) -> int:
 def _help(path: Path | None) -> None:
     """Prints every field; without a file, of a config with sources of three kinds, adapters, stacking and STS."""
     if path is not None:
-        config = config_files.validate(TrainConfig, config_files.read_yaml(path), str(path))
+        config = config_files.validate_file(path)
     else:
         sources = (
             GettextSource(packages=("Django",)),

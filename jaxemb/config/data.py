@@ -85,7 +85,7 @@ class DataConfig(Settings):
 
 
 class TokenizerConfig(Settings):
-    """A WordPiece vocabulary, trained on the training examples; ignored when `model.init_from` brings a tokenizer."""
+    """A WordPiece vocabulary, trained on the training examples; not used when `model.init_from` brings a tokenizer."""
 
     path: str | None = None
     """Folder of a tokenizer to take in place of training one, such as `jaxemb tokenizer train` or a Hugging Face model

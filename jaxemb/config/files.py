@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,10 +17,18 @@ import yaml
 
 from jaxemb.config import TrainConfig, shipped
 from jaxemb.config.encoder import MODEL_TYPES
+from jaxemb.config.explicit import flat, given_paths, not_default, paths_of_flags, with_given
 from jaxemb.config.model import ONE, SEVERAL
 from jaxemb.errors import UsageError
 
 T = TypeVar("T", bound=pydantic.BaseModel)
+
+RESOLVED = "# the resolved config of a jaxemb run\n"
+"""The first line of a run's `config.yaml`."""
+FILLED_IN = "filled_in"
+_FILLED_IN_NOTE = """# Settings that nobody gave, and their values: from model.init_from, the tokenizer or by default.
+# With another model.init_from they may differ. A setting above counts as given once you change it.
+"""
 
 
 class _Loader(yaml.SafeLoader):
@@ -193,13 +201,52 @@ def resolve_environment(values: Any, where: str = "") -> Any:
 def load_config(path: Path, overrides: Sequence[str] = (), prog: str = "jaxemb train") -> TrainConfig:
     """Reads a config file, applies flags such as `--optimizer.learning-rate 1e-5`, and checks the whole.
 
+    What the file or a flag gives counts as given (`jaxemb.config.explicit`).
+
     Raises:
       UsageError: for anything wrong in the file. A wrong flag ends the process with status 2, as argparse does.
     """
-    config = validate(TrainConfig, read_yaml(path), str(path))
+    config = validate_file(path)
+    given = given_paths(config) | paths_of_flags(overrides)
     if overrides:
         config = override(config, overrides, prog)
-    return validate(TrainConfig, resolve_environment(config.model_dump(mode="json")), str(path))
+    config = validate(TrainConfig, resolve_environment(config.model_dump(mode="json")), str(path))
+    return with_given(config, given)
+
+
+def validate_file(path: Path) -> TrainConfig:
+    """Reads and checks a config file as it stands: `${NAME}` stays.
+
+    Raises:
+      UsageError: for anything wrong in the file.
+    """
+    values = read_yaml(path)
+    config = validate_values(values, str(path))
+    if FILLED_IN not in values and is_resolved(shipped.locate(path)):
+        return with_given(config, not_default(config))  # of an older version, which did not record what it filled in
+    return config
+
+
+def validate_values(values: Mapping[str, Any], where: str) -> TrainConfig:
+    """Checks the values of a config; of a run's `config.yaml` what the run filled in does not count as given.
+
+    Raises:
+      UsageError: for anything wrong in them.
+    """
+    recorded, settings = values.get(FILLED_IN), {key: value for key, value in values.items() if key != FILLED_IN}
+    config = validate(TrainConfig, settings, where)
+    if recorded is None:
+        return config
+    if not isinstance(recorded, dict):
+        raise UsageError(f"{where}: {FILLED_IN}: expected `path: value` lines, as a run writes them; leave it out")
+    return with_given(
+        config, {key for key, value in flat(settings).items() if key not in recorded or recorded[key] != value}
+    )
+
+
+def is_resolved(path: Path) -> bool:
+    """Whether a file is the `config.yaml` of a run."""
+    return path.is_file() and path.read_text(encoding="utf-8", errors="replace").startswith(RESOLVED)
 
 
 def override(config: TrainConfig, flags: Sequence[str], prog: str, description: str = "") -> TrainConfig:
@@ -239,4 +286,23 @@ def override(config: TrainConfig, flags: Sequence[str], prog: str, description: 
 
 def dump(config: pydantic.BaseModel) -> str:
     """The config as YAML, every field in it."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return _yaml(config.model_dump(mode="json"))
+
+
+def dump_resolved(config: TrainConfig, note: str = "") -> str:
+    """The `config.yaml` of a run: every field, and which of the model and the tokenizer nobody gave.
+
+    Args:
+      config: the run's config, as `resolve` made it.
+      note: comment lines below the first.
+    """
+    given, values = given_paths(config), flat(config.model_dump(mode="json"))
+    filled_in = {
+        key: value for key, value in values.items() if key.startswith(("model.", "tokenizer.")) and key not in given
+    }
+    record = _FILLED_IN_NOTE + _yaml({FILLED_IN: filled_in}) if filled_in else ""
+    return RESOLVED + note + dump(config) + record
+
+
+def _yaml(values: Any) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

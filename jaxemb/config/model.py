@@ -78,8 +78,9 @@ class ModelConfig(Settings):
 
     init_from: str | None = None
     """Start from MODEL (a run directory, a Hugging Face folder, or `owner/name` or `owner/name@revision` of the Hub,
-    from its cache or, with `HF_HUB_OFFLINE=0`, the network): its encoder, head and tokenizer replace what is given
-    here, dropout rates, `prompt` and `max_seq_length` aside. The run's config.yaml records the commit."""
+    from its cache or, with `HF_HUB_OFFLINE=0`, the network): it decides on encoder, head and tokenizer. A
+    setting given here that it has otherwise is an error, save dropout rates, `prompt`, `prompts` and `max_seq_length`,
+    which replace its own. The run's config.yaml records the commit."""
     init_allow: str | None = None
     """With `init_from`: a regular expression. Tensors whose whole name matches may be missing there (and are drawn as
     in a new model) or left over; without it every tensor must be used."""
@@ -117,7 +118,8 @@ class ModelConfig(Settings):
     similarity: Similarity = "cosine"
     """How readers of the export compare embeddings (`similarity_fn_name` of sentence-transformers)."""
     max_seq_length: PositiveInt | None = None
-    """Longest input in tokens when encoding; the longest trained on (`data.max_length`) when null."""
+    """Longest input in tokens when encoding, also of the exported model. Null: the longest trained on
+    (`data.max_length`). Left out with `init_from`: that model's own, if it is longer."""
     prompt: str = ""
     """Text put before every input (E5: `query: `)."""
     prompts: tuple[Prompt, ...] = ()

@@ -36,7 +36,8 @@ class MaskingConfig(Settings):
     max_predictions: PositiveInt = 80
     """At most so many a sequence."""
     whole_word: bool = False
-    """Hide all pieces of a word or none. Words that do not fit the number of predictions stay."""
+    """Hide all pieces of a word or none, as in BERT: words are drawn until the number of predictions is reached, and
+    one that does not fit any more is passed over."""
     vocabulary_chunk: PositiveInt = 8192
     """Entries of the vocabulary that are scored at a time."""
 

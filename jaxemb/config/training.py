@@ -20,7 +20,7 @@ class OptimizerConfig(Settings):
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """Shape after the warmup; linear and cosine end at 0."""
     warmup_steps: NonNegativeInt = 0
-    """Steps of linear warmup from 0."""
+    """Steps of linear warmup: step n of W has n / W of the peak, so the first one learns with peak / W, not with 0."""
     warmup_share: Fraction = 0.0
     """The same as a share of all steps, in place of `warmup_steps` (Sentence-BERT: 0.1)."""
     beta1: Fraction = 0.9

@@ -7,6 +7,7 @@ from jaxemb.data.records import Record
 from jaxemb.data.sequences import Sequences
 from jaxemb.data.tokenized import Tokenized, tokenize
 from jaxemb.data.tokenizer import train_tokenizer
+from jaxemb.data.tokenizer_normalizer import with_normalizer
 
 __all__ = [
     "Batches",
@@ -18,4 +19,5 @@ __all__ = [
     "prepare",
     "tokenize",
     "train_tokenizer",
+    "with_normalizer",
 ]

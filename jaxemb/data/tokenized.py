@@ -1,6 +1,8 @@
 """Training examples as token ids, in a cache of their own."""
 
+import collections
 import copy
+import dataclasses
 import functools
 import itertools
 import json
@@ -15,9 +17,11 @@ import transformers
 from jaxtyping import Int
 
 from jaxemb.data.cache import StoredRecords, cached_directory, fingerprint, in_chunks, write_array_record
+from jaxemb.data.cut import Cut
 from jaxemb.data.prepared import PreparedData
+from jaxemb.fast_tokenizer import plain_backend
 
-VERSION = 2
+VERSION = 3
 """Counts up when the same examples and tokenizer would give other ids, or the cache's layout changes."""
 
 log = logging.getLogger(__name__)
@@ -48,8 +52,10 @@ class Tokenized:
         self.hashes: np.ndarray = data.hashes.view(np.uint32).reshape(len(data.hashes), -1, 2)
         """uint32 [N, C, 2], two words of the hash of each text."""
         self._columns: dict[str, Column] = dict(data.columns)
-        dtype = json.loads((path / "tokenized.json").read_text())["dtype"]
-        self._ids = StoredRecords(path / "ids.arrayrecord", functools.partial(np.frombuffer, dtype=dtype))
+        about = json.loads((path / "tokenized.json").read_text())
+        self.cut = {language: Cut(**counts) for language, counts in about["cut"].items()}
+        """What was cut of the texts of each language."""
+        self._ids = StoredRecords(path / "ids.arrayrecord", functools.partial(np.frombuffer, dtype=about["dtype"]))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -111,14 +117,14 @@ def tokenize(
     Args:
       data: the training examples.
       tokenizer: a fast one; it is left as it is.
-      max_length: most tokens of a text, special tokens included; what is longer is cut.
+      max_length: most tokens of a text, special tokens included; what is longer is cut at the tokenizer's
+        `truncation_side`.
       prompt: text put before every text.
     """
-    settings = json.loads(tokenizer.backend_tokenizer.to_str())
-    settings["truncation"] = settings["padding"] = None  # left over from earlier calls; ours are set below
-    backend = tokenizers.Tokenizer.from_str(json.dumps(settings))
-    backend.enable_truncation(max_length)
-    key = fingerprint(VERSION, data.path.name, settings, max_length, prompt)
+    backend = plain_backend(tokenizer)
+    settings = json.loads(backend.to_str())
+    backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    key = fingerprint(VERSION, data.path.name, settings, max_length, tokenizer.truncation_side, prompt)
     path = data.path.parent / f"tokens-{key}"
     return Tokenized(cached_directory(path, functools.partial(_write, data, backend, prompt)), data)
 
@@ -126,20 +132,33 @@ def tokenize(
 def _write(data: PreparedData, backend: tokenizers.Tokenizer, prompt: str, folder: Path) -> None:
     dtype = np.dtype("<u2" if backend.get_vocab_size() <= 1 << 16 else "<u4")
     lengths = np.zeros(data.hashes.shape, np.uint16)
+    special = backend.num_special_tokens_to_add(is_pair=False)
+    cut: dict[str, Cut] = collections.defaultdict(Cut)
 
     def encoded() -> Iterator[bytes]:
         for rows in in_chunks(len(data.train), 1 << 14):
-            examples = [(record.anchor, record.positive, *record.negatives) for record in data.train.__getitems__(rows)]
+            records = data.train.__getitems__(rows)
+            examples = [(record.anchor, record.positive, *record.negatives) for record in records]
             # All in one call, each text once: neighbours often share the English side.
             texts = list(dict.fromkeys(prompt + text for example in examples for text in example))
-            ids = {text: encoding.ids for text, encoding in zip(texts, backend.encode_batch_fast(texts), strict=True)}
-            for row, example in zip(rows, examples, strict=True):
+            encodings = backend.encode_batch_fast(texts)
+            ids = {text: encoding.ids for text, encoding in zip(texts, encodings, strict=True)}
+            lost = {
+                text: sum(len(part.ids) - special for part in parts)
+                for text, encoding in zip(texts, encodings, strict=True)
+                if (parts := encoding.overflowing)
+            }
+            for row, example, record in zip(rows, examples, records, strict=True):
                 each = [ids[prompt + text] for text in example]
                 lengths[row] = list(map(len, each))
                 twin = len(example) == 2 and example[0] == example[1]
+                for place, text in enumerate(example[: 1 if twin else None]):
+                    language = record.positive_lang if place else record.anchor_lang
+                    cut[language].add(len(each[place]) - special, lost.get(prompt + text, 0))
                 yield np.array(each[0] if twin else list(itertools.chain(*each)), dtype).tobytes()
 
     write_array_record(folder / "ids.arrayrecord", encoded())
     np.save(folder / "lengths.npy", lengths)
-    (folder / "tokenized.json").write_text(json.dumps({"dtype": dtype.str}))
+    counts = {language: dataclasses.asdict(one) for language, one in sorted(cut.items())}
+    (folder / "tokenized.json").write_text(json.dumps({"dtype": dtype.str, "cut": counts}, ensure_ascii=False))
     log.info("%d examples tokenised, %.1f tokens a text on average", len(lengths), lengths.mean())

@@ -14,6 +14,7 @@ from jaxemb.data.cache import in_chunks
 from jaxemb.data.languages import is_english
 from jaxemb.data.prepared import PreparedData, rows_by_group
 from jaxemb.data.records import Record
+from jaxemb.data.tokenizer_normalizer import with_normalizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """Their ids are 0 to 4."""
@@ -30,6 +31,8 @@ def train_tokenizer(
     data: PreparedData, config: TokenizerConfig, max_length: int, seed: int = 0
 ) -> transformers.PreTrainedTokenizerFast:
     """Trains a BERT tokenizer (WordPiece) on the training examples; the same data and seed give the same vocabulary.
+
+    It normalises text as training text is (`normalize_text`): NFC among others.
 
     Languages are drawn with probability proportional to (texts ** `config.language_exponent`), and smaller ones
     repeated where that asks for more than they have (LaBSE, section 3.1). The English sides count as one language.
@@ -62,7 +65,10 @@ def train_tokenizer(
     untrained.train_from_iterator(texts, trainer)
     vocabulary = dict(sorted(untrained.get_vocab().items(), key=lambda item: item[1]))
     log.info("%d word pieces, %d characters", len(vocabulary), len(alphabet))
-    return transformers.BertTokenizerFast(vocab=vocabulary, do_lower_case=config.lowercase, model_max_length=max_length)
+    tokenizer = transformers.BertTokenizerFast(
+        vocab=vocabulary, do_lower_case=config.lowercase, model_max_length=max_length
+    )
+    return with_normalizer(tokenizer)
 
 
 def sample_texts(data: PreparedData, config: TokenizerConfig, seed: int) -> Iterator[tuple[str, str, int]]:

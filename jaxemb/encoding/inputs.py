@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jaxemb.errors import UserError
 from jaxemb.text_files import read_good_lines, read_lines, uncompressed_suffix
+from jaxemb.texts import half_characters
 
 NOT_TEXT = frozenset(
     {".arrow", ".bz2", ".csv", ".feather", ".h5", ".json", ".npy", ".npz", ".parquet", ".pickle", ".pkl", ".tar"}
@@ -76,6 +77,9 @@ def _value(line: str, key: str, place: str) -> str:
     if not isinstance(record, dict) or key not in record:
         found = f"its keys are {', '.join(record)}" if isinstance(record, dict) else "it is no object"
         raise UserError(f"{place}: no key {key!r}; {found}")
-    if not isinstance(record[key], str):
-        raise UserError(f"{place}: {key!r} is no string but {type(record[key]).__name__}")
-    return record[key]
+    text = record[key]
+    if not isinstance(text, str):
+        raise UserError(f"{place}: {key!r} is no string but {type(text).__name__}")
+    if half := half_characters(text):
+        raise UserError(f"{place}: {key!r} is no valid Unicode: {half!a} in it is half of a character")
+    return text

@@ -6,7 +6,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from jaxemb.encoding.texts import BLOCK, embed_blocks
 from jaxemb.errors import CannotWrite, UserError
 from jaxemb.files import atomic_directory, cache_root, remove_partial
 from jaxemb.models import Embedder, Params, encoded_size
+from jaxemb.texts import Texts, each_text
 
 VERSION = 1
 """Counts up when the same model would give the same text another embedding, or the layout of shards changes."""
@@ -110,7 +111,7 @@ class StoredEmbeddings:
     def embed_missing(
         self,
         embedder: Embedder,
-        texts: Iterable[str],
+        texts: Texts,
         *,
         batch_size: int = 64,
         chunk_size: int = BLOCK,
@@ -124,15 +125,15 @@ class StoredEmbeddings:
 
         Args:
           embedder: the very model that this cache is of.
-          texts: any number, read as they are needed; a text may occur again.
+          texts: strings in an order, as for `encode_stream`, read as they are needed; a text may occur again.
           batch_size: as for `encode`.
           chunk_size: texts a shard.
           params: as for `encode`; on a mesh of this process's own devices.
           progress: called with numbers of texts that are done, those that were there included: with all in the end.
 
         Returns: the number of texts that were embedded.
-        Raises: ValueError if the cache is of another model; UserError if the disk is full, say, or an embedding is not
-          finite.
+        Raises: ValueError if the cache is of another model; NotTexts for what is no string; UserError if the disk is
+          full, say, or an embedding is not finite.
         """
         if self.path.name != f"teacher-{fingerprint_of(embedder)}":
             raise ValueError(f"{self.path}: holds the embeddings of another model: open `stored_embeddings(embedder)`")
@@ -140,7 +141,7 @@ class StoredEmbeddings:
         drawn: dict[int, str] = {}  # texts that are being embedded, in order, by hash
 
         def missing() -> Iterator[str]:
-            iterator = iter(texts)
+            iterator = each_text(texts)
             while some := list(islice(iterator, _LOOKED_UP)):
                 by_hash = {text_hash(text): text for text in some}
                 found = self._index.find(np.array(list(by_hash), np.uint64)) >= 0

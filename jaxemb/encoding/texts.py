@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
@@ -13,11 +13,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int
 
 from jaxemb.config import ModelConfig
+from jaxemb.encoding.apart import layers_apart
 from jaxemb.encoding.progress import progress_bar
 from jaxemb.errors import UsageError
 from jaxemb.models import Embedder, Params, apply, encoded_size
 from jaxemb.models.packing import texts_per_row
-from jaxemb.packing import Row, lay_out, pack, row_lengths
+from jaxemb.packing import Row, lay_out, one_row, pack, row_lengths
+from jaxemb.texts import Texts, as_texts, each_text
+from jaxemb.tokens import token_ids
 
 BLOCK = 16_384  # texts that are tokenised and packed together
 IN_FLIGHT = 4  # batches that the device may be ahead of the host
@@ -40,7 +43,7 @@ def embed_batch(
 
 def encode(
     embedder: Embedder,
-    texts: Sequence[str],
+    texts: Texts,
     *,
     batch_size: int = 64,
     show_progress: bool = False,
@@ -50,11 +53,16 @@ def encode(
 
     Texts are packed, several a row, into rows of `row_lengths`, so that hardly any padding is computed. A batch has
     `batch_size` rows of 64 tokens, or fewer longer ones, or an eighth of that for what is left over: two shapes are
-    compiled for each length of rows that occurs, by whichever caller comes first.
+    compiled for each length of rows that occurs, by whichever caller comes first. Texts that fit one row of 16 to 512
+    tokens are a batch by themselves (a query takes no longer than it must): at most six shapes more.
+
+    Several threads may call this at once, with one embedder or several.
 
     Args:
       embedder: architecture, parameters and tokenizer.
-      texts: any number of texts; none give an array of shape [0, E].
+      texts: strings in an order: a list, a tuple, an array of one dimension, a column of a table. An iterator is read
+        to its end first, as memory must hold all embeddings anyway (`encode_stream` gives them block by block). No
+        texts give an array of shape [0, E].
       batch_size: rows of 64 tokens a batch; rounded up to a multiple of the devices of a mesh.
       show_progress: shows a bar on stderr.
       params: taken instead of `embedder.params`. Parameters that lie on a mesh, replicated or sharded, make the batch
@@ -62,10 +70,10 @@ def encode(
 
     Returns: one embedding a row, in the order of `texts`, on the host; the first `config.truncate_dim` dimensions, if
       that is set.
-    Raises: TypeError if `texts` is a single string; UsageError if `batch_size` is not positive.
+    Raises: NotTexts, a TypeError, if `texts` is one string, a dict or a set, say, or holds something else than strings;
+      UsageError if `batch_size` is not positive.
     """
-    if isinstance(texts, str):
-        raise TypeError("texts must be a list of strings, not one string: encode([text])")
+    texts = as_texts(texts)
     out = np.empty((len(texts), encoded_size(embedder.config)), np.float32)
     start = 0
     with progress_bar("Encoding", len(texts), show_progress) as advance:
@@ -77,7 +85,7 @@ def encode(
 
 def encode_stream(
     embedder: Embedder,
-    texts: Iterable[str],
+    texts: Texts,
     *,
     batch_size: int = 64,
     block_size: int = BLOCK,
@@ -87,13 +95,15 @@ def encode_stream(
 
     Args:
       embedder: as for `encode`.
-      texts: any iterable, also an endless one.
+      texts: as for `encode`, and read as they are needed; an iterator may be endless.
       batch_size: as for `encode`.
       block_size: texts that are packed together; each array that is yielded has as many rows, the last one
         fewer.
       params: as for `encode`.
+
+    Raises: as `encode`; for what is no string when its turn comes.
     """
-    return embed_blocks(embedder, texts, batch_size=batch_size, block_size=block_size, params=params)
+    return embed_blocks(embedder, each_text(texts), batch_size=batch_size, block_size=block_size, params=params)
 
 
 @dataclass
@@ -144,15 +154,8 @@ def embed_blocks(
 
 def _tokenize(embedder: Embedder, texts: list[str]) -> list[list[int]]:
     prompt = embedder.config.prompt
-    encoded = embedder.tokenizer(
-        [prompt + text for text in texts] if prompt else texts,
-        truncation=True,
-        max_length=embedder.config.longest_input,
-        padding=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )
-    return encoded["input_ids"]
+    prompted = [prompt + text for text in texts] if prompt else texts
+    return token_ids(embedder.tokenizer, prompted, embedder.config.longest_input)
 
 
 def _mesh_sharding(params: Params) -> NamedSharding | None:
@@ -162,6 +165,12 @@ def _mesh_sharding(params: Params) -> NamedSharding | None:
             mesh = leaf.sharding.mesh
             return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     return None
+
+
+def _on_device(params: Params) -> Params:
+    """The same if all of it lies there; putting again what does takes longer than looking."""
+    there = all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(params))
+    return params if there else jax.device_put(params)
 
 
 class _Batches:
@@ -176,11 +185,15 @@ class _Batches:
         self._sharding = _mesh_sharding(params)
         self._replicated = None if self._sharding is None else NamedSharding(self._sharding.mesh, PartitionSpec())
         self._devices = 1 if self._sharding is None else self._sharding.mesh.size
-        self._params = jax.device_put(params) if self._sharding is None else params
+        self._params = params if self._sharding is not None else _on_device(layers_apart(embedder.config, params))
         self._batch_size = batch_size
 
     def embed(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], list[int], jax.Array]]:
         """For each batch the positions of its texts, and the rows of the array to come that are theirs."""
+        alone = one_row([len(text) for text in tokens], self._row_lengths[-1])
+        if alone is not None:
+            yield self._embed([alone], self._devices, alone.length, tokens)
+            return
         # Longest rows first: memory runs out at once or never.
         packed = pack([len(text) for text in tokens], self._row_lengths)
         for length, group in groupby(packed, key=lambda row: row.length):

@@ -8,21 +8,23 @@ import numpy as np
 from jaxemb.errors import UserError
 from jaxemb.evaluation.pools import Pool
 from jaxemb.evaluation.report import PairAccuracy
+from jaxemb.texts import Texts, as_texts
 
 NGRAMS = (2, 4)
 """Shortest and longest n-gram, in characters, within words."""
 _ROWS = 512
 
 
-def tfidf_encode(anchors: Sequence[str], positives: Sequence[str]) -> tuple[Any, Any]:
+def tfidf_encode(anchors: Texts, positives: Texts) -> tuple[Any, Any]:
     """Both sides as SciPy sparse matrices [N, V] of L2-normalised TF-IDF weights of character n-grams.
 
     Sub-linear term frequency, lower-cased, n-grams within word boundaries; fitted on both sides of this very pool,
     which is more than any other system gets to see.
 
     Raises:
-      UserError: if scikit-learn is not installed.
+      UserError: if scikit-learn is not installed, or a text is no string.
     """
+    anchors, positives = as_texts(anchors, "anchors"), as_texts(positives, "positives")
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError:

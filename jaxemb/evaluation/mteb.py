@@ -15,6 +15,7 @@ from jaxemb.encoding import encode
 from jaxemb.errors import UserError
 from jaxemb.models import Embedder, Towers, encoded_size
 from jaxemb.models.towers import as_towers
+from jaxemb.texts import as_texts
 
 SIMILARITIES = {"cosine": "cos_sim", "dot": "dot_score", "euclidean": "euclidean_sim"}
 """Our names of similarities -> mteb's functions."""
@@ -66,7 +67,7 @@ class MtebModel:
             languages=None,
             n_parameters=sum(leaf.size for leaf in leaves),
             memory_usage_mb=sum(leaf.nbytes for leaf in leaves) / 2**20,
-            max_tokens=config.max_seq_length or config.encoder.max_position_embeddings,
+            max_tokens=config.longest_input,
             embed_dim=encoded_size(config),
             license=None,
             open_weights=None,
@@ -105,7 +106,7 @@ class MtebModel:
           kwargs: what later versions of mteb may add; it changes nothing.
 
         Returns: one embedding a row, in the order of the texts.
-        Raises: UserError if there are inputs without text, or another precision is asked for.
+        Raises: UserError if there are inputs without text, or a text is no string, or another precision is asked for.
         """
         if precision != "float32":
             raise UserError(f"precision {precision!r} is not supported: embeddings are float32")
@@ -113,7 +114,7 @@ class MtebModel:
         for batch in inputs:
             if "text" not in batch:
                 raise UserError(f"{task_metadata.name}: its inputs hold {', '.join(batch)} but no text")
-            texts += batch["text"]
+            texts += as_texts(batch["text"], f"{task_metadata.name}: text")
         document = getattr(prompt_type, "value", prompt_type) == "document"
         tower = self._towers.positive if document else self._towers.anchor
         embedder = tower.with_prompt(self.prompt(task_metadata, prompt_type))

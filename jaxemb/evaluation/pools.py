@@ -11,6 +11,7 @@ from jaxemb.encoding import encode
 from jaxemb.evaluation.report import PairAccuracy
 from jaxemb.evaluation.retrieval import retrieval_accuracy
 from jaxemb.models import Towers
+from jaxemb.texts import Texts, as_texts
 
 EncodeFn = Callable[[Sequence[str]], np.ndarray]
 """Texts to embeddings, float [N, E], one row a text, in order; any norm."""
@@ -38,6 +39,8 @@ class Pool:
     """Script of the second side, where it matters."""
 
     def __post_init__(self) -> None:
+        for side in ("anchors", "positives"):
+            object.__setattr__(self, side, tuple(as_texts(getattr(self, side), f"{self.name}: {side}")))
         if len(self.anchors) != len(self.positives) or not self.anchors:
             raise ValueError(f"{self.name}: {len(self.anchors)} anchors and {len(self.positives)} positives")
 
@@ -68,12 +71,13 @@ def score_pools(encode_fn: EncodeFns, pools: Sequence[Pool]) -> tuple[PairAccura
     return tuple(scored)
 
 
-def embed_sides(encode_fn: EncodeFns, anchors: Sequence[str], positives: Sequence[str]) -> tuple[EncodeFn, EncodeFn]:
+def embed_sides(encode_fn: EncodeFns, anchors: Texts, positives: Texts) -> tuple[EncodeFn, EncodeFn]:
     """Embeds all texts of both sides, each distinct one once a function.
 
     Returns: for each side, what gives the embeddings of some of its texts.
-    Raises: ValueError if a function returns anything but one row a text.
+    Raises: NotTexts for what is no string; ValueError if a function returns anything but one row a text.
     """
+    anchors, positives = as_texts(anchors, "anchors"), as_texts(positives, "positives")
     if isinstance(encode_fn, tuple):
         return _embedded(encode_fn[0], anchors), _embedded(encode_fn[1], positives)
     both = _embedded(encode_fn, [*anchors, *positives])

@@ -5,6 +5,8 @@ from jaxemb.huggingface.card import CardInfo, DataSource
 from jaxemb.huggingface.export import export
 from jaxemb.huggingface.load import load_model, load_towers
 from jaxemb.huggingface.modules import check_exportable
+from jaxemb.huggingface.push import push
+from jaxemb.huggingface.servers import check_served
 from jaxemb.huggingface.tokenizer import load_tokenizer, save_tokenizer
 from jaxemb.huggingface.trimming import trim_vocabulary, vocabulary_report
 from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_with_torch
@@ -14,11 +16,13 @@ __all__ = [
     "DataSource",
     "VerifyReport",
     "check_exportable",
+    "check_served",
     "export",
     "export_adapter",
     "load_model",
     "load_tokenizer",
     "load_towers",
+    "push",
     "save_tokenizer",
     "trim_vocabulary",
     "verify_export",

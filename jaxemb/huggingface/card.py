@@ -29,6 +29,8 @@ class CardInfo:
 
     title: str = ""
     """Heading; the folder's name when empty."""
+    hub_name: str = ""
+    """`owner/name` on the Hub, where the model will be; in the lines that load it, in place of the folder's name."""
     languages: tuple[str, ...] = ()
     """BCP 47 codes of the training data."""
     licence: str | None = None
@@ -36,6 +38,8 @@ class CardInfo:
     base_model: str | None = None
     """The model that training started from; in the front matter if it is a name on the Hub (`owner/name`, with or
     without `@COMMIT`)."""
+    servers: str = ""
+    """Which servers would misread the folder; `export` says it."""
     vocabulary: str = ""
     """What became of the vocabulary, if it was trimmed."""
     data: tuple[DataSource, ...] = ()
@@ -76,10 +80,11 @@ def model_card(
       towers: whether the folder holds two such models.
     """
     card = card or CardInfo()
-    about, usage = _about(config, max_seq_length), _usage(config, out, towers)
+    about, usage = _about(config, max_seq_length), _usage(config, card.hub_name or out.name, towers)
     if towers:
         about += " There are two such models, one for queries (`anchor/`) and one for documents (`positive/`)."
     sections = [_front_matter(card), f"# {card.title or out.name}", about, usage]
+    sections += [card.servers] if card.servers else []
     if card.vocabulary:
         sections.insert(3, f"The vocabulary is trimmed to the tokens of given texts: {card.vocabulary}.")
     if card.scores:
@@ -145,12 +150,12 @@ def _about(config: ModelConfig, max_seq_length: int) -> str:
     )
 
 
-def _usage(config: ModelConfig, out: Path, towers: bool) -> str:
+def _usage(config: ModelConfig, name: str, towers: bool) -> str:
     one = 'embeddings = model.encode(["A sentence.", "Une phrase."])\n'
     two = 'queries = model.encode_query(["A query?"])\ndocuments = model.encode_document(["A document.", "Another."])\n'
     text = (
         "## Usage\n\n```python\nfrom sentence_transformers import SentenceTransformer\n"
-        f'model = SentenceTransformer("{out.name}")\n{two if towers else one}```'
+        f'model = SentenceTransformer("{name}")\n{two if towers else one}```'
     )
     if not config.prompts:
         return text

@@ -19,6 +19,7 @@ from jaxemb.huggingface.modules import (
     router_files,
     write_json_files,
 )
+from jaxemb.huggingface.servers import Server, check_served, keys_of_tei, servers_note
 from jaxemb.huggingface.tensors import WEIGHTS, Dtype, save_tensors, to_dtype
 from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
 from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_towers, verify_with_torch
@@ -35,6 +36,7 @@ def export(
     verify: Literal["auto", "jax", "torch"] = "auto",
     dtype: Dtype = "float32",
     replace: bool = False,
+    target: Server | None = None,
 ) -> VerifyReport:
     """Writes `model` to `out`, reloads it and compares embeddings; `out` appears only if they agree.
 
@@ -53,13 +55,18 @@ def export(
       verify: see `verify_export`.
       dtype: type of the weights. What is compared is the model with its weights rounded to it.
       replace: a folder that is at `out` already gives way once the new one is verified.
+      target: a server that the folder is for, `tei` (text-embeddings-inference) or `vllm`; what that would misread is
+        refused, see `huggingface.servers`. Without it the model card says which servers would misread the folder.
 
     Returns: what was compared and how far apart it was.
     Raises: UserError if `out` holds something, the tokenizer does not fit, sentence-transformers has no such pooling,
-      two towers differ in more than their weights, or the reloaded export embeds differently.
+      `target` would misread it, two towers differ in more than their weights, or the reloaded export embeds
+      differently.
     """
     out = Path(out).absolute()
     towers = as_towers(model)
+    if target is not None:
+        check_served(towers.anchor.config, towers.anchor.tokenizer, target, towers=not towers.tied)
     if not towers.alike:
         raise UserError("the two towers differ in more than their weights: export them one by one (--tower)")
     verify_with_torch(verify)  # says what is not installed before the work
@@ -75,11 +82,12 @@ def _write_towers(towers: Towers, folder: Path, out: Path, card: CardInfo, dtype
     for side, texts in (("anchor", "anchors (queries)"), ("positive", "positives (documents)")):
         (folder / side).mkdir()
         title = f"{card.title or out.name}: the tower of the {texts}"
-        own = dataclasses.replace(card, title=title, scores=(), data=(), command="", config="")
+        own = dataclasses.replace(card, title=title, hub_name="", scores=(), data=(), command="", config="")
         written[side] = _write(getattr(towers, side), folder / side, out / side, own, dtype)
     config = written["anchor"].config
     length = config.longest_input
     write_json_files(router_files(module_files(config, length)), folder)
+    card = dataclasses.replace(card, servers=servers_note(config, towers.anchor.tokenizer, towers=True))
     readme = model_card(config, out, card, length, _ends_in_pooler(config), dtype, towers=True)
     (folder / "README.md").write_text(readme, encoding="utf-8")
     return Towers(**written)
@@ -93,8 +101,8 @@ def _write(embedder: Embedder, folder: Path, out: Path, card: CardInfo | None, d
     check_vocabulary(embedder.tokenizer, config.encoder, "the model to export")
     params = jax.tree.map(lambda leaf: to_dtype(np.asarray(leaf), dtype), jax.device_get(embedder.params))
     length, pooler = config.longest_input, _ends_in_pooler(config)
-    files = {"config.json": encoder_config_json(config.encoder, dtype), **module_files(config, length)}
-    write_json_files(files, folder)
+    encoder = encoder_config_json(config.encoder, dtype) | keys_of_tei(config.encoder, embedder.tokenizer)
+    write_json_files({"config.json": encoder, **module_files(config, length)}, folder)
     tensors = encoder_to_tensors(params["encoder"], config.encoder)
     if FAMILIES[config.encoder.model_type].pooler:
         tensors |= _pooler(config, params, pooler)
@@ -102,6 +110,7 @@ def _write(embedder: Embedder, folder: Path, out: Path, card: CardInfo | None, d
     save_head(config, params, folder, dtype)
     token_types = getattr(config.encoder, "type_vocab_size", 1) > 1
     save_tokenizer(embedder.tokenizer, folder, length, token_types=token_types)
+    card = dataclasses.replace(card or CardInfo(), servers=servers_note(config, embedder.tokenizer))
     (folder / "README.md").write_text(model_card(config, out, card, length, pooler, dtype), encoding="utf-8")
     rounded = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
     return dataclasses.replace(embedder, params=rounded)

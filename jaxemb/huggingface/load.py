@@ -52,16 +52,17 @@ def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None
     own = adapter is None or has_tokenizer(modules.transformer)
     tokenizer = load_tokenizer(modules.transformer if own else source, lowercase=modules.lowercase)
     check_vocabulary(tokenizer, encoder, str(source))
+    longest = _longest(modules, tokenizer, encoder)
     plain_decoder = getattr(encoder, "causal", False) and not (folder / "modules.json").exists()
     config = ModelConfig(
         encoder=encoder,
         pooling="lasttoken" if plain_decoder else modules.pooling,
         include_prompt=modules.include_prompt,
-        prompt_tokens=0 if modules.include_prompt else count_prompt_tokens(tokenizer, modules.use.prompt),
+        prompt_tokens=0 if modules.include_prompt else count_prompt_tokens(tokenizer, modules.use.prompt, longest),
         layer_norm=modules.layer_norm_folder is not None,
         dense=modules.dense_config,
         normalize=modules.normalize,
-        max_seq_length=_longest(modules, tokenizer, encoder),
+        max_seq_length=longest,
         prompt=modules.use.prompt,
         prompts=modules.use.prompts,
         truncate_dim=modules.use.truncate_dim,

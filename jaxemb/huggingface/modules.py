@@ -215,12 +215,17 @@ def check_exportable(config: ModelConfig) -> None:
             )
 
 
+def default_prompt_name(config: ModelConfig) -> str:
+    """What `config.prompt` is called in the exported folder."""
+    return next((prompt.name for prompt in config.prompts if prompt.text == config.prompt), "default")
+
+
 def module_files(config: ModelConfig, max_seq_length: int) -> dict[str, Any]:
     """The JSON files of a sentence-transformers folder in the old schema, by their relative paths."""
     kinds = [("Transformer", ""), ("Pooling", "1_Pooling")]
     # Readers older than these poolings refuse their flags, so they are written only where they are true.
     written = [mode for mode in POOLING_FLAGS if mode in config.poolings or mode not in ("weightedmean", "lasttoken")]
-    default = next((prompt.name for prompt in config.prompts if prompt.text == config.prompt), "default")
+    default = default_prompt_name(config)
     prompts = {"default": config.prompt} if config.prompt else {}
     prompts = {prompt.name: prompt.text for prompt in config.prompts} | (prompts if default == "default" else {})
     files: dict[str, Any] = {

@@ -103,6 +103,7 @@ def _turn(x: np.ndarray, theta: float) -> np.ndarray:
 
 
 def _pool(x: Vectors, settings: dict[str, Any], skip: int) -> np.ndarray:
+    skip = min(skip, len(x) - 1)  # a text that was cut within its prompt keeps its last token
     places, x = np.arange(len(x))[skip:, None] + 1.0, x[skip:]
     found = {
         "cls_token": x[0],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxemb.config import EncoderConfig
 from jaxemb.errors import UserError
+from jaxemb.fast_tokenizer import plain_backend, special_tokens
 from jaxemb.files import os_errors_of_rust
 from jaxemb.huggingface.keys import check_no_code
 from jaxemb.huggingface.tensors import read_object
@@ -14,7 +15,6 @@ from jaxemb.huggingface.tensors import read_object
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 SENTENCE_PIECES = ("sentencepiece.bpe.model", "spiece.model")
 VOCABULARIES = ((TOKENIZER,), ("vocab.txt",), ("vocab.json", "merges.txt"), *((name,) for name in SENTENCE_PIECES))
@@ -134,15 +134,10 @@ def save_tokenizer(
       max_length: the longest input in tokens; the tokenizer's own when None.
       token_types: false for a model without them: sentence-transformers 5.0 and 5.1 hand on all that a tokenizer names.
     """
-    from tokenizers import Tokenizer
-
     folder.mkdir(parents=True, exist_ok=True)
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
     with os_errors_of_rust():
-        backend.save(str(folder / TOKENIZER))
-    special = {name: str(token) for name in SPECIAL_TOKENS if (token := getattr(tokenizer, name, None)) is not None}
+        plain_backend(tokenizer).save(str(folder / TOKENIZER))
+    special = special_tokens(tokenizer)
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length or tokenizer.model_max_length,

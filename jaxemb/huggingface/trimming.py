@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,18 +15,17 @@ from tokenizers import Tokenizer
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
-from jaxemb.huggingface.tokenizer import SPECIAL_TOKENS, check_vocabulary
+from jaxemb.fast_tokenizer import plain_backend, with_backend
+from jaxemb.huggingface.tokenizer import check_vocabulary
 from jaxemb.models import Embedder, pad_vocabulary
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from jaxemb.texts import Texts, as_texts
 
 BLOCK = 8192  # texts that are tokenised together
 SAMPLE = 256  # texts that are embedded to compare
 TOLERANCE = 1e-6
 
 
-def trim_vocabulary(embedder: Embedder, texts: Sequence[str]) -> Embedder:
+def trim_vocabulary(embedder: Embedder, texts: Texts) -> Embedder:
     """Keeps the tokens that `texts` use, with each of the model's prompts before them and without, and drops the rest.
 
     Special and added tokens stay, and single characters and bytes, so that other texts remain encodable as far as they
@@ -37,17 +36,18 @@ def trim_vocabulary(embedder: Embedder, texts: Sequence[str]) -> Embedder:
 
     Args:
       embedder: with a WordPiece, Unigram or BPE tokenizer.
-      texts: what the vocabulary must serve; they are read several times.
+      texts: what the vocabulary must serve, strings in an order, as for `encode`.
 
     Returns: the smaller model: tokenizer, `encoder.vocab_size`, `encoder.pad_token_id` and table of embeddings.
     Raises: UserError if the tokenizer is of another kind, or there are no texts, or what the smaller model makes of
       them is not the same.
     """
-    if not len(texts):
+    texts = as_texts(texts)
+    if not texts:
         raise UserError("the vocabulary cannot be trimmed to no texts")
     config, encoder = embedder.config, embedder.config.encoder
     check_vocabulary(embedder.tokenizer, encoder, "the model to trim")
-    old = _plain(embedder.tokenizer)
+    old = plain_backend(embedder.tokenizer)
     state = json.loads(old.to_str())
     kind = state["model"].get("type")
     if kind not in _KINDS:
@@ -69,7 +69,7 @@ def trim_vocabulary(embedder: Embedder, texts: Sequence[str]) -> Embedder:
         token["id"] = new_id[token["id"]]
     if state.get("post_processor"):
         state["post_processor"] = _renumbered(state["post_processor"], new_id)
-    tokenizer = _with_backend(embedder.tokenizer, Tokenizer.from_str(json.dumps(state)))
+    tokenizer = with_backend(embedder.tokenizer, Tokenizer.from_str(json.dumps(state)))
 
     pad = encoder.pad_token_id if encoder.position_offset else new_id[embedder.tokenizer.pad_token_id]
     sizes = {"vocab_size": len(order), "pad_token_id": pad}
@@ -78,7 +78,7 @@ def trim_vocabulary(embedder: Embedder, texts: Sequence[str]) -> Embedder:
     weights = {**embedder.params["encoder"], "word_embeddings": {"embedding": jax.numpy.asarray(table)}}
     params = {**embedder.params, "encoder": pad_vocabulary(weights, smaller.table_rows)}
     trimmed = dataclasses.replace(embedder, config=smaller, params=params, tokenizer=tokenizer)
-    _check_same_tokens(old, _plain(tokenizer), texts, prompts)
+    _check_same_tokens(old, plain_backend(tokenizer), texts, prompts)
     _check_same_embeddings(embedder, trimmed, texts)
     return trimmed
 
@@ -89,27 +89,6 @@ def vocabulary_report(before: Embedder, after: Embedder) -> str:
     return (
         f"{len(after.tokenizer):,} of {len(before.tokenizer):,} tokens kept, "
         f"{sizes[1]:,.1f} MB of weights instead of {sizes[0]:,.1f} MB"
-    )
-
-
-def _plain(tokenizer: "PreTrainedTokenizerBase") -> Tokenizer:
-    """Its backend without truncation and padding."""
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
-    return backend
-
-
-def _with_backend(tokenizer: "PreTrainedTokenizerBase", backend: Tokenizer) -> "PreTrainedTokenizerBase":
-    from transformers import PreTrainedTokenizerFast
-
-    special = {name: str(token) for name in SPECIAL_TOKENS if (token := getattr(tokenizer, name, None)) is not None}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        model_max_length=tokenizer.model_max_length,
-        truncation_side=tokenizer.truncation_side,
-        clean_up_tokenization_spaces=False,
-        **special,
     )
 
 

@@ -90,12 +90,14 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
     embedder = dataclasses.replace(embedder, config=config)
     longest = config.longest_input
     texts = [*SENTENCES, *_too_long(longest)]
+    reloaded = load_model(folder)
     with jax.default_matmul_precision("highest"):
         wanted = encode(embedder, texts, batch_size=ROWS)
-        found = {"jaxemb": encode(load_model(folder), texts, batch_size=ROWS)}
+        found = {"jaxemb": encode(reloaded, texts, batch_size=ROWS)}
     short = [config.prompt + text for text in SENTENCES]
-    tokens = embedder.tokenizer(short, truncation=True, max_length=longest, padding=False)["input_ids"]
-    prompt_tokens = count_prompt_tokens(embedder.tokenizer, config.prompt)
+    # By the tokenizer as it was written, through transformers, and not by one that other threads may be using.
+    tokens = reloaded.tokenizer(short, truncation=True, max_length=longest, padding=False)["input_ids"]
+    prompt_tokens = count_prompt_tokens(reloaded.tokenizer, config.prompt, longest)
     found["NumPy"] = reference.embed(folder, tokens, prompt_tokens).astype(np.float32)
     if with_torch:
         version = importlib.metadata.version("sentence-transformers")
@@ -105,7 +107,7 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
     differences = {reader: _difference(wanted[: len(rows)], rows) for reader, rows in found.items()}
     for reader, difference in differences.items():
         if not difference <= TOLERANCE:  # so that NaN fails, too
-            layers = f"\n{_layers_with_torch(embedder, folder)}" if with_torch else ""
+            layers = f"\n{_layers_with_torch(embedder, reloaded, folder)}" if with_torch else ""
             raise UserError(
                 f"the export does not embed as the model does: reloaded through {reader}, embeddings differ by "
                 f"{difference:.2g} (at most {TOLERANCE:.0e} is allowed); nothing was kept{layers}"
@@ -133,12 +135,12 @@ def verify_towers(towers: Towers, folder: Path, verify: Literal["auto", "jax", "
     return VerifyReport(differences, reports[0].sentences)
 
 
-def _layers_with_torch(embedder: Embedder, folder: Path) -> str:
+def _layers_with_torch(embedder: Embedder, reloaded: Embedder, folder: Path) -> str:
     """How far the vectors of the tokens are apart after each layer, for one text."""
     import torch
     from transformers import AutoModel
 
-    tokens = embedder.tokenizer([SENTENCES[0]], return_tensors="np", return_token_type_ids=False)
+    tokens = reloaded.tokenizer([SENTENCES[0]], return_tensors="np", return_token_type_ids=False)
     inputs = {name: torch.tensor(tokens[name], dtype=torch.int64) for name in ("input_ids", "attention_mask")}
     model = AutoModel.from_pretrained(str(folder), local_files_only=True).float().eval()
     with torch.no_grad():

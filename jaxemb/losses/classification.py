@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxemb.config.objective import Feature
 from jaxemb.losses.checks import check_pairs
+from jaxemb.losses.finite import finite_rows, nan_unless
 from jaxemb.losses.paired import absolute
 
 _FEATURES: dict[str, Callable[[Array, Array], Array]] = {
@@ -65,6 +66,9 @@ def classifier_outputs(
     features: Sequence[Feature],
 ) -> Float[Array, "B C"]:
     """The logits of each class: [u_i, v_i, |u_i - v_i|] W + b, or other features; as `softmax_classification`."""
+    _check_features(features)
+    check_pairs(u, v)
+    finite, (u, v) = finite_rows(u, v)
     inputs = pair_features(u, v, features)
     if kernel.shape[0] != inputs.shape[1]:
         raise ValueError(
@@ -74,7 +78,8 @@ def classifier_outputs(
     if bias is not None and bias.shape != (classes,):
         raise ValueError(f"{classes} classes need a bias of shape ({classes},), not {bias.shape}")
     outputs = jnp.matmul(inputs, jnp.asarray(kernel, jnp.float32), precision="highest")
-    return outputs if bias is None else outputs + jnp.asarray(bias, jnp.float32)[None, :]
+    outputs = outputs if bias is None else outputs + jnp.asarray(bias, jnp.float32)[None, :]
+    return nan_unless(finite[:, None], outputs)
 
 
 def softmax_classification(
@@ -99,12 +104,12 @@ def softmax_classification(
     Args:
       u: one embedding a row (the premise), as it is: not normalised.
       v: the other text of each pair (the hypothesis).
-      labels: the class of each pair, 0 to C-1, or the probability of each class.
+      labels: the class of each pair, 0 to C-1 (another one has the loss NaN), or the probability of each class.
       kernel: W, of `classifier_width(D, features)` rows and a column a class.
       bias: b, added to the outputs.
       features: what the classifier sees, and in which order; see `pair_features`.
 
-    Returns: the loss of each row in nats, float32.
+    Returns: the loss of each row in nats, float32; NaN, with gradient 0, for a class that does not exist.
     Raises: ValueError if the shapes do not fit or there is no such feature.
 
     >>> u, v, kernel = jnp.array([[1.0]]), jnp.array([[3.0]]), jnp.array([[0.0, 1.0], [0.0, 1.0], [0.0, -2.0]])
@@ -120,5 +125,9 @@ def softmax_classification(
         )
     if labels.ndim == 1:
         # A product rather than an indexed read, whose gradient would be a scatter.
-        labels = jnp.arange(classes)[None, :] == labels[:, None]
-    return -jnp.sum(jnp.asarray(labels, jnp.float32) * jax.nn.log_softmax(outputs, axis=-1), axis=-1)
+        own = jnp.arange(classes)[None, :] == labels[:, None]
+        labels = nan_unless(jnp.any(own, axis=1, keepdims=True), jnp.asarray(own, jnp.float32))
+    finite, (shares,) = finite_rows(labels)
+    # An output may be -inf: that of a class that is not there.
+    log_probabilities = jnp.where(shares != 0, jax.nn.log_softmax(outputs, axis=-1), 0.0)
+    return nan_unless(finite, -jnp.sum(shares * log_probabilities, axis=-1))

@@ -6,15 +6,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxemb.losses.checks import check_choice
+from jaxemb.losses.finite import finite_rows, nan_unless
 from jaxemb.losses.similarity import cosine_similarity, dot_similarity
 
 PairwiseDistance = Literal["euclidean", "cosine"]
 
 
 def safe_sqrt(squared: Float[Array, "..."]) -> Float[Array, "..."]:
-    """sqrt(max(x, 0)), with gradient 0, not infinite, where x <= 0."""
-    positive = squared > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+    """sqrt(max(x, 0)), with gradient 0, not infinite, where x <= 0; NaN stays NaN."""
+    nothing = squared <= 0
+    return jnp.where(nothing, 0.0, jnp.sqrt(jnp.where(nothing, 1.0, squared)))
 
 
 def pairwise_distance(a: Float[Array, "B D"], b: Float[Array, "M D"], how: PairwiseDistance) -> Float[Array, "B M"]:
@@ -30,7 +31,8 @@ def pairwise_distance(a: Float[Array, "B D"], b: Float[Array, "M D"], how: Pairw
       b: likewise, of the same width.
       how: which distance.
 
-    Returns: distances, float32; 0 with gradient 0 where rounding takes the square below 0.
+    Returns: distances, float32; 0 with gradient 0 where rounding takes the square below 0; NaN with a row that is not
+      finite, which has gradient 0.
     Raises: ValueError for an unknown `how` or unequal widths.
 
     >>> pairwise_distance(jnp.array([[0.0, 1.0]]), jnp.array([[3.0, 5.0], [0.0, -1.0]]), "euclidean").tolist()
@@ -41,6 +43,6 @@ def pairwise_distance(a: Float[Array, "B D"], b: Float[Array, "M D"], how: Pairw
         raise ValueError(f"vectors of width {a.shape[1]} and {b.shape[1]} have no distance")
     if how == "cosine":
         return 1.0 - cosine_similarity(a, b)
-    a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
+    (finite_a, (a,)), (finite_b, (b,)) = finite_rows(a), finite_rows(b)
     squared = jnp.sum(a * a, axis=1)[:, None] - 2.0 * dot_similarity(a, b) + jnp.sum(b * b, axis=1)[None, :]
-    return safe_sqrt(squared)
+    return nan_unless(finite_a[:, None] & finite_b[None, :], safe_sqrt(squared))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxemb.losses.checks import check_choice, check_pairs
+from jaxemb.losses.finite import finite_rows, nan_unless
 from jaxemb.losses.paired import paired_cosine, paired_euclidean
 
 Over = Literal["mean", "sum"]
@@ -41,8 +42,9 @@ def embedding_mse(
     """
     check_choice("over", over, Over)
     check_pairs(student, teacher)
-    error = jnp.asarray(student, jnp.float32) - _fixed(teacher)
-    return jnp.mean(error * error, axis=-1) if over == "mean" else jnp.sum(error * error, axis=-1)
+    finite, (student, teacher) = finite_rows(student, _fixed(teacher))
+    error = student - teacher
+    return nan_unless(finite, jnp.mean(error * error, axis=-1) if over == "mean" else jnp.sum(error * error, axis=-1))
 
 
 def multilingual_distillation(
@@ -71,13 +73,20 @@ def multilingual_distillation(
     return embedding_mse(source, teacher, over=over) + embedding_mse(target, teacher, over=over)
 
 
+def _check_map(width: int, kernel: Float[Array, "S T"] | None, bias: Float[Array, "T"] | None) -> int:
+    """The width of what is mapped; raises ValueError where the map does not fit."""
+    if kernel is None:
+        if bias is not None:
+            raise ValueError("a bias needs a kernel")
+        return width
+    if kernel.shape[0] != width or (bias is not None and bias.shape != kernel.shape[1:]):
+        raise ValueError(f"width {width}, kernel {kernel.shape}, bias {None if bias is None else bias.shape}: no fit")
+    return kernel.shape[1]
+
+
 def _project(
     x: Float[Array, "B S"], kernel: Float[Array, "S T"], bias: Float[Array, "T"] | None
 ) -> Float[Array, "B T"]:
-    if kernel.shape[0] != x.shape[1] or (bias is not None and bias.shape != kernel.shape[1:]):
-        raise ValueError(
-            f"width {x.shape[1]}, kernel {kernel.shape}, bias {None if bias is None else bias.shape}: no fit"
-        )
     mapped = jnp.matmul(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32), precision="highest")
     return mapped if bias is None else mapped + jnp.asarray(bias, jnp.float32)[None, :]
 
@@ -115,12 +124,12 @@ def embedding_distillation(
     [5.0, 12.5, 1.0]
     """
     check_choice("distance", distance, EmbeddingDistance)
-    if kernel is None and bias is not None:
-        raise ValueError("a bias needs a kernel")
+    mapped_shape = (len(student), _check_map(student.shape[1], kernel, bias))
+    if mapped_shape != teacher.shape:
+        raise ValueError(f"{mapped_shape} against a teacher of {teacher.shape}: pass a kernel to the teacher's width")
+    finite, (student, target) = finite_rows(student, _fixed(teacher))
     mapped = student if kernel is None else _project(student, kernel, bias)
-    if mapped.shape != teacher.shape:
-        raise ValueError(f"{mapped.shape} against a teacher of {teacher.shape}: pass a kernel to the teacher's width")
-    target = _fixed(teacher)
     if distance == "mse":
-        return embedding_mse(mapped, target)
-    return paired_euclidean(mapped, target) if distance == "l2" else 1.0 - paired_cosine(mapped, target)
+        return nan_unless(finite, embedding_mse(mapped, target))
+    apart = paired_euclidean(mapped, target) if distance == "l2" else 1.0 - paired_cosine(mapped, target)
+    return nan_unless(finite, apart)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxemb.losses.finite import keep
+
 Combine = Literal["add", "logsumexp", "max"]
 """How the values of a row from two blocks of columns become one."""
 
@@ -84,10 +86,24 @@ def batch_loss(loss: InBatch, batch: tuple[Any, ...], *, across: Across | None =
     return loss.reduce(row_values(loss, batch, across=across, **hyper), weights)
 
 
+def weighted_sum(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
+    """sum_i w_i v_i over the rows of positive weight; whatever the others hold, NaN too, adds nothing."""
+    return jnp.sum(weights * keep(values, weights > 0))
+
+
 def weighted_mean(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
-    """sum_i w_i v_i / sum_i w_i; 0 where all weights are 0."""
+    """sum_i w_i v_i / sum_i w_i over the rows of positive weight; 0 where there are none."""
     total = jnp.sum(weights)
-    return jnp.where(total > 0, jnp.sum(weights * values) / jnp.where(total > 0, total, 1.0), 0.0)
+    return jnp.where(total > 0, weighted_sum(values, weights) / jnp.where(total > 0, total, 1.0), 0.0)
+
+
+def log_weighted_sum(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
+    """The logarithm of sum_i w_i exp(v_i) over the rows of positive weight.
+
+    It is about -1e30, with gradient 0, where there are none.
+    """
+    counts = weights > 0
+    return jax.nn.logsumexp(jnp.where(counts, values + jnp.log(jnp.where(counts, weights, 1.0)), NOTHING))
 
 
 def masked_logsumexp(logits: Float[Array, "b M"], mask: Bool[Array, "b M"]) -> Float[Array, "b"]:

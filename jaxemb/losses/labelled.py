@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.losses.distances import PairwiseDistance, pairwise_distance
+from jaxemb.losses.in_batch import weighted_sum
 
 Rows = tuple[Float[Array, "b D"], Int[Array, "b"]]
 Columns = tuple[Float[Array, "M D"], Int[Array, "M"]]
@@ -20,8 +21,8 @@ class Terms(NamedTuple):
 
 def mean_of_terms(values: Terms, weights: Float[Array, "B"]) -> Float[Array, ""]:
     """sum_i w_i total_i / sum_i w_i terms_i; 0 where there are no terms."""
-    terms = jnp.sum(weights * values.terms)
-    return jnp.where(terms > 0, jnp.sum(weights * values.total) / jnp.where(terms > 0, terms, 1.0), 0.0)
+    terms = weighted_sum(values.terms, weights)
+    return jnp.where(terms > 0, weighted_sum(values.total, weights) / jnp.where(terms > 0, terms, 1.0), 0.0)
 
 
 def compare_labels(

@@ -53,7 +53,7 @@ def multiple_negatives_ranking(
       hard_negatives: K of each query; in "query_to_doc" they are negatives of all queries.
       scale: s, the inverse temperature (1/T).
       margin: m, in cosine units, taken off the positive before scaling.
-      directions: what the positive is held against, "query_to_doc" among them.
+      directions: what the positive is held against, "query_to_doc" among them; one that is named twice counts once.
       partition: "joint" or "per_direction"; the latter for the two directions that hold the positive only.
       combine_directions: "mean" or "sum" of "per_direction" losses.
       has_hard_negative: False where a row has fewer than K hard negatives; those count nowhere.
@@ -78,7 +78,9 @@ def multiple_negatives_ranking(
     [0.3408, 0.7672]
     """
     check_pairs(queries, documents)
-    form = RankingForm(tuple(directions), partition, combine_directions, hardness_mode, decoupled=decoupled)
+    form = RankingForm(
+        tuple(dict.fromkeys(directions)), partition, combine_directions, hardness_mode, decoupled=decoupled
+    )
     batch = RankingBatch(
         queries,
         documents,

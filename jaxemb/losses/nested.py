@@ -1,18 +1,45 @@
 """Wrappers that train the first dimensions of an embedding, and the lower layers of an encoder, to do alone."""
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from jaxemb.losses.finite import keep
 from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.losses.similarity import normalize
 
 Loss = Callable[..., Array]
+EMBEDDINGS = {
+    "additive_margin_softmax": 2, "alignment": 2, "angle": 2, "batch_all_triplet": 1,
+    "batch_hard_soft_margin_triplet": 1, "batch_hard_triplet": 1, "batch_semi_hard_triplet": 1, "contrastive": 2,
+    "contrastive_tension": 2, "contrastive_tension_in_batch": 2, "cosent": 2, "cosine_similarity_mse": 2,
+    "distill_kl": 0, "embedding_distillation": 2, "embedding_mse": 2, "gist": 3, "global_orthogonal": 1, "info_nce": 2,
+    "margin_mse": 3, "masked_lm": 0, "mega_batch_margin": 2, "multilingual_distillation": 3,
+    "multiple_negatives_ranking": 3, "online_contrastive": 2, "siglip": 2, "softmax_classification": 2, "triplet": 3,
+    "uniformity": 1,
+}  # fmt: skip
+"""Of each loss of this package how many of its arguments, from the first, are embeddings."""
+
+
+def _embeddings_of(loss: Loss) -> tuple[int | None, tuple[str, ...]]:
+    """How many arguments of a loss of this package are embeddings, None of another, and the names of its arguments."""
+    bound, inner = 0, loss
+    while isinstance(inner, functools.partial):
+        bound, inner = bound + len(inner.args), inner.func
+    try:
+        names = tuple(inspect.signature(inner).parameters)[bound:]
+    except (TypeError, ValueError):  # of what is written in C
+        names = ()
+    inner = inspect.unwrap(inner)
+    is_ours = getattr(inner, "__module__", "").startswith("jaxemb.losses.")
+    count = EMBEDDINGS.get(getattr(inner, "__name__", "")) if is_ours else None
+    return None if count is None else count - bound, names
 
 
 def truncated(x: Float[Array, "... D"], dim: int) -> Float[Array, "... d"]:
@@ -20,7 +47,9 @@ def truncated(x: Float[Array, "... D"], dim: int) -> Float[Array, "... d"]:
     return normalize(x[..., :dim].reshape(-1, dim)).reshape(*x.shape[:-1], dim)
 
 
-def matryoshka(loss: Loss, *, dims: Sequence[int], weights: Sequence[float] | None = None) -> Loss:
+def matryoshka(
+    loss: Loss, *, dims: Sequence[int], weights: Sequence[float] | None = None, embeddings: int | None = None
+) -> Loss:
     """Makes any loss one of embeddings cut to several widths.
 
         total = sum_k w_k loss(x[:, :d_k] / |x[:, :d_k]|, ...)
@@ -32,10 +61,14 @@ def matryoshka(loss: Loss, *, dims: Sequence[int], weights: Sequence[float] | No
       loss: of embeddings, given by position. A per-row loss gives a sum of rows, a batch scalar a scalar.
       dims: widths to cut to, the full one usually among them.
       weights: w, one for each; all 1 when None.
+      embeddings: how many of the loss's arguments, from the first, are embeddings: those are cut. Of the losses of this
+        package it is known. Of any other loss None cuts all positional arrays of floats that have two axes or more and
+        are as wide as the first one: say the number where scores or probabilities may be that wide, too.
 
-    Returns: a function of the same arguments. It cuts the positional arrays that are as wide as the first one (labels
-      and scores are not); keyword arguments stay: a guide's embeddings, `across`.
-    Raises: ValueError if there are no widths, or not as many weights; when called, if a width is more than there is.
+    Returns: a function of the same arguments. Other arguments stay as they are: labels, scores, kernels, a guide's
+      embeddings, `across`.
+    Raises: ValueError if there are no widths, not as many weights, or the loss takes no embeddings (`distill_kl`,
+      `masked_lm`); when called, if a width is more than there is.
 
     >>> from jaxemb.losses import info_nce
     >>> x = jnp.eye(4)
@@ -47,23 +80,40 @@ def matryoshka(loss: Loss, *, dims: Sequence[int], weights: Sequence[float] | No
     if not dims or len(scales) != len(dims) or min(dims) < 1:
         raise ValueError(f"dims: {tuple(dims)} need to be positive, and have as many weights, not {scales}")
 
+    known, names = _embeddings_of(loss)
+    count = known if embeddings is None else embeddings
+    if count is not None and count < 1:
+        raise ValueError(f"{getattr(loss, '__name__', loss)} takes no embeddings that could be cut: {count} arguments")
+
+    def is_embedding(x: Any, place: int, width: int) -> bool:
+        if count is not None:
+            return x is not None and place < count
+        return getattr(x, "ndim", 0) >= 2 and x.shape[-1] == width and jnp.issubdtype(x.dtype, jnp.floating)
+
     @functools.wraps(loss)
-    def wrapped(first: Array, *others: Any, **options: Any) -> Array:
-        width = first.shape[-1]
+    def wrapped(*arrays: Any, **options: Any) -> Array:
+        named = [name for name in names[: count or 0] if options.get(name) is not None]
+        width = (arrays[0] if arrays else options[names[0]]).shape[-1]
         if max(dims) > width:
             raise ValueError(f"dims: {max(dims)} is more than the embeddings' {width}")
 
-        def cut(x: Any, dim: int) -> Any:
-            is_embedding = getattr(x, "ndim", 0) >= 2 and x.shape[-1] == width and jnp.issubdtype(x.dtype, jnp.floating)
-            return truncated(x, dim) if is_embedding else x
+        def of(dim: int) -> Array:
+            given = [truncated(x, dim) if is_embedding(x, place, width) else x for place, x in enumerate(arrays)]
+            return loss(*given, **{**options, **{name: truncated(options[name], dim) for name in named}})
 
-        parts = [
-            weight * loss(*(cut(x, dim) for x in (first, *others)), **options)
-            for dim, weight in zip(dims, scales, strict=True)
-        ]
-        return functools.reduce(jnp.add, parts)
+        return functools.reduce(jnp.add, [weight * of(dim) for dim, weight in zip(dims, scales, strict=True)])
 
     return wrapped
+
+
+def _text_weights(
+    rows: Float[Array, "B"], x: Float[Array, "B ... D"], has_hard_negative: Bool[Array, "B K"] | None
+) -> Float[Array, "_"]:
+    """The weight of each text of an array of embeddings, several a row or one: its row's, 0 where it is absent."""
+    each = jnp.repeat(rows, math.prod(x.shape[1:-1]))
+    if has_hard_negative is None or x.shape[:-1] != has_hard_negative.shape:
+        return each
+    return keep(each, has_hard_negative.reshape(-1))
 
 
 def adaptive_layers(
@@ -81,7 +131,8 @@ def adaptive_layers(
                 + sum_l w_kl T KL(softmax(x^L / T) || softmax(x^l / T)), the mean over all embedded texts
         w_l   = 1 ("uniform"), 1 / (1 + ln(1 + l)) ("log"), 1 / (1 + l) ("linear")
 
-    The last layer is the teacher of the others in the KL term and has no gradient from it. Source: 2DMSE
+    The last layer is the teacher of the others in the KL term and has no gradient from it; rows of weight 0 and hard
+    negatives that are absent (`has_hard_negative`) have no part in it. Source: 2DMSE
     (arXiv 2402.14776), section 3; equals sentence-transformers' `AdaptiveLayerLoss`, and with `matryoshka` its
     `Matryoshka2dLoss`, for the layers that a step draws.
 
@@ -116,15 +167,15 @@ def adaptive_layers(
     def wrapped(last: tuple[Array, ...], prior: dict[int, tuple[Array, ...]], *others: Any, **options: Any) -> Array:
         across = options.get("across")
         rows = jnp.ones(len(last[0]), jnp.float32) if across is None else across.weights_of(len(last[0]))
+        text_weights = jnp.concatenate([_text_weights(rows, x, options.get("has_hard_negative")) for x in last])
 
         def of(arrays: tuple[Array, ...]) -> Array:
             found = loss(*arrays, *others, **options)
             return weighted_mean(found, rows) if found.ndim else found
 
         def flat(arrays: tuple[Array, ...]) -> Array:
-            return jnp.concatenate([jnp.asarray(x, jnp.float32).reshape(-1, x.shape[-1]) for x in arrays])
-
-        text_weights = jnp.concatenate([jnp.repeat(rows, math.prod(x.shape[1:-1])) for x in last])
+            texts = jnp.concatenate([jnp.asarray(x, jnp.float32).reshape(-1, x.shape[-1]) for x in arrays])
+            return keep(texts, text_weights > 0)
 
         total = last_layer_weight * of(last)
         teacher = jax.nn.log_softmax(jax.lax.stop_gradient(flat(last)) / kl_temperature, axis=-1)

@@ -29,7 +29,8 @@ def info_nce(
       candidates: positives and negatives, any norm.
       scale: s, the inverse temperature (1/T).
       margin: m, in cosine units, taken off the positive *before* scaling (as in LaBSE).
-      positives: the column of each query's positive, 0 to M-1; the diagonal when None.
+      positives: the column of each query's positive, 0 to M-1; the diagonal when None. A query whose column is another
+        one has the loss NaN.
       excluded: True where a candidate must not count as a negative (a duplicate, say). The positive always counts; a
         query without any negative has loss and gradient 0.
 

@@ -1,4 +1,7 @@
-"""Similarity and distance of each row with the same row of another array, float32, finite in value and gradient."""
+"""Similarity and distance of each row with the same row of another array, float32, finite in value and gradient.
+
+A row that holds NaN or infinity gives NaN, and has gradient 0.
+"""
 
 from typing import Literal
 
@@ -6,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxemb.losses.checks import check_choice, check_pairs
+from jaxemb.losses.finite import finite_rows, nan_unless
 from jaxemb.losses.similarity import SQUARED_NORM_FLOOR, normalize
 
 Distance = Literal["cosine", "euclidean", "manhattan"]
@@ -23,7 +27,8 @@ def absolute(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def paired_dot(a: Float[Array, "B D"], b: Float[Array, "B D"]) -> Float[Array, "B"]:
     """a_i . b_i, row by row."""
-    return jnp.sum(jnp.asarray(a, jnp.float32) * jnp.asarray(b, jnp.float32), axis=-1)
+    finite, (a, b) = finite_rows(a, b)
+    return nan_unless(finite, jnp.sum(a * b, axis=-1))
 
 
 def paired_cosine(a: Float[Array, "B D"], b: Float[Array, "B D"]) -> Float[Array, "B"]:
@@ -37,10 +42,10 @@ def paired_cosine(a: Float[Array, "B D"], b: Float[Array, "B D"]) -> Float[Array
 
 def paired_euclidean(a: Float[Array, "B D"], b: Float[Array, "B D"]) -> Float[Array, "B"]:
     """|a_i - b_i|, row by row; 0, with gradient 0, for rows closer than 1e-6: the root of 0 has a NaN gradient."""
-    difference = jnp.asarray(a, jnp.float32) - jnp.asarray(b, jnp.float32)
-    squared = jnp.sum(difference * difference, axis=-1)
+    finite, (a, b) = finite_rows(a, b)
+    squared = jnp.sum((a - b) ** 2, axis=-1)
     apart = squared > SQUARED_NORM_FLOOR
-    return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
+    return nan_unless(finite, jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0))
 
 
 def paired_distance(a: Float[Array, "B D"], b: Float[Array, "B D"], distance: Distance) -> Float[Array, "B"]:
@@ -70,4 +75,5 @@ def paired_distance(a: Float[Array, "B D"], b: Float[Array, "B D"], distance: Di
         return 1.0 - paired_cosine(a, b)
     if distance == "euclidean":
         return paired_euclidean(a, b)
-    return jnp.sum(absolute(jnp.asarray(a, jnp.float32) - jnp.asarray(b, jnp.float32)), axis=-1)
+    finite, (a, b) = finite_rows(a, b)
+    return nan_unless(finite, jnp.sum(absolute(a - b), axis=-1))

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.in_batch import Across, InBatch, batch_loss
+from jaxemb.losses.finite import finite_rows, nan_unless
+from jaxemb.losses.in_batch import Across, InBatch, batch_loss, weighted_sum
 from jaxemb.losses.paired import Distance, paired_cosine, paired_distance
 
 Labels = Num[Array, "B"] | Bool[Array, "B"]
@@ -31,8 +32,9 @@ def cosine_similarity_mse(a: Float[Array, "B D"], b: Float[Array, "B D"], scores
     [0.03999999910593033, 0.25]
     """
     check_pairs(a, b, scores=scores)
-    error = paired_cosine(a, b) - jnp.asarray(scores, jnp.float32)
-    return error * error
+    finite, (a, b, scores) = finite_rows(a, b, scores)
+    error = paired_cosine(a, b) - scores
+    return nan_unless(finite, error * error)
 
 
 def contrastive(
@@ -58,7 +60,7 @@ def contrastive(
       margin: m, the distance from which on an unlike pair costs nothing, in units of the distance.
       distance: "cosine" (1 - cos), "euclidean" or "manhattan"; see `paired_distance`.
 
-    Returns: the loss of each row, float32.
+    Returns: the loss of each row, float32; NaN for a label outside 0 to 1.
     Raises: ValueError if the shapes differ or there is no such distance.
 
     >>> a, b = jnp.array([[3.0, 4.0], [3.0, 4.0]]), jnp.array([[1.0, 0.0], [1.0, 0.0]])  # 1 - cos = 0.4
@@ -66,10 +68,11 @@ def contrastive(
     [0.07999999821186066, 0.004999999888241291]
     """
     check_pairs(a, b, labels=labels)
-    label = jnp.asarray(labels, jnp.float32)
+    finite, (a, b, label) = finite_rows(a, b, labels)
     apart = paired_distance(a, b, distance)
     short = jnp.maximum(margin - apart, 0.0)
-    return 0.5 * (label * apart * apart + (1.0 - label) * short * short)
+    loss = 0.5 * (label * apart * apart + (1.0 - label) * short * short)
+    return nan_unless(finite & (label >= 0.0) & (label <= 1.0), loss)
 
 
 def _online_contrastive_rows(
@@ -89,8 +92,9 @@ def _online_contrastive_rows(
     beyond = jnp.where(jnp.any(unlike, axis=1), nearest_unlike, _mean_where(distances, alike))
     within = jnp.where(jnp.any(alike, axis=1), furthest_alike, _mean_where(distances, unlike))
     short = jnp.maximum(margin - distance, 0.0)
-    hard_alike = jnp.where((label == 1.0) & (distance > beyond), distance * distance, 0.0)
-    return hard_alike + jnp.where((label == 0.0) & (distance < within), short * short, 0.0)
+    # Not "further than": what is held against NaN counts, so that NaN is seen.
+    hard_alike = jnp.where((label == 1.0) & ~(distance <= beyond), distance * distance, 0.0)
+    return hard_alike + jnp.where((label == 0.0) & ~(distance >= within), short * short, 0.0)
 
 
 def _mean_where(values: Float[Array, "M"], mask: Bool[Array, "b M"]) -> Float[Array, "b"]:
@@ -98,11 +102,7 @@ def _mean_where(values: Float[Array, "M"], mask: Bool[Array, "b M"]) -> Float[Ar
     return total / jnp.maximum(jnp.sum(mask, axis=1, dtype=jnp.float32), 1.0)
 
 
-def _weighted_sum(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
-    return jnp.sum(weights * jnp.where(weights > 0, values, 0.0))
-
-
-ONLINE_CONTRASTIVE = InBatch(rows=_online_contrastive_rows, reduce=_weighted_sum)
+ONLINE_CONTRASTIVE = InBatch(rows=_online_contrastive_rows, reduce=weighted_sum)
 """`online_contrastive`; a row is (distance, label), both float32: see `paired_distance`."""
 
 

@@ -1,11 +1,10 @@
 """Losses of the order of pairs: a pair with the higher gold score shall be the more similar one (CoSENT, AnglE)."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.in_batch import NOTHING, Across, InBatch, batch_loss, masked_logsumexp
+from jaxemb.losses.in_batch import Across, InBatch, batch_loss, log_weighted_sum, masked_logsumexp
 from jaxemb.losses.paired import absolute, paired_cosine
 from jaxemb.losses.similarity import normalize
 
@@ -21,15 +20,13 @@ def _ranking_rows(
     """logsumexp_j(s * (sim_i - sim_j)) over the columns with a higher score than the row; NOTHING where none has."""
     (similarity, score), (similarities, scores) = rows, columns
     higher = allowed & (scores[None, :] > score[:, None])
-    logits = scale * (similarity[:, None] - similarities[None, :])
+    logits = scale * jnp.where(higher, similarity[:, None] - similarities[None, :], 0.0)
     return masked_logsumexp(logits, higher)
 
 
 def _log_one_plus_sum(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
     """log(1 + sum_i w_i exp(v_i))."""
-    counts = weights > 0
-    values = jnp.where(counts, values + jnp.log(jnp.where(counts, weights, 1.0)), NOTHING)
-    return jax.nn.logsumexp(jnp.concatenate([jnp.zeros(1), values]))
+    return jnp.logaddexp(0.0, log_weighted_sum(values, weights))
 
 
 RANKING = InBatch(rows=_ranking_rows, reduce=_log_one_plus_sum)

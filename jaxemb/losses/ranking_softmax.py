@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxemb.losses.duplicates import same_hash
+from jaxemb.losses.finite import keep, nan_unless
 from jaxemb.losses.in_batch import (
     NOTHING,
     Combine,
@@ -19,6 +20,7 @@ from jaxemb.losses.in_batch import (
     masked_logsumexp,
     weighted_mean,
 )
+from jaxemb.losses.paired import paired_cosine
 from jaxemb.losses.similarity import dot_similarity, normalize
 
 Direction = Literal["query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"]
@@ -60,6 +62,8 @@ class RankingForm(NamedTuple):
         """Raises a ValueError for an unknown choice, or choices that do not go together."""
         if not self.directions or not set(self.directions) <= set(DIRECTIONS):
             raise ValueError(f"directions: {self.directions!r} must be some of {', '.join(DIRECTIONS)}")
+        if len(set(self.directions)) < len(self.directions):
+            raise ValueError(f"directions: {self.directions!r} has one of them twice")
         if "query_to_doc" not in self.directions:
             raise ValueError("directions: 'query_to_doc' must be among them, it holds the positive")
         for name, allowed in (
@@ -135,7 +139,8 @@ def _blocks(
                     mask &= ~same_hash(rows.document_ids, columns.hard_negative_ids.reshape(-1, 2))
             if guided:
                 mask &= dot_similarity(guide_rows[side], guide_columns[name]) <= threshold
-            cosines = dot_similarity(unit_rows[side], unit_columns[name])
+            # NaN of a column that does not count would go on into the gradients of the numbers it is multiplied by.
+            cosines = jnp.where(mask, dot_similarity(unit_rows[side], unit_columns[name]), 0.0)
             bonus = None
             if direction == "query_to_doc":
                 weighted = {
@@ -153,8 +158,11 @@ for _direction in DIRECTIONS:
     COMBINE |= {_direction: "logsumexp", f"hardest_{_direction}": "max", f"negatives_{_direction}": "add"}
 
 
-def _positive(rows: RankingBatch) -> Float[Array, "b"]:
-    return jnp.sum(normalize(rows.queries) * normalize(rows.documents), axis=1)
+def _positive(rows: RankingBatch) -> tuple[Float[Array, "b"], Bool[Array, "b"]]:
+    """The positive's cosine, 0 in rows that are not finite, and which are."""
+    cosines = paired_cosine(rows.queries, rows.documents)
+    finite = jnp.isfinite(cosines)
+    return keep(cosines, finite), finite
 
 
 def _rows(
@@ -174,14 +182,20 @@ def _rows(
     """For each direction the logsumexp of the negatives' logits less the positive's, and the closest one's cosine."""
     del queue  # no columns of the batch
     r, c = RankingBatch(*rows), RankingBatch(*columns)
-    positive = _positive(r)[:, None]
+    positive, finite = _positive(r)
+    own, allowed = jnp.where(finite, own, -1), allowed & finite[:, None]  # other rows look at nothing
     values: dict[str, Array] = {}
     for block in _blocks(r, c, own, allowed, form, hard_negative_weight, hardness, guide_margin):
-        logits = scale * (block.cosines - (positive - margin))
+        logits = scale * (block.cosines - (positive[:, None] - margin))
         if block.bonus is not None:
             logits += block.bonus
         values = combine_values(COMBINE, values, _values(block.direction, logits, block.cosines, block.mask))
-    return values
+    return _nan_unless(finite, values)
+
+
+def _nan_unless(finite: Bool[Array, "b"], values: dict[str, Float[Array, "b"]]) -> dict[str, Float[Array, "b"]]:
+    """The values, where those of the loss are NaN in rows that are not finite."""
+    return {name: nan_unless(finite, one) if name in DIRECTIONS else one for name, one in values.items()}
 
 
 def _values(
@@ -205,13 +219,14 @@ def _alone(
 ) -> dict[str, Float[Array, "b"]]:
     """The positive's cosine, and what the queue's embeddings add to the negatives of a query."""
     r = RankingBatch(*rows)
-    positive = _positive(r)
-    values = {"positive": lax.stop_gradient(positive)}
+    positive, finite = _positive(r)
+    values = {"positive": lax.stop_gradient(nan_unless(finite, positive))}
     if queue is not None:
         cosines = dot_similarity(normalize(r.queries), lax.stop_gradient(normalize(queue)))
+        cosines = keep(cosines, finite)
         logits = scale * (cosines - (positive[:, None] - margin))
         values |= _values("query_to_doc", logits, cosines, jnp.ones_like(cosines, bool))
-    return values
+    return _nan_unless(finite, values)
 
 
 def row_losses(values: Mapping[str, Float[Array, "B"]], form: RankingForm) -> Float[Array, "B"]:
@@ -224,7 +239,7 @@ def row_losses(values: Mapping[str, Float[Array, "B"]], form: RankingForm) -> Fl
     else:
         groups = [(one, 0.0) for one in negatives]
     losses = [
-        jnp.where(one > NOTHING / 2, one, 0.0) if form.decoupled else jnp.logaddexp(one, positives)
+        jnp.where(one < NOTHING / 2, 0.0, one) if form.decoupled else jnp.logaddexp(one, positives)
         for one, positives in groups
     ]
     total = functools.reduce(jnp.add, losses)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.in_batch import NOTHING, Across, InBatch, batch_loss, masked_logsumexp
+from jaxemb.losses.finite import finite_rows, nan_unless
+from jaxemb.losses.in_batch import Across, InBatch, batch_loss, log_weighted_sum, masked_logsumexp, weighted_sum
 from jaxemb.losses.similarity import cosine_similarity, normalize
 
 
@@ -34,9 +35,10 @@ def alignment(
     [2.0]
     """
     check_pairs(a, b)
+    finite, (a, b) = finite_rows(a, b)
     squared = jnp.sum((normalize(a) - normalize(b)) ** 2, axis=1)
     apart = squared > 0
-    return jnp.where(apart, jnp.where(apart, squared, 1.0) ** (alpha / 2), 0.0)
+    return nan_unless(finite, jnp.where(apart, jnp.where(apart, squared, 1.0) ** (alpha / 2), 0.0))
 
 
 def _other_columns(own: Int[Array, "b"], allowed: Bool[Array, "b M"]) -> Bool[Array, "b M"]:
@@ -57,14 +59,13 @@ def _uniformity_rows(
 ) -> dict[str, Float[Array, "b"]]:
     """The logarithm of each row's sum over pairs, and the number of its pairs."""
     others = _other_columns(own, allowed)
-    potentials = 2.0 * t * (cosine_similarity(rows[0], columns[0]) - 1.0)
+    potentials = 2.0 * t * (jnp.where(others, cosine_similarity(rows[0], columns[0]), 1.0) - 1.0)
     return {"log_total": masked_logsumexp(potentials, others), "pairs": _count(others)}
 
 
 def _reduce_uniformity(values: dict[str, Float[Array, "B"]], weights: Float[Array, "B"]) -> Float[Array, ""]:
-    pairs = jnp.sum(weights * values["pairs"])
-    log_weights = jnp.where(weights > 0, jnp.log(jnp.where(weights > 0, weights, 1.0)), NOTHING)
-    log_mean = jax.nn.logsumexp(values["log_total"] + log_weights) - jnp.log(jnp.where(pairs > 0, pairs, 1.0))
+    pairs = weighted_sum(values["pairs"], weights)
+    log_mean = log_weighted_sum(values["log_total"], weights) - jnp.log(jnp.where(pairs > 0, pairs, 1.0))
     return jnp.where(pairs > 0, log_mean, 0.0)
 
 
@@ -124,10 +125,10 @@ def _global_orthogonal_rows(
 
 
 def _reduce_global_orthogonal(values: Moments, weights: Float[Array, "B"]) -> Float[Array, ""]:
-    pairs = jnp.sum(weights * values.pairs)
+    pairs = weighted_sum(values.pairs, weights)
     pairs = jnp.where(pairs > 0, pairs, 1.0)
-    mean = jnp.sum(weights * values.first) / pairs
-    return mean * mean + jax.nn.relu(jnp.sum(weights * values.second) / pairs)
+    mean = weighted_sum(values.first, weights) / pairs
+    return mean * mean + jax.nn.relu(weighted_sum(values.second, weights) / pairs)
 
 
 GLOBAL_ORTHOGONAL = InBatch(rows=_global_orthogonal_rows, reduce=_reduce_global_orthogonal)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxemb.losses.checks import check_choice, check_pairs
+from jaxemb.losses.finite import finite_rows, keep, nan_unless
 from jaxemb.losses.paired import paired_dot
 from jaxemb.losses.similarity import normalize
 
@@ -51,15 +52,13 @@ def margin_mse(
             f"{rows} queries of width {width} need negatives of shape ({rows}, K, {width}) and margins of ({rows}, K), "
             f"not {negatives.shape} and {teacher_margin.shape}"
         )
-    negatives = jnp.asarray(negatives, jnp.float32)
+    finite, (query, positive, negatives, margin) = finite_rows(query, positive, negatives, teacher_margin)
     if similarity == "cosine":
         query, positive = normalize(query), normalize(positive)
         negatives = normalize(negatives.reshape(-1, width)).reshape(negatives.shape)
-    column = jnp.asarray(query, jnp.float32)[:, :, None]
-    others = jnp.matmul(negatives, column, precision="highest")[:, :, 0]
-    margin = jax.lax.stop_gradient(jnp.asarray(teacher_margin, jnp.float32))
-    error = paired_dot(query, positive)[:, None] - others - margin
-    return jnp.mean(error * error, axis=-1)
+    others = jnp.matmul(negatives, query[:, :, None], precision="highest")[:, :, 0]
+    error = paired_dot(query, positive)[:, None] - others - jax.lax.stop_gradient(margin)
+    return nan_unless(finite, jnp.mean(error * error, axis=-1))
 
 
 def distill_kl(
@@ -95,8 +94,15 @@ def distill_kl(
     if student_scores.shape[-1] < 2:
         raise ValueError("one candidate has probability 1 for student and teacher: pass the scores of two or more")
     sharpness = temperature if teacher_temperature is None else teacher_temperature
-    student = jax.nn.log_softmax(jnp.asarray(student_scores, jnp.float32) / temperature, axis=-1)
-    teacher = jax.nn.log_softmax(jax.lax.stop_gradient(jnp.asarray(teacher_scores, jnp.float32)) / sharpness, axis=-1)
+    scores = jnp.asarray(student_scores, jnp.float32), jax.lax.stop_gradient(jnp.asarray(teacher_scores, jnp.float32))
+    there = [~jnp.isneginf(one) for one in scores]
+    finite, (student, teacher) = finite_rows(*map(keep, scores, there))
+    finite &= jnp.all(jnp.stack([jnp.any(one, axis=-1) for one in there]), axis=0)
+    student, teacher = (
+        # -inf is divided by nothing that may have a gradient.
+        jax.nn.log_softmax(jnp.where(one | ~finite[:, None], x / divisor, -jnp.inf), axis=-1)
+        for x, one, divisor in zip((student, teacher), there, (temperature, sharpness), strict=True)
+    )
     share = jnp.exp(teacher)
-    divergence = jnp.sum(jnp.where(share > 0, share * (teacher - student), 0.0), axis=-1)
-    return temperature**2 * divergence
+    divergence = jnp.sum(share * jnp.where(share > 0, teacher - student, 0.0), axis=-1)
+    return nan_unless(finite, temperature**2 * divergence)

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.losses.checks import check_pairs
+from jaxemb.losses.finite import keep, nan_unless
 from jaxemb.losses.in_batch import Across, InBatch, row_values, weighted_mean
-from jaxemb.losses.similarity import dot_similarity, normalize
+from jaxemb.losses.paired import paired_cosine
+from jaxemb.losses.similarity import cosine_similarity
 
 Scalar = float | Float[Array, ""]
 
@@ -23,15 +25,18 @@ def _rows(
     bias: Scalar,
 ) -> dict[str, Float[Array, "b"]]:
     """What the other rows' documents add to the loss of each query."""
-    others = allowed & (jnp.arange(allowed.shape[1])[None, :] != own[:, None])
-    logits = scale * dot_similarity(normalize(rows[0]), normalize(columns[1])) + bias
-    return {"loss": jnp.sum(jnp.where(others, jax.nn.softplus(logits), 0.0), axis=1)}
+    finite = jnp.isfinite(paired_cosine(*rows))
+    others = allowed & finite[:, None] & (jnp.arange(allowed.shape[1])[None, :] != own[:, None])
+    logits = scale * jnp.where(others, cosine_similarity(rows[0], columns[1]), 0.0) + bias
+    loss = jnp.sum(jnp.where(others, jax.nn.softplus(logits), 0.0), axis=1)
+    return {"loss": nan_unless(finite, loss)}
 
 
 def _alone(rows: tuple[Any, ...], *, scale: Scalar, bias: Scalar) -> dict[str, Float[Array, "b"]]:
     """What its own document adds."""
-    logits = scale * jnp.sum(normalize(rows[0]) * normalize(rows[1]), axis=1) + bias
-    return {"loss": jax.nn.softplus(-logits)}
+    cosines = paired_cosine(*rows)
+    finite = jnp.isfinite(cosines)
+    return {"loss": nan_unless(finite, jax.nn.softplus(-(scale * keep(cosines, finite) + bias)))}
 
 
 SIGLIP = InBatch(

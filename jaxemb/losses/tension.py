@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.losses.additive_margin import additive_margin_softmax
 from jaxemb.losses.checks import check_pairs
+from jaxemb.losses.finite import finite_rows, nan_unless
 from jaxemb.losses.in_batch import Across
 
 
@@ -27,7 +28,7 @@ def contrastive_tension(
       b: one embedding a row by the second encoder, which starts as a copy of the first; not normalised.
       labels: y, 1 (or True) where both sides are the same text, otherwise 0.
 
-    Returns: the loss of each row in nats, float32; the paper adds them up.
+    Returns: the loss of each row in nats, float32, NaN for a label outside 0 to 1; the paper adds them up.
     Raises: ValueError if the shapes differ.
 
     >>> a, b = jnp.array([[1.0, 2.0], [1.0, 2.0]]), jnp.array([[1.0, 0.5], [1.0, 0.5]])  # dot products of 2
@@ -35,8 +36,9 @@ def contrastive_tension(
     [0.126928, 2.126928]
     """
     check_pairs(a, b, labels=labels)
-    logits = jnp.sum(jnp.asarray(a, jnp.float32) * jnp.asarray(b, jnp.float32), axis=1)
-    return jax.nn.softplus(logits) - jnp.asarray(labels, jnp.float32) * logits
+    finite, (a, b, label) = finite_rows(a, b, labels)
+    logits = jnp.sum(a * b, axis=1)
+    return nan_unless(finite & (label >= 0.0) & (label <= 1.0), jax.nn.softplus(logits) - label * logits)
 
 
 def contrastive_tension_in_batch(

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.losses.in_batch import Across, InBatch, row_values, weighted_mean
-from jaxemb.losses.paired import Distance, paired_distance
-from jaxemb.losses.similarity import cosine_similarity, normalize
+from jaxemb.losses.paired import Distance, paired_cosine, paired_distance
+from jaxemb.losses.similarity import cosine_similarity
 
 
 def triplet(
@@ -54,7 +54,7 @@ def _mega_batch_margin_rows(
 ) -> Float[Array, "b"]:
     anchors, positives = rows
     negative = allowed & (jnp.arange(allowed.shape[1])[None, :] != own[:, None])
-    own_cosine = jnp.sum(normalize(anchors) * normalize(positives), axis=1)
+    own_cosine = paired_cosine(anchors, positives)
     hardest = jnp.max(jnp.where(negative, cosine_similarity(anchors, columns[1]), -jnp.inf), axis=1)
     pushed = jnp.where(jnp.any(negative, axis=1), jax.nn.relu(hardest - negative_margin), 0.0)
     return jax.nn.relu(positive_margin - own_cosine) + pushed

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxemb.losses.finite import keep
+
 Residuals = tuple[Array, Array, Array, Array, Array]
 
 
@@ -35,7 +37,7 @@ def masked_lm(
       labels: the token that stood there, 0 to V-1; a negative one (-100 by custom) has loss and gradient 0.
       embedding: the token embeddings, tied to those of the encoder's input or not.
       bias: one number a token, or None.
-      weights: w, a factor for each position; 1 when None.
+      weights: w, a factor for each position; 1 when None. With weight 0 a position is left out, whatever it holds.
       chunk: how many tokens of the vocabulary are looked at together at most; [N, chunk] logits are held at a time.
       dtype: what vectors, embeddings and the gradients of logits are rounded to before they are multiplied; sums, the
         softmax and gradients are float32. With a large vocabulary these products are most of a step: in float32 they
@@ -59,10 +61,25 @@ def masked_lm(
         )
     if chunk < 1:
         raise ValueError(f"chunk: {chunk} is below 1")
-    log_total, own = log_sums(vectors, labels, embedding, bias, chunk=chunk, dtype=dtype)
-    losses = jnp.where(labels >= 0, log_total - own, 0.0)
-    losses = jnp.where(labels < vocabulary, losses, jnp.nan)
+    labels = labels if weights is None else jnp.where(weights != 0, labels, -1)
+    log_total, own = log_sums(labelled(vectors, labels), labels, embedding, bias, chunk=chunk, dtype=dtype)
+    losses = losses_of(log_total, own, labels, vocabulary)
     return losses if weights is None else jnp.asarray(weights, jnp.float32) * losses
+
+
+def labelled(vectors: Float[Array, "N H"], labels: Int[Array, "N"]) -> Float[Array, "N H"]:
+    """The vectors, with zeros at the positions without a label: NaN there would reach the gradient of the embedding."""
+    return keep(vectors, labels >= 0)
+
+
+def losses_of(
+    log_total: Float[Array, "N"], own: Float[Array, "N"], labels: Int[Array, "N"], vocabulary: int
+) -> Float[Array, "N"]:
+    """The cross-entropy of each position out of its `log_sums` over the whole vocabulary: 0 without a label, NaN for a
+    label beyond the vocabulary.
+    """
+    losses = jnp.where(labels >= 0, log_total - own, 0.0)
+    return jnp.where(labels < vocabulary, losses, jnp.nan)
 
 
 def gather_positions(hidden: Float[Array, "B S H"], positions: Int[Array, "B P"]) -> Float[Array, "B*P H"]:
@@ -115,6 +132,11 @@ def _chunk_of(
     return first, rows, jnp.where(new[None, :], logits, -jnp.inf), jnp.where(new, columns, -1)
 
 
+def _level(x: Array) -> Array:
+    """What is taken off logits: 0 where all of them are -inf (a bias may be), as -inf less -inf is NaN."""
+    return jnp.where(x == -jnp.inf, 0.0, x)
+
+
 def _is_label(labels: Array, columns: Array) -> Array:
     return (labels[:, None] == columns[None, :]) & (labels >= 0)[:, None]
 
@@ -152,7 +174,8 @@ def _forward(
         largest, total, own = carry
         _, _, logits, columns = _chunk_of(chunk, dtype, start, vectors, embedding, bias)
         larger = jnp.maximum(largest, jnp.max(logits, axis=1))
-        total = total * jnp.exp(largest - larger) + jnp.sum(jnp.exp(logits - larger[:, None]), axis=1)
+        level = _level(larger)
+        total = total * jnp.exp(largest - level) + jnp.sum(jnp.exp(logits - level[:, None]), axis=1)
         own = own + jnp.sum(jnp.where(_is_label(labels, columns), logits, 0.0), axis=1)
         return (larger, total, own), None
 
@@ -167,12 +190,13 @@ def _backward(
     chunk: int, dtype: Any, residuals: Residuals, cotangents: tuple[Array, Array]
 ) -> tuple[Array, None, Array, Array]:
     vectors, labels, embedding, bias, log_total = residuals
+    level = _level(log_total)[:, None]
     by_total, by_own = (cotangent[:, None] for cotangent in cotangents)
 
     def step(carry: tuple[Array, Array, Array], start: Array) -> tuple[tuple[Array, Array, Array], None]:
         by_vectors, by_embedding, by_bias = carry
         first, rows, logits, columns = _chunk_of(chunk, dtype, start, vectors, embedding, bias)
-        probabilities = jnp.exp(logits - log_total[:, None])
+        probabilities = jnp.exp(logits - level)
         by_logits = by_total * probabilities + by_own * jnp.asarray(_is_label(labels, columns), jnp.float32)
         by_vectors = by_vectors + _product(by_logits, rows, dtype)
         by_rows = _product(by_logits.T, vectors, dtype)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from jaxemb.models.dropout import counters, dropout
+from jaxemb.models.dropout import counters, dropout, fold, within_32_bits
 
 BLOCK = 512
 """Queries that are scored at a time where a row is longer than `WHOLE`."""
@@ -25,7 +25,7 @@ def attend(
     hashes: UInt32[Array, "B #S"] | None = None,
     rate: float = 0.0,
     place: Int[Array, ""] | int = 0,
-    most: int = 1,
+    most: int = 2**16,
 ) -> Float[Array, "B S N*D"]:
     """softmax(query @ keys^T / sqrt(D) + bias) @ value (Vaswani et al. 2017, eq. 1), the softmax in float32.
 
@@ -43,7 +43,7 @@ def attend(
       hashes: turn dropout on, see `dropout.dropout_hashes`.
       rate: of dropout on the probabilities.
       place: number of the place in the network, for dropout.
-      most: positions there can be.
+      most: positions there can be; it numbers the dropout, too.
     """
     rows, heads, length, size = query.shape
     if keys.shape[1] != heads:
@@ -92,9 +92,9 @@ def _attend(
     if bias is not None:
         scores = scores + bias.astype(jnp.float32)
     probabilities = jax.nn.softmax(jnp.where(mask, scores, jnp.finfo(jnp.float32).min), axis=-1).astype(query.dtype)
-    counter = counters(
-        (jnp.arange(query.shape[1])[None, :, None, None], most * most),
-        (query_positions, most),
-        (positions[:, None, None, :], 1),
-    )
+    if hashes is None:
+        return probabilities @ value
+    hashes = fold(hashes, jnp.arange(query.shape[1])[None, :, None, None])
+    hashes, rows = within_32_bits(hashes, query_positions, most, width=most)
+    counter = counters((rows, most), (positions[:, None, None, :], 1))
     return dropout(probabilities, hashes, rate, place=place, counter=counter) @ value

@@ -33,10 +33,10 @@ class Layer(nn.Module):
         place = 1 + index * PLACES_PER_LAYER
         attended = SelfAttention(config, self.dtype, name="attention")(x, tokens, place)
         if not isinstance(config, DistilBertConfig):
-            attended = drop(attended, rate, tokens, place + 1)
+            attended = drop(attended, config, rate, tokens, place + 1)
         x = layer_norm(config, self.dtype, "attention_norm")(x + attended)
         hidden = feed_forward(config, x, self.dtype)
-        return layer_norm(config, self.dtype, "output_norm")(x + drop(hidden, rate, tokens, place + 2))
+        return layer_norm(config, self.dtype, "output_norm")(x + drop(hidden, config, rate, tokens, place + 2))
 
 
 def embed(
@@ -64,7 +64,7 @@ def embed(
         table = nn.Embed(config.relative_attention_num_buckets, heads, embedding_init=init, name="relative_bias")
         # Within a text, places in the row differ as positions do.
         tokens = tokens._replace(bias=table(distance_buckets(length)).transpose(2, 0, 1)[None])
-    return drop(x, config.hidden_dropout_prob, tokens, place=0), tokens
+    return drop(x, config, config.hidden_dropout_prob, tokens, place=0), tokens
 
 
 def _positions_of_real_tokens(

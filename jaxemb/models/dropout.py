@@ -36,16 +36,38 @@ def dropout_hashes(
     return rows
 
 
+def fold(hashes: UInt32[Array, "..."], number: Int[Array, "..."] | UInt32[Array, "..."] | int) -> UInt32[Array, "..."]:
+    """A hash for each part of an example (a place in the network, a head): its own and the part's number, mixed."""
+    return mix(hashes ^ mix(jnp.asarray(number, jnp.uint32) + jnp.uint32(GOLDEN)))
+
+
+def within_32_bits(
+    hashes: UInt32[Array, "..."], positions: Int[Array, "..."], most: int, width: int
+) -> tuple[UInt32[Array, "..."], Int[Array, "..."]]:
+    """Where `width` values of each of `most` positions are more than a counter can tell apart: hashes for stretches of
+    positions, and positions in their stretch; both as they are where 32 bits suffice.
+
+    >>> _, places = within_32_bits(jnp.zeros(1, jnp.uint32), jnp.array([5, 2**16 + 5]), most=2**17, width=2**16)
+    >>> places.tolist()
+    [5, 5]
+    """
+    stretch = 2**32 // width
+    if most <= stretch:
+        return hashes, positions
+    return fold(hashes, positions // stretch), positions % stretch
+
+
 def counters(*axes: tuple[Int[Array, "..."], int]) -> UInt32[Array, "..."]:
     """Numbers the values of an array: the sum over its axes of index * stride.
 
     Args:
       axes: for each axis the indices, in a shape that broadcasts to the array's, and the stride. Indices and strides
-        that do not depend on the padded length make the mask independent of it.
+        that do not depend on the padded length make the mask independent of it. All sums must be below 2**32: values
+        of one number share their fate; see `within_32_bits` and `fold`.
     """
     total = jnp.uint32(0)
     for index, stride in axes:
-        total = total + index.astype(jnp.uint32) * jnp.uint32(stride % 2**32)
+        total = total + index.astype(jnp.uint32) * jnp.uint32(stride)
     return total
 
 
@@ -59,8 +81,7 @@ def draw(
       place: number of the place in the network; distinct places get independent numbers.
       counter: number of each value in its example.
     """
-    hashes = mix(hashes ^ mix(jnp.asarray(place, jnp.uint32) + jnp.uint32(GOLDEN)))
-    return mix(hashes ^ (counter * jnp.uint32(GOLDEN)))
+    return mix(fold(hashes, place) ^ (counter * jnp.uint32(GOLDEN)))
 
 
 def keep_mask(

@@ -20,6 +20,8 @@ from jaxemb.models.heads import Params, apply_dense, apply_norm, init_dense, ini
 from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
+from jaxemb.texts import Texts
+from jaxemb.tokens import token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -155,7 +157,10 @@ def apply(
     vectors, first = token_outputs(config, params, tokens, key, gather=gather)
     masks = segment_masks(segments) if packed else (segments != 0)[:, None]
     positions = positions_in_segments(segments.astype(jnp.int32))
-    masks &= (positions >= config.prompt_tokens)[:, None]
+    if config.prompt_tokens:
+        # A text that was cut within its prompt keeps its last token: of nothing there is no embedding.
+        skipped = jnp.minimum(config.prompt_tokens, jnp.sum(masks, axis=2, keepdims=True, dtype=jnp.int32) - 1)
+        masks &= positions[:, None] >= skipped
     pooled = pool(vectors, masks, config.poolings, positions, first)
     x = take_slots(pooled, tokens["slots"]) if packed else pooled[:, 0]
     if config.training_mlp and key is not None:
@@ -189,7 +194,7 @@ def token_outputs(
             hashes = spread_to_tokens(hashes, tokens["slots"], segments)
     words = tokens.get("words")
     rows = len(params["encoder"]["word_embeddings"]["embedding"]) if words is None else None
-    encoder = _encoder(config, rows).clone(gather=gather)
+    encoder = _encoder(config, rows).clone(gather=gather, apart="layers" not in params["encoder"])
     outputs: Outputs = encoder.apply(
         {"params": params["encoder"]},
         tokens["input_ids"],
@@ -226,6 +231,7 @@ class Embedder:
     config: ModelConfig
     params: Params
     tokenizer: "PreTrainedTokenizerBase"
+    """A fast one. `encode` takes a copy of its backend, so that other threads may call it meanwhile."""
 
     def apply(
         self, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
@@ -240,7 +246,7 @@ class Embedder:
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: Texts,
         *,
         prompt_name: str | None = None,
         batch_size: int = 64,
@@ -266,17 +272,19 @@ class Embedder:
         """The same with another text before every input; None keeps the model's own."""
         if prompt is None:
             return self
-        tokens = 0 if self.config.include_prompt else count_prompt_tokens(self.tokenizer, prompt)
+        longest = self.config.longest_input
+        tokens = 0 if self.config.include_prompt else count_prompt_tokens(self.tokenizer, prompt, longest)
         config = self.config.model_copy(update={"prompt": prompt, "prompt_tokens": tokens})
         return dataclasses.replace(self, config=config)
 
 
-def count_prompt_tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> int:
+def count_prompt_tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str, longest: int | None = None) -> int:
     """First tokens of a text that are the prompt's, those that stand before it (`[CLS]`) included.
 
-    They are counted as sentence-transformers does: the prompt's own tokens without a special one at the end.
+    They are counted as sentence-transformers does: the prompt's own tokens without a special one at the end, where the
+    prompt is cut at the `longest` input, as texts with it are; None cuts nothing.
     """
     if not prompt:
         return 0
-    ids = tokenizer(prompt)["input_ids"]
-    return len(ids) - (ids[-1] in tokenizer.all_special_ids)
+    (ids,) = token_ids(tokenizer, [prompt])
+    return min(len(ids), longest or len(ids)) - (ids[-1] in tokenizer.all_special_ids)

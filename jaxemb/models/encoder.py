@@ -68,6 +68,8 @@ class Encoder(nn.Module):
     """Whether the family's last norm follows the layers."""
     embeddings_only: bool = False
     """Whether to stop before the first layer."""
+    apart: bool = False
+    """Whether the layers' parameters come one by one, `layer_0` and so on, not stacked (see `layers_apart`)."""
     gather: Callable[[Any], Any] | None = None
     """Makes the variables of a layer whole, where they are split over devices: before it runs, and again for its
     gradient."""
@@ -126,6 +128,12 @@ class Encoder(nn.Module):
             x = layer(x, index, tokens)
             return (x, first if first is None else jnp.where(index == 0, x, first)), None
 
+        first = jnp.zeros_like(x) if self.with_first else None
+        if self.apart:
+            for number in range(config.num_hidden_layers):
+                one = layer(config, self.dtype, name=f"layer_{number}")
+                (x, first), _ = run(one, (x, first), jnp.int32(number), tokens)
+            return Outputs(family.finish(config, self.dtype, x) if self.finished else x, first)
         layers = nn.scan(
             run,
             variable_axes={"params": 0},
@@ -134,7 +142,6 @@ class Encoder(nn.Module):
             length=config.num_hidden_layers,
             unroll=self.unroll,
         )
-        first = jnp.zeros_like(x) if self.with_first else None
         numbers = jnp.arange(config.num_hidden_layers)
         (x, first), _ = layers(layer(config, self.dtype, name="layers"), (x, first), numbers, tokens)
         return Outputs(family.finish(config, self.dtype, x) if self.finished else x, first)

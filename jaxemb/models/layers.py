@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxemb.config import EncoderConfig
 from jaxemb.models.attention import attend
-from jaxemb.models.dropout import counters, dropout
+from jaxemb.models.dropout import counters, dropout, within_32_bits
 from jaxemb.models.rotary import Rotation, rotate
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -60,11 +60,17 @@ def rms_norm(config: EncoderConfig, dtype: Any, name: str) -> nn.RMSNorm:
     return nn.RMSNorm(epsilon=config.layer_norm_eps, dtype=dtype, name=name)
 
 
-def drop(x: Float[Array, "B S F"], rate: float, tokens: Tokens, place: Any) -> Float[Array, "B S F"]:
+def drop(
+    x: Float[Array, "B S F"], config: EncoderConfig, rate: float, tokens: Tokens, place: Any
+) -> Float[Array, "B S F"]:
     """Dropout on one vector a token."""
+    if tokens.hashes is None:
+        return x
     width = x.shape[-1]
-    counter = counters((tokens.positions[:, :, None], width), (jnp.arange(width)[None, None], 1))
-    hashes = None if tokens.hashes is None else tokens.hashes[:, :, None]
+    hashes, positions = within_32_bits(
+        tokens.hashes[:, :, None], tokens.positions[:, :, None], config.max_position_embeddings, width
+    )
+    counter = counters((positions, width), (jnp.arange(width)[None, None], 1))
     return dropout(x, hashes, rate, place=place, counter=counter)
 
 

@@ -44,11 +44,11 @@ class Layer(nn.Module):
         attention = SelfAttention(config, self.dtype, bias=False, name="attention")
         turn = rotation(tokens.positions, jnp.where(everywhere, far, close))
         attended = attention(jnp.where(index == 0, x, normed), tokens, place, turn)
-        x = x + drop(attended, config.attention_probs_dropout_prob, tokens, place + 1)
+        x = x + drop(attended, config, config.attention_probs_dropout_prob, tokens, place + 1)
         normed = layer_norm(config, self.dtype, "output_norm", bias=False)(x)
 
         def inside(hidden: Float[Array, "B S F"]) -> Float[Array, "B S F"]:
-            return drop(hidden, config.hidden_dropout_prob, tokens, place + 2)
+            return drop(hidden, config, config.hidden_dropout_prob, tokens, place + 2)
 
         names = ("intermediate", "gate")
         return x + feed_forward(config, normed, self.dtype, names=names, bias=False, inside=inside)
@@ -66,7 +66,7 @@ def embed(
     """The words `x`, normed."""
     x = layer_norm(config, dtype, "embeddings_norm", bias=False)(x)
     rate = config.hidden_dropout_prob if config.embedding_dropout is None else config.embedding_dropout
-    return drop(x, rate, tokens, place=0), tokens
+    return drop(x, config, rate, tokens, place=0), tokens
 
 
 def finish(config: ModernBertConfig, dtype: Any, x: Float[Array, "B S H"]) -> Float[Array, "B S H"]:

@@ -27,10 +27,10 @@ class Layer(nn.Module):
         )
         turn = rotation(tokens.positions, jnp.asarray(frequencies(config.head_size, config.rope_theta)))
         attended = attention(rms_norm(config, self.dtype, "attention_norm")(x), tokens, place, turn)
-        x = x + drop(attended, config.hidden_dropout_prob, tokens, place + 1)
+        x = x + drop(attended, config, config.hidden_dropout_prob, tokens, place + 1)
         normed = rms_norm(config, self.dtype, "output_norm")(x)
         hidden = feed_forward(config, normed, self.dtype, names=("gate", "intermediate"), bias=False)
-        return x + drop(hidden, config.hidden_dropout_prob, tokens, place + 2)
+        return x + drop(hidden, config, config.hidden_dropout_prob, tokens, place + 2)
 
 
 def embed(
@@ -46,7 +46,7 @@ def embed(
     if config.causal:
         places = jnp.arange(x.shape[1])
         tokens = tokens._replace(mask=tokens.mask & (places[None] <= places[:, None])[None])
-    return drop(x, config.hidden_dropout_prob, tokens, place=0), tokens
+    return drop(x, config, config.hidden_dropout_prob, tokens, place=0), tokens
 
 
 def finish(config: Qwen3Config, dtype: Any, x: Float[Array, "B S H"]) -> Float[Array, "B S H"]:

@@ -13,13 +13,12 @@ from jaxemb.errors import UsageError
 from jaxemb.models import Tokens
 from jaxemb.models.dropout import draw, dropout_hashes
 from jaxemb.models.packing import positions_in_segments, spread_to_tokens, texts_per_row
+from jaxemb.objectives.whole_words import PARTS, choose_words, predictions
 
 SPECIAL, BEGINS, CONTINUES = 0, 1, 2
 """Kinds of tokens: never hidden, first of a word, another of a word."""
 _ORDER, _ACTION, _RANDOM = 1 << 31, (1 << 31) + 1, (1 << 31) + 2
 """Places of the draws; those of dropout are counted from 0."""
-_PARTS = 10_000
-"""Shares are counted in parts of this, so that their products with lengths are exact."""
 
 
 class TokenKinds(NamedTuple):
@@ -70,20 +69,21 @@ def most_predictions(config: MaskingConfig, length: int, special: int, texts: in
     >>> most_predictions(MaskingConfig(), 512, 2), most_predictions(MaskingConfig(), 64, 2, texts=16)
     (80, 19)
     """
-    share = round(config.share * _PARTS)
+    share = round(config.share * PARTS)
     if texts is None:
-        return min(config.max_predictions, max(1, (length - special) * share // _PARTS))
+        return min(config.max_predictions, max(1, (length - special) * share // PARTS))
     # A text has one prediction or its share. Short texts, of one more token than the special ones, have the most.
     short = min(texts, length // (special + 1))
-    more = short * max(0, _PARTS - share * (special + 1))
-    return min(length, (length * share + more) // _PARTS)
+    more = short * max(0, PARTS - share * (special + 1))
+    return min(length, (length * share + more) // PARTS)
 
 
 def mask_tokens(tokens: Tokens, key: Any, kinds: TokenKinds, config: MaskingConfig) -> Masked:
     """Hides tokens as BERT does (section 3.1): a pure function of the key, the texts' ids and the places in them.
 
-    Of each text so many tokens are chosen as `config` says, the lowest of a random order. Of the chosen 80 % become
-    the mask token, 10 % one drawn from the vocabulary, special ones aside, and 10 % stay what they are.
+    Of each text so many tokens are chosen as `config` says, the lowest of a random order; whole words in that order, of
+    which one that does not fit any more is passed over. Of the chosen 80 % become the mask token, 10 % one drawn from
+    the vocabulary, special ones aside, and 10 % stay what they are.
 
     Args:
       tokens: with `ids`, padded or packed.
@@ -98,12 +98,16 @@ def mask_tokens(tokens: Tokens, key: Any, kinds: TokenKinds, config: MaskingConf
     table = jnp.asarray(kinds.kinds)
     kind = jnp.where(segments > 0, table[input_ids], SPECIAL)
     places = positions_in_segments(segments)
-    words = _words(kind, places) if config.whole_word else places
     length = input_ids.shape[1]
     most = most_predictions(config, length, kinds.special, texts_per_row(length) if packed else None)
-    chosen = _chosen(kind != SPECIAL, segments, words, draw(hashes, _ORDER, words.astype(jnp.uint32)), config)
-
     counter = places.astype(jnp.uint32)
+    may, order = kind != SPECIAL, draw(hashes, _ORDER, counter)
+    if config.whole_word:
+        begins = _begins(kind, places)
+        chosen = choose_words(begins, may, segments, order, config.share, config.max_predictions)
+    else:
+        chosen = _chosen(may, segments, order, config)
+
     action = draw(hashes, _ACTION, counter)
     ordinary = jnp.asarray(np.flatnonzero(kinds.kinds != SPECIAL).astype(np.int32))
     random = ordinary[(draw(hashes, _RANDOM, counter) % jnp.uint32(len(ordinary))).astype(jnp.int32)]
@@ -115,30 +119,17 @@ def mask_tokens(tokens: Tokens, key: Any, kinds: TokenKinds, config: MaskingConf
     return Masked(jnp.where(chosen, replaced, input_ids), positions, labels)
 
 
-def _words(kind: Int[Array, "R S"] | UInt8[Array, "R S"], places: Int[Array, "R S"]) -> Int[Array, "R S"]:
-    """For each token the place in its text of the first token of its word."""
+def _begins(kind: Int[Array, "R S"] | UInt8[Array, "R S"], places: Int[Array, "R S"]) -> Bool[Array, "R S"]:
+    """Where a word begins, or a token is in none."""
     before = jnp.pad(kind, ((0, 0), (1, 0)))[:, :-1]
-    begins = (kind != CONTINUES) | (before == SPECIAL)
-    index = jnp.arange(kind.shape[1])[None]
-    first = jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
-    return jnp.take_along_axis(places, first, axis=1)
+    return (kind != CONTINUES) | (before == SPECIAL) | (places == 0)
 
 
 def _chosen(
-    may: Bool[Array, "R S"],
-    segments: Int[Array, "R S"],
-    words: Int[Array, "R S"],
-    order: UInt32[Array, "R S"],
-    config: MaskingConfig,
+    may: Bool[Array, "R S"], segments: Int[Array, "R S"], order: UInt32[Array, "R S"], config: MaskingConfig
 ) -> Bool[Array, "R S"]:
-    """Which tokens are predicted: of each text the words that come first in the order, while their tokens fit."""
-
-    def count(others: Bool[Array, "R S S"]) -> Int[Array, "R S"]:
-        return jnp.sum(same & others, axis=2, dtype=jnp.int32)
-
+    """Which tokens are predicted: of each text those that come first in the order."""
     same = (segments[:, :, None] == segments[:, None, :]) & may[:, None, :]
-    share = jnp.sum(same, axis=2, dtype=jnp.int32) * round(config.share * _PARTS) // _PARTS
-    quota = jnp.clip(share, 1, config.max_predictions)
-    before = count(order[:, None, :] < order[:, :, None])
-    size = count(words[:, None, :] == words[:, :, None]) if config.whole_word else 1
-    return may & (before + size <= quota)
+    quota = predictions(jnp.sum(same, axis=2, dtype=jnp.int32), config.share, config.max_predictions)
+    before = jnp.sum(same & (order[:, None, :] < order[:, :, None]), axis=2, dtype=jnp.int32)
+    return may & (before < quota)

@@ -52,7 +52,7 @@ def masked_lm_loss(
     Returns: the mean over all predicted tokens of the global batch, in nats; and their number.
     """
     masked = mask_tokens(tokens, key, kinds, config)
-    head, labels = params["objective"]["mlm"], masked.labels.reshape(-1)
+    head = params["objective"]["mlm"]
     encoder, hidden = with_words(model, merge(model, params), {**tokens, "input_ids": masked.input_ids}, mesh)
     rows = {"tokens": hidden, "positions": masked.positions}
 
@@ -66,6 +66,13 @@ def masked_lm_loss(
     if "slots" in tokens:
         devices, texts = tokens["slots"].shape
         most = most_predictions(config, tokens["input_ids"].size // devices, kinds.special, texts)
+    by_token = weights[:, None]
+    if "slots" in tokens:
+        by_token = jnp.take_along_axis(
+            spread_to_tokens(weights, tokens["slots"], tokens["segment_ids"]), masked.positions, axis=1
+        )
+    by_token = jnp.broadcast_to(by_token, masked.labels.shape).reshape(-1)
+    labels = jnp.where(by_token > 0, masked.labels.reshape(-1), -100)
     losses = masked_lm_over_mesh(
         vectors,
         labels,
@@ -75,12 +82,7 @@ def masked_lm_loss(
         dtype=model.compute_dtype,
         most=most,
     )
-    by_token = weights[:, None]
-    if "slots" in tokens:
-        by_token = jnp.take_along_axis(
-            spread_to_tokens(weights, tokens["slots"], tokens["segment_ids"]), masked.positions, axis=1
-        )
-    live = jnp.broadcast_to(by_token, masked.labels.shape).reshape(-1) * (labels >= 0)
+    live = by_token * (labels >= 0)
     return weighted_mean(losses, live), jnp.sum(live)
 
 

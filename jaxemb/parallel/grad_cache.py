@@ -57,7 +57,9 @@ def chunked_embed(embed: Embed, params: Any, batch: Any, key: Any, chunk: int, *
         size = min(chunk, rows)
         again = jax.checkpoint(lambda some: embed(params, some, key))
         chunks = jax.tree.map(
-            lambda x: jnp.pad(x, [(0, -rows % size)] + [(0, 0)] * (x.ndim - 1)).reshape(-1, size, *x.shape[1:]), batch
+            # Filled up with the last row: of zeros `embed` may make NaN, which has no place in a gradient.
+            lambda x: jnp.pad(x, [(0, -rows % size)] + [(0, 0)] * (x.ndim - 1), "edge").reshape(-1, size, *x.shape[1:]),
+            batch,
         )
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], lax.map(again, chunks))
 

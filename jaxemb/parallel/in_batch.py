@@ -19,6 +19,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxemb.losses.duplicates import same_hash
+from jaxemb.losses.finite import keep
 from jaxemb.losses.in_batch import InBatch, combine_values
 from jaxemb.parallel.mesh import BATCH_AXES
 from jaxemb.parallel.ring import ring
@@ -57,7 +58,8 @@ class Across:
     ids: Sequence[UInt32[Array, "B 2"]] = ()
     """Hashes in two words; rows that share one are hidden from each other, wherever in the global batch they lie."""
     weights: Float[Array, "B"] | None = None
-    """All 1 when None; a row of weight 0 (padding) is seen by no other and adds nothing to a batch's loss."""
+    """All 1 when None; a row of weight 0 (padding) is seen by no other and adds nothing to a batch's loss, whatever it
+    holds: it is taken for zeros."""
     chunk: int = 1024
     """"ring": rows that are scored at a time against the rows of one device."""
 
@@ -120,6 +122,7 @@ def _on_shard(
     rows: Rows, hyper: dict[str, Array], *, loss: InBatch, negatives: Negatives, chunk: int, choices: dict[str, Any]
 ) -> tuple[Any, Array]:
     """What one device does: its own rows, against each other or those of all devices."""
+    rows = rows._replace(batch=_live(rows.batch, rows.weight))
 
     def block(rows: Rows, columns: Rows, own: Int[Array, "b"], hyper: dict[str, Array]) -> tuple[Any, Array]:
         allowed, hidden = _masks(rows, columns, own)
@@ -141,6 +144,15 @@ def _on_shard(
     if loss.alone is not None and loss.combine is not None:
         values = combine_values(loss.combine, loss.alone(rows.batch, **hyper, **choices), values)
     return values, hidden
+
+
+def _live(batch: tuple[Any, ...], weight: Float[Array, "b"]) -> tuple[Any, ...]:
+    """The arrays of a batch with zeros in the rows of weight 0, so that NaN there stays there."""
+
+    def one(x: Array) -> Array:
+        return keep(x, weight > 0) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+    return jax.tree.map(one, batch)
 
 
 def _masks(rows: Rows, columns: Rows, own: Int[Array, "b"]) -> tuple[Bool[Array, "b M"], Float[Array, "b"]]:

@@ -9,7 +9,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from jaxemb.losses import masked_lm
-from jaxemb.losses.vocabulary import log_sums
+from jaxemb.losses.vocabulary import labelled, log_sums, losses_of
 from jaxemb.parallel.mesh import BATCH_AXES
 from jaxemb.parallel.table import is_split_by_rows
 
@@ -29,8 +29,8 @@ def masked_lm_over_mesh(
 
     The gradients of the embedding and the bias are added up on each device and over the devices once. Where the
     embedding is split over `fsdp` by rows it is not gathered: each device scores the positions of its whole group
-    against its own rows. Differentiate it from outside. At most `most` labels of a device are not negative, and only so
-    many positions are computed; all when it is None.
+    against its own rows, and a label beyond all of them is NaN here, too. Differentiate it from outside. At most `most`
+    labels of a device are not negative, and only so many positions are computed; all when it is None.
     """
     by_rows = is_split_by_rows(mesh, embedding)
 
@@ -58,11 +58,11 @@ def _of_group(
 ) -> Float[Array, "n"]:
     """`masked_lm` of a device's positions, where each device of its `fsdp` group has other rows of the embedding."""
     place = lax.axis_index("fsdp")
-    everyone_s = lax.all_gather(jnp.asarray(vectors, jnp.float32), "fsdp", tiled=True)
+    everyone_s = lax.all_gather(jnp.asarray(labelled(vectors, labels), jnp.float32), "fsdp", tiled=True)
     wanted = lax.all_gather(labels, "fsdp", tiled=True) - place * len(embedding)
     wanted = jnp.where((wanted >= 0) & (wanted < len(embedding)), wanted, -1)
     total, own = log_sums(everyone_s, wanted, embedding, bias, chunk=chunk, dtype=dtype)
     largest = lax.pmax(lax.stop_gradient(total), "fsdp")
     total = largest + jnp.log(lax.psum(jnp.exp(total - largest), "fsdp"))
-    losses = lax.dynamic_slice_in_dim(total - lax.psum(own, "fsdp"), place * len(labels), len(labels))
-    return jnp.where(labels >= 0, losses, 0.0)
+    total, own = (lax.dynamic_slice_in_dim(x, place * len(labels), len(labels)) for x in (total, lax.psum(own, "fsdp")))
+    return losses_of(total, own, labels, len(embedding) * lax.axis_size("fsdp"))

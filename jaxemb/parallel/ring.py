@@ -44,11 +44,11 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
         of_kind = {True: iter(floats), False: iter(others)}
         return jax.tree.unflatten(treedef, [next(of_kind[kind]) for kind in is_float])
 
-    def in_chunks(tree: Any) -> Any:
-        """[b, ...] to [n, chunk, ...], filled up with zeros."""
-        more = -count % chunk
+    def in_chunks(tree: Any, fill: str = "edge") -> Any:
+        """[b, ...] to [n, chunk, ...], filled up with the last row (whose values are as finite as that), or zeros."""
+        more = (0, -count % chunk)
         return jax.tree.map(
-            lambda x: jnp.pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1)).reshape(-1, chunk, *x.shape[1:]), tree
+            lambda x: jnp.pad(x, [more] + [(0, 0)] * (x.ndim - 1), fill).reshape(-1, chunk, *x.shape[1:]), tree
         )
 
     def joined(tree: Any) -> Any:
@@ -83,7 +83,7 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
 
     def backward(kept: Any, gradients: dict[str, Array]) -> tuple[Any, None, Any]:
         floats, others, hyper, values = kept
-        chunks = in_chunks((floats, others, values, gradients))
+        chunks = (*in_chunks((floats, others, values)), in_chunks(gradients, "constant"))
 
         def one_chunk(
             columns: tuple[list[Array], list[Array]], carry: tuple[Any, Any], some: Any
@@ -97,7 +97,7 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
             shares = {
                 name: jnp.zeros_like(value)
                 if combine[name] == "max"
-                else gradients[name] * jnp.exp(value - totals[name])
+                else _share(gradients[name], value, totals[name])
                 if combine[name] == "logsumexp"
                 else gradients[name]
                 for name, value in found.items()
@@ -124,6 +124,11 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
     floats = [leaf for leaf, wanted in zip(leaves, is_float, strict=True) if wanted]
     others = [leaf for leaf, wanted in zip(leaves, is_float, strict=True) if not wanted]
     return values_of(floats, others, jax.tree.map(varying, hyper))
+
+
+def _share(gradient: Array, value: Array, total: Array) -> Array:
+    """The gradient of a block's logsumexp: none where there is none of the total, whatever the two are (0 * inf)."""
+    return jnp.where(gradient == 0, 0.0, gradient * jnp.exp(value - total))
 
 
 def varying(x: Array) -> Array:

@@ -24,7 +24,7 @@ def is_split_by_rows(mesh: Mesh, table: Any) -> bool:
 def lookup(
     table: Float[Array, "V H"], ids: Int[Array, "B S"], *, mesh: Mesh, dtype: Any = jnp.float32
 ) -> Float[Array, "B S H"]:
-    """`table[ids]` of a table that is split by rows; ids beyond it give zeros.
+    """`table[ids]` of a table that is split by rows; ids beyond it give NaN, as they do where it is not split.
 
     Args:
       table: split over `fsdp`, which divides V.
@@ -37,7 +37,8 @@ def lookup(
         own = lax.all_gather(ids, "fsdp", tiled=True) - lax.axis_index("fsdp") * len(table)
         here = (own >= 0) & (own < len(table))
         rows = jnp.where(here[..., None], table[jnp.where(here, own, 0)], jnp.zeros((), table.dtype)).astype(dtype)
-        return lax.psum_scatter(rows, "fsdp", scatter_dimension=0, tiled=True)
+        found = lax.psum_scatter(rows, "fsdp", scatter_dimension=0, tiled=True)
+        return jnp.where(((ids >= 0) & (ids < len(table) * lax.axis_size("fsdp")))[..., None], found, jnp.nan)
 
     rows = PartitionSpec(BATCH_AXES)
     over_mesh = jax.shard_map(on_device, mesh=mesh, in_specs=(PartitionSpec("fsdp"), rows), out_specs=rows)

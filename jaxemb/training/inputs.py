@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 from jaxemb import distributed
 from jaxemb.config import MlmObjective, TrainConfig
 from jaxemb.data import Batches, Examples, PreparedData, Sequences, prepare, tokenize
+from jaxemb.data.cut import describe_cut
 from jaxemb.errors import UsageError
 from jaxemb.training.display import Display
 from jaxemb.training.resolve import check_labels
@@ -44,6 +45,12 @@ def batches_of(
     """This process's part of the batches of a resolved config."""
     display.headline("tokenizing")
     tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
+    display.headline(describe_cut(tokenized.cut, config.data.max_length))
+    if config.model.longest_input != config.data.max_length:
+        display.headline(
+            f"the model embeds texts of up to {config.model.longest_input} tokens (model.max_seq_length), and is "
+            f"trained on {config.data.max_length} of them"
+        )
     if teacher is not None:
         display.headline("embedding by the teacher what it has not embedded before")
         with display.counting("embedded", len(data.train)) as progress:

@@ -22,14 +22,17 @@ def decay_mask(params: Any) -> Any:
 
 
 def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
-    """Learning rate by step: linear warmup, then linear or cosine decay to 0, or constant."""
+    """Learning rate by step: linear warmup, then linear or cosine decay to 0, or constant.
+
+    Of W steps of warmup the n-th, from 1, has n / W of the peak: the first learns with peak / W, where PyTorch's
+    schedules of the same name begin with a step at 0, and so are one step behind.
+    """
     peak, warmup = config.learning_rate, config.warmup_steps or math.ceil(config.warmup_share * steps)
     after = {
         "linear": lambda: optax.linear_schedule(peak, 0.0, max(steps - warmup, 1)),
         "cosine": lambda: optax.cosine_decay_schedule(peak, max(steps - warmup, 1)),
         "constant": lambda: optax.constant_schedule(peak),
     }[config.schedule]()
-    # Counts from 1, so that the first step already learns.
     return optax.join_schedules([lambda step: peak * (step + 1) / max(warmup, 1), after], [warmup])
 
 

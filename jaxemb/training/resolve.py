@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from jaxemb.config import (
     DenseConfig,
+    EncoderConfig,
     ModelConfig,
     MPNetConfig,
     Objective,
@@ -18,6 +21,7 @@ from jaxemb.config import (
     check_views,
 )
 from jaxemb.config import files as config_files
+from jaxemb.config.explicit import given_paths, with_given
 from jaxemb.data import PreparedData
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import check_exportable, verify_with_torch
@@ -28,9 +32,9 @@ from jaxemb.training.place import is_remote
 from jaxemb.training.scoring import sts_sets
 from jaxemb.training.store import check_protocol
 
-DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout")
+DROPOUT = {"hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout"}
 """Settings of training, not of the weights that `model.init_from` brings; the last is ModernBERT's."""
-OF_USE = ("prompt", "prompts", "truncate_dim")
+OF_USE = {"prompt", "prompts", "truncate_dim", "similarity"}
 """Settings of how a model is used: what is given here counts, else what `model.init_from` says."""
 HEAD = {"pooling", "include_prompt", "training_mlp", "layer_norm", "dense", "normalize"}
 """What follows the encoder."""
@@ -42,7 +46,7 @@ def read_config(config: TrainConfig | Mapping[str, Any] | str | Path) -> TrainCo
         return config
     if isinstance(config, str | Path):
         return config_files.load_config(Path(config))
-    return config_files.validate(TrainConfig, config_files.resolve_environment(dict(config)), "config")
+    return config_files.validate_values(config_files.resolve_environment(dict(config)), "config")
 
 
 def preflight(config: TrainConfig) -> None:
@@ -142,7 +146,8 @@ def with_projection(config: TrainConfig, width: int) -> TrainConfig:
         )
     last = last.model_copy(update={"out_features": width})
     dense = (*several[:-1], last) if several else last
-    return config.model_copy(update={"model": model.model_copy(update={"dense": dense})})
+    changed = config.model_copy(update={"model": model.model_copy(update={"dense": dense})})
+    return with_given(changed, given_paths(config))
 
 
 def check_width(model: ModelConfig, width: int) -> None:
@@ -177,15 +182,13 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     """
     model = config.model
     if base is not None:
-        own = {"init_from", "init_allow", "new_head", "compute_dtype", "remat", "scan_layers", "max_seq_length"}
+        own = {"init_from", "init_allow", "new_head", "compute_dtype", "remat", "scan_layers"}
         own |= {"vocab_multiple", "prompt_tokens", "lora", "towers"}
-        own |= {name for name in OF_USE if getattr(model, name)}
-        own |= {"similarity"} if model.similarity != ModelConfig().similarity else set()
+        own |= {*OF_USE, "max_seq_length"} & model.model_fields_set
         own |= HEAD if model.new_head else set()
         _check_contradictions(model, base, own)
-        dropout = _dropout(model, base)
-        model = base.model_copy(update={name: getattr(model, name) for name in own})
-        model = model.model_copy(update={"encoder": model.encoder.model_copy(update=dropout)})
+        encoder = encoder_to_train(model.encoder, base.encoder)
+        model = base.model_copy(update={name: getattr(model, name) for name in own} | {"encoder": encoder})
     for name, length in (("data.max_length", config.data.max_length), ("model.max_seq_length", model.max_seq_length)):
         if length is not None and length > model.encoder.max_tokens:
             raise UsageError(f"{name}: {length} tokens do not fit the model, which takes {model.encoder.max_tokens}")
@@ -205,48 +208,70 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
             check_views(config.objective, model.encoder)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    encoder = model.encoder.model_copy(
-        update={"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    )
-    length = model.max_seq_length or config.data.max_length
-    prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt)
-    filled_in = {"encoder": encoder, "max_seq_length": length, "prompt_tokens": prompt_tokens}
+    of_tokenizer = {"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    _check_filled_in(config.model.encoder, of_tokenizer, "model.encoder")
+    longest = _longest_input(config, base)
+    prompt_tokens = 0 if model.include_prompt else count_prompt_tokens(tokenizer, model.prompt, longest)
+    _check_filled_in(config.model, {"prompt_tokens": prompt_tokens}, "model")
+    filled_in = {
+        "encoder": model.encoder.model_copy(update=of_tokenizer),
+        "max_seq_length": longest,
+        "prompt_tokens": prompt_tokens,
+    }
     # The vocabulary may have come out smaller than asked for.
     vocabulary = config.tokenizer.vocab_size if base is not None else min(config.tokenizer.vocab_size, len(tokenizer))
     vocabulary = vocabulary if config.tokenizer.path is None else len(tokenizer)
-    return config.model_copy(
+    resolved = config.model_copy(
         update={
             "model": model.model_copy(update=filled_in),
             "tokenizer": config.tokenizer.model_copy(update={"vocab_size": vocabulary}),
         }
     )
+    return with_given(resolved, given_paths(config))
 
 
-def _dropout(model: ModelConfig, base: ModelConfig) -> dict[str, float | None]:
-    """Rates of the config; where it has the default of its family, the default of the family of `init_from`."""
-    rates = {}
-    ours, theirs = type(model.encoder).model_fields, type(base.encoder).model_fields
-    for name in DROPOUT:
-        if name in theirs:
-            rate = getattr(model.encoder, name) if name in ours else None
-            rates[name] = rate if name in ours and rate != ours[name].default else theirs[name].default
-    return rates
+def _longest_input(config: TrainConfig, base: ModelConfig | None) -> int:
+    """`model.max_seq_length`; if it is not given, `data.max_length`, and not less than `model.init_from` takes."""
+    if base is None or "max_seq_length" in config.model.model_fields_set:
+        return config.model.max_seq_length or config.data.max_length
+    return max(config.data.max_length, base.max_seq_length or 0)
+
+
+def _check_filled_in(given: BaseModel, decided: Mapping[str, Any], path: str) -> None:
+    """Refuses a setting that is given and that the tokenizer decides otherwise; null leaves it to the tokenizer."""
+    for name, value in decided.items():
+        if name in given.model_fields_set and getattr(given, name) not in (None, value):
+            raise UsageError(
+                f"{path}.{name}: {getattr(given, name)!r} here, but the tokenizer decides on {value!r}; leave it out"
+            )
+
+
+def encoder_to_train(given: EncoderConfig, base: EncoderConfig) -> EncoderConfig:
+    """The encoder of `model.init_from` with the dropout rates that are given, or the default of its family."""
+    rates = {
+        name: getattr(given, name) if name in given.model_fields_set else type(base).model_fields[name].default
+        for name in DROPOUT & type(base).model_fields.keys()
+    }
+    return base.model_copy(update=rates)
 
 
 def _check_contradictions(model: ModelConfig, base: ModelConfig, own: set[str]) -> None:
-    """A setting that `init_from` overrules must be left out, or be the same."""
+    """A setting that is given, and that `init_from` overrules, must be the same there."""
 
-    def check(name: str, wanted: Any, there: Any, unset: Any) -> None:
-        if wanted not in (there, unset):
-            raise UsageError(
-                f"model.{name}: {wanted!r} here, but {there!r} in model.init_from ({model.init_from}), which decides; "
-                "leave it out" + (", or set model.new_head" * (name in HEAD))
-            )
+    def check(given: BaseModel, there: Any, path: str, free: set[str]) -> None:
+        for name in sorted(given.model_fields_set - free):
+            wanted, found = getattr(given, name), getattr(there, name, None)
+            if isinstance(wanted, BaseModel) and isinstance(found, BaseModel):
+                check(wanted, found, f"{path}.{name}", DROPOUT & type(found).model_fields.keys())
+            elif wanted != found:
+                new_head = ", or set model.new_head" if f"{path}.{name}".split(".")[1] in HEAD else ""
+                raise UsageError(
+                    f"{path}.{name}: {_shown(wanted)} here, but {_shown(found)} in model.init_from "
+                    f"({model.init_from}), which decides; leave it out{new_head}"
+                )
 
-    for name in ModelConfig.model_fields.keys() - own - {"encoder"}:
-        check(name, getattr(model, name), getattr(base, name), getattr(ModelConfig(), name))
-    encoder = model.encoder
-    check("encoder.model_type", encoder.model_type, base.encoder.model_type, "bert")
-    for name in sorted(type(encoder).model_fields.keys() - {"model_type", *DROPOUT}):
-        unset = type(encoder).model_fields[name].default
-        check(f"encoder.{name}", getattr(encoder, name), getattr(base.encoder, name, unset), unset)
+    check(model, base, "model", own)
+
+
+def _shown(value: Any) -> str:
+    return repr(value.model_dump(exclude_unset=True)) if isinstance(value, BaseModel) else repr(value)

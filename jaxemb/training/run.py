@@ -12,7 +12,7 @@ import numpy as np
 from jaxemb import distributed, huggingface, objectives
 from jaxemb.config import CustomObjective, DistillationObjective, TrainConfig
 from jaxemb.config import files as config_files
-from jaxemb.data import PreparedData, train_tokenizer
+from jaxemb.data import PreparedData, train_tokenizer, with_normalizer
 from jaxemb.errors import UsageError
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load_towers, pinned, pinned_as
@@ -38,6 +38,7 @@ from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.parameters import init_params, params_to_start_from, with_merged_adapters
 from jaxemb.training.place import place_of
 from jaxemb.training.plots import plot_alignment
+from jaxemb.training.random_bits import changed_since
 from jaxemb.training.resolve import (
     check_batch,
     check_init_from,
@@ -260,6 +261,11 @@ class _Run:
         elif config.tokenizer.path is not None:
             tokenizer = huggingface.load_tokenizer(Path(config.tokenizer.path).expanduser())
         if tokenizer is not None:  # refuses before the data are read
+            tokenizer = with_normalizer(tokenizer)
+            if unused := sorted(config.tokenizer.model_fields_set - {"path"}):
+                whose = "model.init_from" if base is not None else "tokenizer.path"
+                names = ", ".join(f"tokenizer.{name}" for name in unused)
+                self.display.headline(f"not used, as {whose} brings a tokenizer: {names}")
             config = resolve(config, None if base is None else base.config, tokenizer)
             select_trained(config)
         data = prepare_examples(self.config, self.display)
@@ -308,6 +314,11 @@ class _Run:
             return tokenizer, None
         data = data or prepare_examples(self.config, self.display)
         run.check_same_data(data.report)
+        if (changed := changed_since(run.random_bits(), config)) is not None:
+            self.display.headline(
+                f"this run began with an older jaxemb, whose random numbers of {changed} were others: from here on its "
+                "masks differ from those that it would have drawn (see CHANGELOG.md); it goes on all the same"
+            )
         if distributed.is_first():
             run.save_config(config, self.objective_name)
         return tokenizer, data

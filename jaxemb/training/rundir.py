@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,16 +12,18 @@ from typing import Any, NamedTuple
 
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
+from jaxemb.config.explicit import flat
 from jaxemb.errors import UsageError, UserError
 from jaxemb.evaluation import RetrievalReport, StsReport, report_from_json, sts_report_from_json
 from jaxemb.files import is_partial, keep_out_others, remove_partial, write_atomically
+from jaxemb.training import random_bits
 
 MAY_CHANGE_ON_RESUME = (
     "output_dir", "mesh", "training.steps", "training.epochs", "training.log_every", "training.evaluate_every",
     "training.checkpoint_every", "training.keep_checkpoints", "training.best_metric", "export",
     "training.skip_not_finite", "data.root", "data.cache_dir", "data.workers",
 )  # fmt: skip
-_MARK = "# the resolved config of a jaxemb run\n"
+_RANDOM_BITS = "# random bits: version "
 _OWN_OBJECTIVE = "# trained with an objective passed to jaxemb.train, not with the one below: "
 
 
@@ -94,7 +97,7 @@ class RunDirectory:
 
     def exists(self) -> bool:
         """Whether a run was begun here: a `config.yaml` of somebody else is none."""
-        return self.config.is_file() and self.config.read_text(encoding="utf-8", errors="replace").startswith(_MARK)
+        return config_files.is_resolved(self.config)
 
     @property
     def steps(self) -> list[int]:
@@ -185,12 +188,18 @@ class RunDirectory:
     def save_config(self, config: TrainConfig, objective: str | None) -> None:
         """Writes the resolved config; `objective` names one that was passed to `jaxemb.train`."""
         note = "" if objective is None else f"{_OWN_OBJECTIVE}{objective}\n"
-        write_atomically(self.config, _MARK + note + config_files.dump(config))
+        bits = f"{_RANDOM_BITS}{random_bits.VERSION}\n"
+        write_atomically(self.config, config_files.dump_resolved(config, note + bits))
 
     def objective_note(self) -> str:
         """The comment line of `config.yaml` on an objective that was passed to `jaxemb.train`; empty without one."""
-        line = self.config.read_text(encoding="utf-8").removeprefix(_MARK).split("\n", 1)[0]
+        line = self.config.read_text(encoding="utf-8").removeprefix(config_files.RESOLVED).split("\n", 1)[0]
         return line + "\n" if line.startswith(_OWN_OBJECTIVE) else ""
+
+    def random_bits(self) -> int:
+        """The version of the random numbers that the run has drawn, or 1, of which nothing is recorded."""
+        found = re.search(rf"^{_RANDOM_BITS}(\d+)$", self.config.read_text(encoding="utf-8"), re.MULTILINE)
+        return int(found[1]) if found else 1
 
     def load_config(self) -> TrainConfig:
         """Reads the resolved config.
@@ -204,7 +213,7 @@ class RunDirectory:
             raise UsageError(
                 f"{self.path}: no run here (no config.yaml)" + (f"; did you mean {hint[0]}?" if hint else "")
             )
-        return config_files.validate(TrainConfig, config_files.read_yaml(self.config), str(self.config))
+        return config_files.validate_file(self.config)
 
     def load_results(self) -> Results | None:
         """Reads `results.json`, if it is there."""
@@ -227,7 +236,7 @@ class RunDirectory:
         loaded = self.load_config()
         local = getattr(loaded.objective, "negatives", None) == "local"
         free = [key for key in MAY_CHANGE_ON_RESUME if key != "mesh" or not local]
-        saved, now = _flat(loaded.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+        saved, now = flat(loaded.model_dump(mode="json")), flat(config.model_dump(mode="json"))
         changed = [
             f"  {key}: {saved.get(key)!r} in the run, {now.get(key)!r} now"
             for key in sorted(saved.keys() | now.keys())
@@ -276,9 +285,3 @@ def steps_to_keep(steps: Iterable[int], keep: int, scores: Mapping[int, float]) 
     steps = sorted(steps)
     best = best_of(steps, scores)
     return {*steps[-keep:], *([] if best is None else [best])}
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(values, dict) and values:
-        return {k: v for name, value in values.items() for k, v in _flat(value, f"{prefix}{name}.").items()}
-    return {prefix.rstrip("."): values}

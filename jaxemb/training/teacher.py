@@ -1,6 +1,6 @@
 """A frozen teacher: its embeddings of the training sentences, made once and kept on disk, and its errors' measure."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxemb.data.normalize import text_hash
 from jaxemb.encoding.stored import StoredEmbeddings, stored_embeddings
 from jaxemb.loading import load
 from jaxemb.models import Embedder, encoded_size
+from jaxemb.texts import Texts, as_texts
 
 
 class Teacher:
@@ -42,8 +43,9 @@ class Teacher:
         rows = self._stored.rows(np.asarray(data.hashes[:, 0]))
         return tokenized.with_column("teacher", _Rows(self._stored, rows))
 
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
+    def encode(self, texts: Texts) -> np.ndarray:
         """Its embeddings of any texts, [N, E], each embedded once."""
+        texts = as_texts(texts)
         with distributed.first_before_others("the teacher's embeddings"):
             self._stored.embed_missing(self._embedder, texts)
         return self._stored.take(self._stored.rows(np.array([text_hash(text) for text in texts], np.uint64)))

@@ -154,6 +154,11 @@ def test_records_with_keys(tmp_path):
     assert (bad[3].reason, bad[5].reason, bad[6].reason) == (
         "s is beyond max_score (4)", "not a JSON object", "not JSON",
     )  # fmt: skip
+    numbers = ("NaN", "Infinity", "-2", "1.5", str(2**31), '"1"', "[1]", "null")
+    (tmp_path / "y.jsonl").write_text("".join(f'{{"anchor": "a", "positive": "b", "y": {y}}}\n' for y in numbers))
+    reasons = [item.reason for item in read(JsonlSource(path="y.jsonl", label_key="y", positive_lang="de"), tmp_path)]
+    assert len(reasons) == len(numbers)
+    assert all("y is " in reason and reason.endswith(", no whole number from 0") for reason in reasons)
     (alone,) = read(JsonlSource(path="x.jsonl", anchor_key="q", positive_key=None), tmp_path)[:1]
     assert (alone.anchor, alone.positive, alone.positive_lang) == ("a", "a", "en")
     with pytest.raises(ValueError, match="positive_key: null is for single sentences"):

@@ -1,8 +1,11 @@
+import collections
+
 import numpy as np
 import pytest
 
 from jaxemb.config import TokenizerConfig
 from jaxemb.data import tokenize, train_tokenizer
+from jaxemb.data.cut import Cut, describe_cut
 from jaxemb.data.tokenized import pad
 
 
@@ -57,6 +60,36 @@ def test_cache_is_used_and_keyed_by_what_matters(prepared, tokenizer):
         tokenize(prepared, other, max_length=8).path,
     }
     assert len(paths) == 4
+    tokenizer.truncation_side = "left"
+    assert tokenize(prepared, tokenizer, max_length=8).path not in paths
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_long_texts_are_cut_where_the_tokenizer_says(prepared, tokenizer, side):
+    tokenizer.truncation_side = side
+    pairs = tokenize(prepared, tokenizer, max_length=5, prompt="query: ")
+    rows = np.arange(20)
+    texts = [f"query: {record.anchor}" for record in prepared.train.__getitems__(rows)]
+    expected = tokenizer(texts, truncation=True, max_length=5)["input_ids"]
+    assert [ids.tolist() for ids in pairs.token_ids(rows)[0]] == expected
+    assert expected != tokenizer(texts)["input_ids"]
+
+
+def test_what_is_cut_is_counted_by_language(prepared, tokenizer):
+    pairs = tokenize(prepared, tokenizer, max_length=6)
+    counted = collections.defaultdict(Cut)
+    for record in prepared.train.__getitems__(np.arange(len(pairs))):
+        for language, text in ((record.anchor_lang, record.anchor), (record.positive_lang, record.positive)):
+            length = len(tokenizer(text, add_special_tokens=False)["input_ids"])
+            counted[language].add(min(length, 4), max(length - 4, 0))
+    assert pairs.cut == counted
+    assert 0 < pairs.cut["en"].cut_texts < pairs.cut["en"].texts
+    line = describe_cut(pairs.cut, 6)
+    assert line.startswith("warning: data.max_length: 6 cuts ")
+    assert f"en {pairs.cut['en'].share:.1%} ({pairs.cut['en'].token_share:.1%})" in line
+    assert describe_cut(tokenize(prepared, tokenizer, max_length=40).cut, 40) == (
+        "data.max_length: 40 cuts 0.0% of the texts (0.0% of the tokens)"
+    )
 
 
 def test_large_vocabularies(prepared, tokenizer):

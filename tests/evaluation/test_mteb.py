@@ -9,7 +9,7 @@ import typing
 import numpy as np
 import pytest
 from scipy import stats
-from tiny_models import tiny_embedder
+from tiny_models import ENCODERS, tiny_embedder
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
@@ -229,6 +229,9 @@ def test_what_mteb_is_told(embedder):
     meta = MtebModel(embedder, name="we/tiny", revision="7").mteb_model_meta
     assert (meta.name, meta.revision, meta.framework, meta.modalities) == ("we/tiny", "7", ["JAX"], ["text"])
     assert (meta.embed_dim, meta.max_tokens, meta.use_instructions) == (32, 40, True)
+    for family in ("bert", "roberta", "mpnet"):  # of 48, 49 and 50 positions, as not all count from 0
+        longest = tiny_embedder(encoder=ENCODERS[family], max_seq_length=None)
+        assert MtebModel(longest, revision="7").mteb_model_meta.max_tokens == 48
     assert meta.n_parameters == sum(leaf.size for leaf in _leaves(embedder.params))
     assert not MtebModel(embedder.with_prompt("")).mteb_model_meta.use_instructions
 

@@ -70,6 +70,19 @@ def test_sentence_transformers_gives_our_embeddings(family, name, tmp_path, quie
     assert np.abs(ours[0] - ours[1]).max() > 0.05
 
 
+def test_a_prompt_as_long_as_the_input(tmp_path, quiet_torch):
+    """What pooling leaves out is the prompt as it is cut, so that something is left to pool."""
+    prompts = tuple(Prompt(name=name, text=text) for name, text in (("long", "a long prompt: "), ("short", "a: ")))
+    embedder = tiny_embedder(pooling="mean", dense=None, include_prompt=False, max_seq_length=9, prompts=prompts)
+    embedder = embedder.with_prompt("another long prompt: ")
+    export(embedder, tmp_path / "out", verify="jax")
+    model = quiet_torch.SentenceTransformer(str(tmp_path / "out"), device="cpu", local_files_only=True)
+    for name in (None, "long", "short"):
+        ours = embedder.encode(TEXTS[:9], prompt_name=name)
+        np.testing.assert_allclose(model.encode(TEXTS[:9], prompt_name=name), ours, atol=1e-5)
+        assert np.linalg.norm(ours, axis=1).min() > 0.99
+
+
 def test_pooler_output_is_the_embedding_where_bert_has_one(exported):
     torch = pytest.importorskip("torch")
     import transformers

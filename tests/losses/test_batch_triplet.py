@@ -42,7 +42,8 @@ LABELS = {
     "all alone": list(range(9)),
 }
 every_loss = pytest.mark.parametrize("name", CLASSES)
-every_distance = pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+DISTANCES = ("euclidean", "cosine")
+every_distance = pytest.mark.parametrize("distance", DISTANCES)
 
 
 def margins(name: str, margin: float) -> dict[str, float]:
@@ -55,9 +56,15 @@ def of(name: str, labels: list[int], distance: str = "euclidean", margin: float 
 
 
 @every_loss
-@every_distance
-@pytest.mark.parametrize("kind", LABELS)
-@pytest.mark.parametrize("margin", sampled([0.9], [5.0], draw=4))
+@pytest.mark.parametrize(
+    ("distance", "kind", "margin"),
+    sampled(
+        [*(("euclidean", kind, 0.9) for kind in LABELS), ("cosine", "one alone", 0.9)],
+        [*(("cosine", kind, 0.9) for kind in LABELS if kind != "one alone"),
+         *((distance, kind, 5.0) for distance in DISTANCES for kind in LABELS)],
+        draw=4,
+    ),
+)  # fmt: skip
 def test_equal_to_sentence_transformers(name, distance, kind, margin):
     st_losses = sentence_transformers_losses()
     torch = pytest.importorskip("torch")

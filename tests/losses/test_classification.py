@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import loss_checks as checks
 import numpy as np
@@ -124,6 +125,27 @@ def test_products_are_at_highest_precision_forward_and_backward():
     checks.multiplied_at_highest_precision(
         lambda u, v, k, b: losses.softmax_classification(u, v, jnp.array(LABELS), k, b), *batch(4)
     )
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_class_that_does_not_exist_is_nan(jit):
+    """And changes nothing else."""
+    arrays = [jnp.array(x) for x in batch(6)]
+    labels = jnp.array(LABELS).at[jnp.array([1, 4, 5])].set(jnp.array([3, -1, -100]))
+    wrong = np.isin(np.arange(7), (1, 4, 5))
+
+    def loss(arrays, labels, kept):
+        each = losses.softmax_classification(arrays[0], arrays[1], labels, *arrays[2:])
+        return jnp.where(kept, each, 0.0).sum(), each
+
+    by = jax.value_and_grad(loss, has_aux=True)
+    (value, each), found = (jax.jit(by) if jit else by)(arrays, labels, ~jnp.array(wrong))
+    np.testing.assert_array_equal(np.isnan(each), wrong)
+    (wanted, _), gradient = by([*(x[~wrong] for x in arrays[:2]), *arrays[2:]], labels[~wrong], True)
+    checks.close((value, found[2:]), (wanted, gradient[2:]))
+    for ours, theirs in zip(found[:2], gradient[:2], strict=True):
+        checks.close(ours[~wrong], theirs)
+        assert not np.any(ours[wrong])
 
 
 def test_what_does_not_fit_is_refused():

@@ -10,7 +10,7 @@ from loss_checks import unchecked_shapes
 
 from jaxemb import losses
 from jaxemb.losses.multiple_negatives import gist, multiple_negatives_ranking
-from jaxemb.losses.ranking_softmax import DIRECTIONS
+from jaxemb.losses.ranking_softmax import DIRECTIONS, RankingForm, ranking
 
 seeds = st.integers(0, 2**31)
 B, D = 6, 10
@@ -59,6 +59,20 @@ def test_joint_softmax_of_sentence_transformers(directions, hard):
         lambda columns: oracle.compute_loss_from_embeddings(columns, None),
         embeddings(len(directions), hard),
     )
+
+
+@pytest.mark.parametrize("partition", ["joint", "per_direction"])
+def test_a_direction_that_is_named_twice_counts_once(partition):
+    st_losses = pytest.importorskip("sentence_transformers.losses")
+    options = {"scale": 10.0, "directions": ("query_to_doc", "doc_to_query", "doc_to_query", "query_to_doc")}
+    oracle = st_losses.MultipleNegativesRankingLoss(model=None, partition_mode=partition, **options)
+    compare(
+        lambda *arrays: multiple_negatives_ranking(*arrays, partition=partition, **options),
+        lambda columns: oracle.compute_loss_from_embeddings(columns, None),
+        embeddings(3, 1),
+    )
+    with pytest.raises(ValueError, match="has one of them twice"):
+        ranking(RankingForm(options["directions"]))
 
 
 @pytest.mark.parametrize("hard", [0, 2])

@@ -1,11 +1,19 @@
 """Matryoshka and adaptive layers against sentence-transformers' classes, run on a model that looks embeddings up."""
 
+import functools
+import inspect
+from typing import get_args
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Float
+from loss_cases import IN_BATCH, ROW_BY_ROW
 from loss_checks import embeddings, equal_to_torch, sentence_transformers_losses, unchecked_shapes
 
 from jaxemb import losses
+from jaxemb.losses.nested import EMBEDDINGS
 
 DIMS, WEIGHTS = (8, 5, 2), (1.0, 0.5, 2.0)
 
@@ -98,6 +106,78 @@ def test_labels_and_keywords_are_not_cut():
     loss = losses.matryoshka(losses.contrastive, dims=(8, 4))(a, b, labels, margin=0.5)
     cut = losses.contrastive(a[:, :4], b[:, :4], labels, margin=0.5)
     np.testing.assert_allclose(loss, losses.contrastive(a, b, labels, margin=0.5) + cut, rtol=1e-5)
+
+
+def unit(x, dim):
+    x = x[..., :dim].astype(np.float64)
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def test_only_embeddings_are_cut():
+    """Although scores, probabilities and a kernel are as wide as they are: in float64."""
+    q, p, margins = embeddings(0, 3, 4), embeddings(1, 3, 4), 10 * embeddings(2, 3, 4)
+    n = embeddings(3, 12, 4).reshape(3, 4, 4)
+    dims = (4, 2)
+
+    def exact(dim):
+        a, b, c = unit(q, dim), unit(p, dim), unit(n, dim)
+        return (((a * b).sum(1)[:, None] - np.einsum("bd,bkd->bk", a, c) - margins) ** 2).mean(1)
+
+    wanted = exact(4) + exact(2)
+    for loss in (losses.margin_mse, functools.partial(losses.margin_mse, similarity="dot"), jax.jit(losses.margin_mse)):
+        wrapped = losses.matryoshka(loss, dims=dims)
+        np.testing.assert_allclose(wrapped(*map(jnp.array, (q, p, n, margins))), wanted, rtol=1e-5)
+        by_name = wrapped(jnp.array(q), jnp.array(p), teacher_margin=jnp.array(margins), negatives=jnp.array(n))
+        np.testing.assert_allclose(by_name, wanted, rtol=1e-5)
+
+    kernel, shares = embeddings(4, 12, 4), np.abs(embeddings(5, 3, 4))
+    shares /= shares.sum(1, keepdims=True)
+    outputs = np.concatenate([unit(q, 4), unit(p, 4), np.abs(unit(q, 4) - unit(p, 4))], axis=1) @ kernel
+    log_probabilities = outputs - np.log(np.exp(outputs).sum(1, keepdims=True))
+    found = losses.matryoshka(losses.softmax_classification, dims=(4,))(*map(jnp.array, (q, p, shares, kernel)))
+    np.testing.assert_allclose(found, -(shares * log_probabilities).sum(1), rtol=1e-5)
+
+    square = embeddings(6, 4, 4)
+    found = losses.matryoshka(losses.embedding_distillation, dims=(4,))(*map(jnp.array, (q, p, square)))
+    np.testing.assert_allclose(found, np.linalg.norm(unit(q, 4) @ square - unit(p, 4), axis=1), rtol=1e-5)
+
+
+def test_embeddings_of_a_loss_of_ones_own():
+    """All that are as wide as the first one, or as many as it is told."""
+    q, p, scores = (jnp.array(embeddings(seed, 3, 4)) for seed in range(3))
+
+    def own(*arrays):
+        a, b, scores = arrays
+        return jnp.sum(a * b, axis=1) * scores[:, 0]
+
+    told = losses.matryoshka(own, dims=(4, 2), embeddings=2)(q, p, scores)
+    by_hand = [(unit(np.asarray(q), dim) * unit(np.asarray(p), dim)).sum(1) for dim in (4, 2)]
+    np.testing.assert_allclose(told, sum(by_hand) * scores[:, 0], rtol=1e-5)
+    cut = [unit(np.asarray(scores), dim)[:, 0] for dim in (4, 2)]
+    untold = losses.matryoshka(own, dims=(4, 2))(q, p, scores)
+    np.testing.assert_allclose(untold, by_hand[0] * cut[0] + by_hand[1] * cut[1], rtol=1e-5)
+
+
+def test_the_embeddings_of_every_loss_are_known():
+    """They are the first arguments, and those whose last axis is named as that of the first one."""
+    cases = {name.partition("/")[0] for name in IN_BATCH | ROW_BY_ROW} - {"matryoshka", "adaptive_layers"}
+    assert EMBEDDINGS.keys() == cases
+    for name, count in EMBEDDINGS.items():
+        axes = []
+        for parameter in inspect.signature(getattr(losses, name)).parameters.values():
+            kinds = [
+                kind for kind in (parameter.annotation, *get_args(parameter.annotation)) if hasattr(kind, "dim_str")
+            ]
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+                axes.append({kind.dim_str.split()[-1] for kind in kinds if kind.dtype is Float})
+        wide = [axis == {"D"} for axis in axes]
+        if name == "embedding_distillation":  # of two widths
+            assert axes[:2] == [{"S"}, {"T"}]
+        else:
+            assert wide == [True] * count + [False] * (len(axes) - count), name
+    for name in ("distill_kl", "masked_lm"):
+        with pytest.raises(ValueError, match=f"{name} takes no embeddings"):
+            losses.matryoshka(getattr(losses, name), dims=(2,))
 
 
 def test_what_does_not_go_is_refused():

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from tiny_models import embed, tiny_embedder
 
+from jaxemb.config import BertConfig
+from jaxemb.models.attention import attend
 from jaxemb.models.bert import Layer, Tokens
 from jaxemb.models.dropout import counters, dropout, dropout_hashes, keep_mask
+from jaxemb.models.layers import drop
 from jaxemb.parallel import batch_sharding, make_mesh, replicated
 
 SHAPE, WIDTH = (16, 32), 64
@@ -57,6 +60,44 @@ def test_equal_ids_share_a_mask():
 def test_masks_differ_by_chance_only(other):
     agreement = (mask(shape=(64, 64)) == mask(shape=(64, 64), **other)).mean()
     assert abs(agreement - 0.5) < 5 * 0.5 / 64
+
+
+def attention_masks(most, positions, heads=8, place=0):
+    """0 or 1 for each head, query and key [N, S, S]: what `attend` drops, told by values that are a unit matrix."""
+    length = len(positions)
+    eye = jnp.broadcast_to(jnp.eye(length), (1, heads, length, length))
+    alike, everywhere = jnp.zeros_like(eye), jnp.ones((1, 1, length), bool)
+    hashes, positions = dropout_hashes(jax.random.key(0), jnp.array([3])), jnp.asarray(positions)[None]
+    settings = {"hashes": hashes[:, None], "rate": 0.5, "place": place, "most": most}
+    out = attend(alike, alike, eye, mask=everywhere, positions=positions, **settings)
+    return np.asarray(out).reshape(length, heads, length).transpose(1, 0, 2) > 0
+
+
+def independent(masks):
+    """No two of the rows [n, values] agree more or less often than chance has it."""
+    correlation = np.corrcoef(masks) - np.eye(len(masks))
+    assert np.abs(correlation).max() < 6 / masks.shape[1] ** 0.5
+    np.testing.assert_allclose(masks.mean(1), 0.5, atol=3 / masks.shape[1] ** 0.5)
+
+
+@pytest.mark.parametrize("most", [512, 32_768, 65_536, 2**17])
+def test_heads_places_and_far_positions_have_masks_of_their_own(most):
+    """At 32,768 positions heads h and h + 4 once shared theirs, at 65,536 all did."""
+    starts = sorted({0, *(2**bits for bits in range(8, 20) if 2**bits < most)})
+    positions = np.concatenate([np.arange(start, start + 16) for start in starts])
+    for place, other in ((0, 1), (1, 4), (7, 7 + 3 * 24)):
+        both = np.concatenate([attention_masks(most, positions, place=number) for number in (place, other)])
+        independent(both.reshape(2 * 8 * len(starts), -1))  # the mask of each stretch of queries
+
+
+@pytest.mark.parametrize(("width", "most"), [(2**16, 2**17), (768, 512)])
+def test_far_positions_have_hidden_masks_of_their_own(width, most):
+    config = BertConfig(hidden_size=width, num_attention_heads=1, max_position_embeddings=most, hidden_dropout_prob=0.5)
+    positions = jnp.array([0, *(2**bits for bits in range(17) if 2**bits < most), most - 1])[None]
+    drop_hashes = dropout_hashes(jax.random.key(11), jnp.array([3]))[:, None]
+    tokens = Tokens(jnp.ones((1, 1, positions.shape[1]), bool), positions, drop_hashes)
+    dropped = drop(jnp.ones((1, positions.shape[1], width)), config, tokens, 2)[0]
+    independent(np.asarray(dropped > 0))
 
 
 def test_raw_and_typed_keys_agree():

@@ -2,9 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder
+from packed import packed
+from tiny_models import embed, tiny_embedder
 
-from jaxemb.models import pooling
+from jaxemb.models import pooling, token_outputs
 
 
 def pool(tokens, mask, *modes, first=None):
@@ -96,3 +97,26 @@ def test_a_prompt_that_does_not_count():
     assert counted.config.prompt_tokens == 4  # [CLS] a ##b ##c
     with_it = tiny_embedder(pooling="mean", prompt="abc ")
     assert np.abs(model.encode(["xy z"]) - with_it.encode(["xy z"])).max() > 1e-3
+
+
+@pytest.mark.parametrize("length", [None, 24])
+def test_a_text_that_ends_within_its_prompt_keeps_its_last_token(length):
+    """Padded and packed; of nothing there was a zero embedding."""
+    model = tiny_embedder(pooling=("max", "mean", "lasttoken"), dense=None, normalize=False, prompt_tokens=6)
+    rng, lengths = np.random.default_rng(0), np.array([1, 2, 5, 6, 7, 8, 12])
+    mask = (np.arange(12)[None] < lengths[:, None]).astype(np.int32)
+    tokens = {"input_ids": rng.integers(5, 60, mask.shape).astype(np.int32) * mask, "attention_mask": mask}
+    vectors = np.asarray(token_outputs(model.config, model.params, jax.tree.map(jnp.asarray, tokens)).last)
+    rows = tokens if length is None else packed(tokens, 1, length)
+    found = embed(model.config, model.params, jax.tree.map(jnp.asarray, rows))
+    for text, count, ours in zip(vectors, lengths, found, strict=True):
+        kept = text[min(6, count - 1) : count]
+        np.testing.assert_allclose(ours, np.concatenate([kept.max(0), kept.mean(0), kept[-1]]), atol=2e-6)
+
+
+def test_a_prompt_is_counted_as_far_as_it_is_read():
+    for longest, counted in ((40, 12), (13, 12), (12, 11), (5, 4)):
+        model = tiny_embedder(pooling="mean", include_prompt=False, max_seq_length=longest)
+        assert model.with_prompt("a long prompt").config.prompt_tokens == counted  # [CLS] a l ##o ... ##t
+    every = tiny_embedder(pooling="mean", include_prompt=False, max_seq_length=8).with_prompt("a long prompt")
+    assert np.abs(every.encode(["x", "y z"])).max(axis=1).min() > 0.1

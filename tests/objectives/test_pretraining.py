@@ -262,7 +262,8 @@ def test_on_a_mesh_and_packed_it_is_the_same(devices, pack, fsdp, monkeypatch):
     """With dropout, and with a text of weight 0; positions are gathered, so a full computation is the reference."""
     model = ModelConfig(encoder=ENCODERS["bert"])
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that the table is split over fsdp
-    objective, tokens, key = MlmObjective(masking=MaskingConfig(vocabulary_chunk=50)), texts(), jax.random.key(5)
+    masking = MaskingConfig(vocabulary_chunk=50, whole_word=pack)
+    objective, tokens, key = MlmObjective(masking=masking), texts(), jax.random.key(5)
     params, weights = parameters(model, objective), jnp.ones(ROWS).at[3].set(0.0)
 
     def full(params):

@@ -1,5 +1,6 @@
 """One proof for all losses: on any mesh, value and gradient are those of the plain maths of the global batch."""
 
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -23,6 +24,7 @@ from jaxemb.parallel import Across, batch_sharding, make_mesh
 MESHES = ((1, 1), (2, 1), (4, 1), (8, 1), (4, 2), (2, 4))
 CHUNK = 2  # three rows a device on eight: the last chunk is not full
 REAL = np.arange(ROWS) % 8 != 5  # rows of padding on several devices
+JUNK = np.where(REAL, 0.0, np.resize([np.nan, np.inf, -np.inf], ROWS)).astype(np.float32)
 IDS = [np.stack([RNG.integers(0, size, ROWS), np.ones(ROWS)], axis=1).astype(np.uint32)
        for RNG, size in ((np.random.default_rng(1), 20), (np.random.default_rng(2), 30))]  # fmt: skip
 
@@ -52,17 +54,41 @@ def total(case: Case, arrays, numbers, weights, **options):
     return loss if loss.ndim == 0 else jnp.sum(loss * weights) / jnp.sum(weights)
 
 
-def value_and_gradients(case: Case, weights, **options):
+def compiled(case: Case, weights, **options):
+    """A function of arrays, numbers and columns of a case, in the order of `inputs`, to value and gradients."""
     floats = [k for k, array in enumerate(case.arrays) if array.dtype == np.float32]
 
-    def of(some, numbers):
+    def of(some, numbers, columns):
         arrays = list(case.arrays)
         for k, array in zip(floats, some, strict=True):
             arrays[k] = array
-        return total(case, arrays, numbers, weights, **options)
+        return total(dataclasses.replace(case, rows={**case.rows, **columns}), arrays, numbers, weights, **options)
 
-    numbers = {name: np.float32(value) for name, value in case.numbers.items()}
-    return jax.jit(jax.value_and_grad(of, (0, 1)))([case.arrays[k] for k in floats], numbers)
+    return jax.jit(jax.value_and_grad(of, (0, 1)))
+
+
+def inputs(case: Case, junk: np.ndarray | None = None):
+    """Arrays, numbers and columns of floats of a case; with `junk` in the rows where that is not 0, and in hard
+    negatives that are absent.
+    """
+
+    def spoilt(x: np.ndarray) -> np.ndarray:
+        if junk is None:
+            return x
+        mask = junk != 0
+        if x.ndim == 3:
+            mask = mask[:, None] | ~case.rows.get("has_hard_negative", np.ones(x.shape[:2], bool))
+        values = np.resize(junk[junk != 0], mask.shape)
+        more = (..., *[None] * (x.ndim - mask.ndim))
+        return np.where(mask[more], values[more], x)
+
+    arrays = [spoilt(array) for array in case.arrays if array.dtype == np.float32]
+    columns = {name: spoilt(array) for name, array in case.rows.items() if array.dtype == np.float32}
+    return arrays, {name: np.float32(value) for name, value in case.numbers.items()}, columns
+
+
+def value_and_gradients(case: Case, weights, **options):
+    return compiled(case, weights, **options)(*inputs(case))
 
 
 @functools.cache
@@ -87,8 +113,11 @@ def prove(name: str, shape: tuple[int, int], negatives: str, padded: bool, hashe
         weights=weights if padded else None,
         chunk=CHUNK,
     )
-    actual = value_and_gradients(IN_BATCH[name], weights, across=across)
-    check(actual, expected(name, size if negatives == "local" else 1, negatives, padded, hashed))
+    step, case = compiled(IN_BATCH[name], weights, across=across), IN_BATCH[name]
+    wanted = expected(name, size if negatives == "local" else 1, negatives, padded, hashed)
+    check(step(*inputs(case)), wanted)
+    if padded:  # whatever the padding holds
+        check(step(*inputs(case, JUNK)), wanted)
 
 
 def strategies(name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec
 from tiers import sampled
 
 from jaxemb import losses
-from jaxemb.parallel import BATCH_AXES, batch_sharding, bidirectional_in_batch_loss, make_mesh
+from jaxemb.parallel import BATCH_AXES, Across, batch_sharding, bidirectional_in_batch_loss, make_mesh
 
 B, FEATURES, WIDTH = 24, 5, 7
 TOLERANCE = 1e-6
@@ -139,6 +139,27 @@ def test_local_negatives_equal_the_blocks_of_the_batch_on_every_mesh(shape):
 def test_each_setting_by_itself(name, negatives):
     tolerance = RING_TOLERANCE if negatives == "ring" else TOLERANCE
     check(on_mesh(name, (2, 4), negatives=negatives), expected(name, 8 if negatives == "local" else 1), tolerance)
+
+
+@pytest.mark.parametrize("shape", sampled([(2, 1), (8, 1)], [((1, 1),), ((2, 2),)]), ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("negatives", ["gather", "local", "ring"])
+def test_a_large_scale_and_margin_where_the_chunk_does_not_divide(negatives, shape):
+    """e to the scale times the margin overflows float32 from 88 on; here it is 90, and 400."""
+    blocks = shape[0] * shape[1] if negatives == "local" else 1
+    for scale, margin in ((300.0, 0.3), (1000.0, 0.4)):
+        p = {key: value.astype(np.float64) for key, value in inputs("plain").items()}
+        a, b = p["x"] @ p["kernel"] + p["anchor_shift"], p["y"] @ p["kernel"] + p["positive_shift"]
+        want = reference.bidirectional(a, b, blocks=blocks, scale=scale, margin=margin)
+
+        def loss(a, b, scale=scale, margin=margin):
+            across = Across(mesh_of(shape), negatives, chunk=5 if shape[0] == 2 else 2)
+            return losses.additive_margin_softmax(a, b, scale=scale, margin=margin, across=across).mean()
+
+        found, gradients = jax.jit(jax.value_and_grad(loss, (0, 1)))(jnp.float32(a), jnp.float32(b))
+        tolerance = 2e-7 * scale  # of a logit, and so of a share of the softmax
+        np.testing.assert_allclose(found, want.loss, rtol=1e-5)
+        for gradient, wanted in zip(gradients, (want.anchor_gradient, want.positive_gradient), strict=True):
+            np.testing.assert_allclose(gradient, wanted, atol=tolerance * np.abs(wanted).max())
 
 
 def test_the_cases_are_what_they_claim():

@@ -73,6 +73,28 @@ def test_a_lookup_is_that_of_the_whole_table(arrays, shape, dtype):
     assert "reduce-scatter" in text
 
 
+def test_ids_and_labels_beyond_the_table_are_nan(arrays):
+    """Those of a table that is not split, too; and NaN where there is no label reaches no gradient."""
+    table, ids, weights = arrays
+    mesh = mesh_of((2, 4))
+    beyond = ids.at[3, 1].set(ROWS).at[9, 0].set(-ROWS - 1)
+    table_there, ids_there, vectors_there = placed(mesh, table, beyond, weights[:, 0].at[5].set(jnp.nan))
+    found = np.isnan(jax.jit(lambda table, ids: lookup(table, ids, mesh=mesh))(table_there, ids_there)).all(2)
+    np.testing.assert_array_equal(np.argwhere(found), [[3, 1], [9, 0]])
+    labels = ids[:, 1].at[5].set(-100).at[11].set(ROWS)
+
+    def loss(table, vectors, rows):
+        each = masked_lm_over_mesh(vectors, labels, table, jnp.zeros(ROWS), mesh=rows, chunk=5)
+        return jnp.sum(jnp.where(jnp.arange(BATCH) == 11, 0.0, each)), each
+
+    by = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=2)
+    for rows, arguments in ((mesh, (table_there, vectors_there)), (mesh_of((8, 1)), (table, vectors_there))):
+        (_, each), gradient = by(*arguments, rows)
+        np.testing.assert_array_equal(np.isnan(each), np.arange(BATCH) == 11)
+        wanted = jax.grad(lambda t: masked_lm(weights[:, 0], labels.at[11].set(-1), t, None).sum())(table)
+        np.testing.assert_allclose(gradient, wanted, atol=3e-6 * np.abs(wanted).max())
+
+
 @pytest.mark.parametrize("most", [None, 3])
 @pytest.mark.parametrize("shape", MESHES)
 def test_masked_lm_is_that_of_the_whole_table(arrays, shape, most):

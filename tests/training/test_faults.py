@@ -193,7 +193,7 @@ def test_a_full_disk_while_the_data_are_prepared(values, small_disk, leave):
     assert not [path for path in small_disk.rglob("*") if path.is_file() and path.name != "ballast"]
     (small_disk / "ballast").unlink()
     values["training"]["steps"] = 1
-    assert jaxemb.train(values, quiet=True).export_dir.is_dir()
+    assert (jaxemb.train(values, quiet=True).run_dir / "results.json").is_file()
 
 
 @pytest.mark.slow

@@ -35,7 +35,8 @@ def lora_values(values, tmp_path, save):
     """A run that adapts a model of one layer."""
     encoder = ENCODER.model_copy(update={"num_hidden_layers": 1})
     save(tiny_embedder(encoder=encoder), tmp_path / "base")
-    return {**values, "model": {"init_from": str(tmp_path / "base"), "lora": {"rank": 2}}}
+    model = {"init_from": str(tmp_path / "base"), "lora": {"rank": 2}}
+    return {**values, "model": model, "export": {"verify": "jax"}}
 
 
 @pytest.mark.slow

@@ -52,6 +52,16 @@ def theirs(kind):
     return optax.chain(adam, decay, trust, optax.scale(-0.01))
 
 
+@pytest.mark.parametrize("warmup", [{"warmup_steps": 4}, {"warmup_share": 0.4}])
+def test_the_first_step_of_warmup_learns(warmup):
+    """With a share of the peak, as the help says; PyTorch's schedules begin at 0."""
+    rate = optimizers.schedule(OptimizerConfig(learning_rate=0.8, **warmup), 10)
+    wanted = [0.2, 0.4, 0.6, 0.8, *0.8 * np.arange(6, 0, -1) / 6]
+    np.testing.assert_allclose([rate(step) for step in range(10)], wanted, rtol=1e-6)
+    description = OptimizerConfig.model_fields["warmup_steps"].description
+    assert "the first one learns with peak / W" in " ".join(description.split())
+
+
 @pytest.mark.parametrize(("kind", "decay"), [("lamb", 0.01), ("adafactor", 0.0)])
 def test_stacked_layers_are_layers_by_themselves(kind, decay):
     ours = optimizers.build(OptimizerConfig(**OURS | {"kind": kind, "weight_decay": decay}), STEPS)

@@ -36,6 +36,7 @@ def test_another_machine_goes_on_bit_for_bit(values, tmp_path, monkeypatch):
     monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
     monkeypatch.setattr(remote, "SECONDS_BETWEEN_LOOKS", 0.01)
     values["training"].update(steps=6, keep_checkpoints=1, evaluate_every=2)
+    values["export"] = {"verify": "jax"}
     whole = jaxemb.train(values, quiet=True)
     values["output_dir"] = url = "memory://bucket/run/"
     with pytest.raises(UsageError, match="several runs need an output_dir on this machine"):

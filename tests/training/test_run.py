@@ -23,14 +23,20 @@ from tests.training.runs import TINY, losses_of, start, wait_for
 
 
 @pytest.mark.slow
-def test_resume_continues_bit_for_bit(whole, tmp_path):
+def test_resume_continues_bit_for_bit(whole, tmp_path, capsys):
+    """Here the run began with an older release, whose random numbers were others: it goes on, and says so once."""
     values, whole = whole
     killed = tmp_path / "killed"
     shutil.copytree(whole.run_dir, killed)
     shutil.rmtree(killed / "checkpoints" / "4")  # as if killed after step 2
     shutil.rmtree(killed / "export")
     (killed / "metrics.jsonl").unlink()
-    resumed = jaxemb.train({**values, "output_dir": str(killed)}, resume=True, quiet=True)
+    lines = (killed / "config.yaml").read_text().splitlines(keepends=True)
+    (killed / "config.yaml").write_text("".join(line for line in lines if "random bits" not in line))
+    resumed = jaxemb.train({**values, "output_dir": str(killed)}, resume=True)
+    assert capsys.readouterr().out.count("whose random numbers of attention dropout were others") == 1
+    assert [line for line in lines if "random bits" in line] == ["# random bits: version 2\n"]
+    assert "# random bits: version 2\n" in (killed / "config.yaml").read_text()
     expected = losses_of(whole.run_dir)
     assert losses_of(killed) == {step: expected[step] for step in (3, 4)}
     for path, leaf in jax.tree_util.tree_leaves_with_path(resumed.embedder.params):
@@ -79,6 +85,7 @@ def test_what_is_refused(whole, tmp_path):
 
 @pytest.mark.full  # the README has one that always runs
 def test_an_objective_of_ones_own(values, tmp_path):
+    values["export"] = {"verify": "jax"}
     built_in = jaxemb.train({**values, "objective": {"kind": "info_nce", "mask_duplicates": False}}, quiet=True)
     model = config_files.load_config(built_in.run_dir / "config.yaml").model
     seen = set()

@@ -45,7 +45,7 @@ def apart(towers):
 @pytest.mark.slow
 def test_two_towers_in_a_run(values, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
-    values |= {"model": UNTIED, "mesh": {"data": 2, "fsdp": 4}}
+    values |= {"model": UNTIED, "mesh": {"data": 2, "fsdp": 4}, "export": {"verify": "jax"}}
     result = jaxemb.train(values, quiet=True)
     towers = result.towers
     assert not towers.tied

@@ -25,7 +25,7 @@ def example(values: Mapping[str, Any], config: JsonlSource | TfdsSource, source:
     label = score = None
     if config.label_key is not None:
         label = _field(values, config.label_key)
-        if int(label) != label or label < -1:
+        if not _is_label(label):
             raise ValueError(f"{config.label_key} is {label!r}, no whole number from 0")
         if label == -1:
             return Skipped(config.positive_lang, "no_agreement")
@@ -44,6 +44,14 @@ def example(values: Mapping[str, Any], config: JsonlSource | TfdsSource, source:
         source=source,
         id=place,
     )
+
+
+def _is_label(value: Any) -> bool:
+    """Whether it is a whole number that can be stored: -1 (no label), or one from 0."""
+    try:
+        return -1 <= value < 2**31 and int(value) == value
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _field(values: Mapping[str, Any], key: str) -> Any:

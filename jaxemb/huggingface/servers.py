@@ -1,0 +1,155 @@
+"""What embedding servers make of an exported folder: what each of them would misread, and what to do instead.
+
+By their sources: text-embeddings-inference 0d124dc (July 2026) and vLLM 0.24. A server reads a folder right if it gives
+the model's embeddings when it is started with the folder's path alone.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from jaxemb.config import DenseConfig, ModelConfig, ModernBertConfig, Qwen3Config
+from jaxemb.config.encoder import Family
+from jaxemb.errors import UserError
+from jaxemb.huggingface.modules import default_prompt_name
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Server = Literal["tei", "vllm"]
+SERVERS: tuple[Server, ...] = get_args(Server)
+NAMES: dict[Server, str] = {"tei": "text-embeddings-inference", "vllm": "vLLM"}
+FAMILIES = {
+    "tei": {"bert", "camembert", "distilbert", "modernbert", "mpnet", "qwen3", "roberta", "xlm-roberta"},
+    "vllm": {"bert", "modernbert", "qwen3", "roberta", "xlm-roberta"},
+}
+_POOLINGS = {"cls": "cls", "mean": "mean", "lasttoken": "last-token"}
+_ONE_BY_ONE = "export each tower by itself (`--tower anchor`, `--tower positive`)"
+_OTHER_POOLING = "train with `model.pooling` cls or mean"
+_SENTENCE_TRANSFORMERS = "export without --target and serve the folder by sentence-transformers"
+
+
+def misread(
+    config: ModelConfig, tokenizer: "PreTrainedTokenizerBase", server: Server, *, towers: bool = False
+) -> list[tuple[str, str]]:
+    """What a server would get wrong of the exported folder, each with the way out; empty if it reads it right.
+
+    Args:
+      config: the architecture.
+      tokenizer: that of the model.
+      server: `tei` (text-embeddings-inference) or `vllm`.
+      towers: whether the folder is a `Router` over two models.
+    """
+    if towers:
+        return [("reads one model and no Router of two", _ONE_BY_ONE)]
+    common = _by_both(config, server)
+    return [*common, *(_by_tei(config, tokenizer) if server == "tei" else _by_vllm(config))]
+
+
+def check_served(
+    config: ModelConfig, tokenizer: "PreTrainedTokenizerBase", server: Server, *, towers: bool = False
+) -> None:
+    """Refuses what a server would misread.
+
+    Raises: UserError with all that it would misread, and the way out of each.
+    """
+    found = misread(config, tokenizer, server, towers=towers)
+    if found:
+        lines = "\n".join(f"  it {what}: {way_out}" for what, way_out in found)
+        raise UserError(f"{NAMES[server]} would misread this model:\n{lines}\n{_otherwise(server)}")
+
+
+def servers_note(config: ModelConfig, tokenizer: "PreTrainedTokenizerBase", *, towers: bool = False) -> str:
+    """One line for the model card: which servers would misread the folder, and why; empty if none would."""
+    found = {server: misread(config, tokenizer, server, towers=towers) for server in SERVERS}
+    parts = [
+        f"{NAMES[server]} (it {', it '.join(what for what, _ in whats)})" for server, whats in found.items() if whats
+    ]
+    return f"Do not serve this folder by {' or by '.join(parts)}: embeddings would be others." if parts else ""
+
+
+def _otherwise(server: Server) -> str:
+    return f"Or export without --target, for sentence-transformers, whose embeddings {NAMES[server]} would not give."
+
+
+def _by_both(config: ModelConfig, server: Server) -> Iterator[tuple[str, str]]:
+    family = config.encoder.model_type
+    if family not in FAMILIES[server]:
+        others = [other for other in SERVERS if family in FAMILIES[other]]
+        way_out = f"--target {others[0]} may do" if others else _SENTENCE_TRANSFORMERS
+        yield f"has no {family} encoder", way_out
+    if config.layer_norm:
+        yield "has no layer norm after pooling", "train with `model.layer_norm: false`"
+    if config.prompt:
+        clients = "put it before each text that is sent"
+        flag = f"start the server with `--default-prompt-name {default_prompt_name(config)}`"
+        way_out = flag if server == "tei" else clients
+        yield f"puts no prompt ({config.prompt!r}) before texts by itself", f"export without --target, and {way_out}"
+    if not config.include_prompt and (config.prompt or config.prompts):
+        yield "counts the prompt's tokens in pooling", "train with `model.include_prompt: true`"
+
+
+def _dense_layers(config: ModelConfig) -> tuple[DenseConfig, ...]:
+    dense: Any = config.dense
+    return () if dense is None else (dense,) if isinstance(dense, DenseConfig) else tuple(dense)
+
+
+def _by_tei(config: ModelConfig, tokenizer: "PreTrainedTokenizerBase") -> Iterator[tuple[str, str]]:
+    encoder = config.encoder
+    known = [mode for mode in ("cls", "mean", "lasttoken") if mode in config.poolings]
+    if len(config.poolings) > 1:
+        one = f"{_POOLINGS[known[0]]} pooling alone of {' + '.join(config.poolings)}" if known else "none of them"
+        yield f"takes {one}", _OTHER_POOLING
+    elif not known:
+        yield f"has no pooling {config.poolings[0]}", _OTHER_POOLING
+    elif known == ["lasttoken"] and not isinstance(encoder, Qwen3Config):
+        yield "has last-token pooling for decoders only", _OTHER_POOLING
+    elif known == ["cls"] and isinstance(encoder, Qwen3Config):
+        yield "pads on the left, so that the first token may be padding", "train with `model.pooling: lasttoken`"
+    for dense in _dense_layers(config):
+        if dense.activation not in ("tanh", "identity"):
+            yield f"has no dense layer with {dense.activation}", "train with `model.dense.activation` tanh or identity"
+    if not config.normalize:
+        yield "normalises embeddings unless a request says `normalize: false`", "train with `model.normalize: true`"
+    if tokenizer.truncation_side != "right":
+        yield "cuts long texts at their end", "set the tokenizer's truncation_side to right"
+    if getattr(encoder, "causal", True) is False:
+        yield "attends causally", "--target vllm may do"
+    missing = [name for name, value in keys_of_tei(encoder, tokenizer).items() if value is None]
+    if missing:
+        yield f"needs {', '.join(missing)} in config.json", "name these tokens in the tokenizer"
+
+
+def _by_vllm(config: ModelConfig) -> Iterator[tuple[str, str]]:
+    encoder = config.encoder
+    if len(config.poolings) > 1:
+        yield f"takes one pooling alone of {' + '.join(config.poolings)}", _OTHER_POOLING
+    elif config.poolings == ("mean_sqrt_len_tokens",):
+        yield "takes mean pooling for mean_sqrt_len_tokens", _OTHER_POOLING
+    elif config.poolings[0] not in _POOLINGS:
+        yield f"takes its own default for the pooling {config.poolings[0]}", _OTHER_POOLING
+    if _dense_layers(config):
+        yield (
+            "leaves out dense layers in many versions, with no more than a line in its log",
+            "--target tei may do, or train with `model.dense: null`",
+        )
+    if isinstance(encoder, Qwen3Config) and encoder.hidden_act != "silu":
+        yield f"has no Qwen3 with {encoder.hidden_act}", "train with `model.encoder.hidden_act: silu`"
+    if isinstance(encoder, ModernBertConfig) and encoder.hidden_act != "gelu":
+        yield f"takes gelu for {encoder.hidden_act} in ModernBERT", "train with `model.encoder.hidden_act: gelu`"
+
+
+def keys_of_tei(config: Family, tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
+    """Keys of `config.json` that change no embedding, without which text-embeddings-inference does not read it."""
+    if isinstance(config, Qwen3Config):
+        return {"eos_token_id": _id(tokenizer, "eos", "pad")}
+    if isinstance(config, ModernBertConfig):
+        ends = {"bos": ("bos", "cls"), "eos": ("eos", "sep"), "cls": ("cls", "bos"), "sep": ("sep", "eos")}
+        ids = {f"{name}_token_id": _id(tokenizer, *tokens) for name, tokens in ends.items()}
+        return {**ids, "initializer_cutoff_factor": 2.0, "classifier_activation": "gelu"}
+    return {}
+
+
+def _id(tokenizer: "PreTrainedTokenizerBase", *tokens: str) -> int | None:
+    """The id of the first of these special tokens that the tokenizer has."""
+    found = (getattr(tokenizer, f"{token}_token_id", None) for token in tokens)
+    return next((int(number) for number in found if number is not None), None)
