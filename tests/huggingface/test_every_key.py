@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import sampled
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json, read_encoder_config
@@ -26,6 +27,7 @@ CHANGED = {
     "max_position_embeddings": 30, "tokenizer_class": "SomeTokenizer", "classifier_dropout": 0.4,
 }  # fmt: skip
 """Other values where those that `another` makes would not do."""
+ALWAYS = ("bert", "distilbert", "modernbert", "qwen3")
 LAYERS = ("num_hidden_layers", "global_attn_every_n_layers")
 """Which must fit a list of layers beside them."""
 SAME = ("xlm-roberta", "camembert")
@@ -125,7 +127,7 @@ class Theirs:
         return "read"
 
 
-@pytest.mark.parametrize("family", ENCODERS)
+@pytest.mark.parametrize("family", sampled(ALWAYS, [family for family in ENCODERS if family not in ALWAYS], draw=1))
 def test_every_key_of_transformers_is_read_harmless_or_refused(family, tmp_path):
     theirs = Theirs(ENCODERS[family], tmp_path)
     judged = {key: theirs.judge(theirs.new, key) for key in theirs.new if key != "model_type"}

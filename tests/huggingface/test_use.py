@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_what_encodes_truncates_and_what_trains_does_not(truncated, tmp_path):
     assert (embedding_size(truncated.config), encoded_size(truncated.config)) == (12, 5)
     tokens = TOKENIZER(TEXTS[:2], padding=True, return_token_type_ids=False)
     tokens = {name: jnp.asarray(ids) for name, ids in tokens.items()}
-    assert truncated.apply(truncated.params, tokens).shape == (2, 12)
+    assert jax.eval_shape(truncated.apply, truncated.params, tokens).shape == (2, 12)
     [rows] = encode_stream(truncated, TEXTS)
     assert rows.shape == (len(TEXTS), 5)
     stored = stored_embeddings(truncated, str(tmp_path))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import sampled
 
 from jaxemb.huggingface.configs import encoder_config_json, read_encoder_config
 from jaxemb.huggingface.weights import encoder_to_tensors
@@ -31,7 +32,7 @@ def ours(x, hashes, rate, *, place, counter):
     return x if hashes is None or not rate else scaled(x, rate, lambda size: jnp.cos(jnp.arange(size)))
 
 
-@pytest.mark.parametrize("family", RATES)
+@pytest.mark.parametrize("family", sampled([family for family in RATES if family != "mpnet"], ["mpnet"]))
 def test_dropout_acts_where_transformers_applies_it(family, monkeypatch, tmp_path):
     config = FAMILIES[family].model_copy(update={**RATES[family], "num_hidden_layers": 2})
     if family == "modernbert":
