@@ -41,6 +41,10 @@ def test_sentences_are_their_own_positives(tmp_path):
     (tmp_path / "wiki.tsv").write_text("a\tb\nc\n")
     column, bad = read(TextSource(path="wiki.tsv", column=1, language="de"), tmp_path)
     assert (column.anchor, column.positive_lang, bad.reason) == ("b", "de", "1 columns where column 1 is wanted")
+    (tmp_path / "halves.jsonl").write_text('{"text": "\\ud83d\\ude42"}\n{"text": "a \\uD83D"}\n')
+    smile, half = read(TextSource(path="halves.jsonl"), tmp_path)
+    assert (smile.anchor, half.line) == ("🙂", 2)
+    assert half.reason == "half of a character, which is no valid Unicode"
     (tmp_path / "wiki.jsonl").write_text('{"text": "a", "title": "t"}\nno\n{"title": 3}\n')
     found = read(TextSource(path="wiki.jsonl"), tmp_path)
     assert [getattr(item, "anchor", None) or item.reason for item in found] == [

@@ -57,6 +57,7 @@ def test_kinds_of_input(tmp_path, name, content, column):
         ("a.jsonl", '{"text": "a"}\n{"t": 1, "u": 2}\n', None, r"line 2: no key 'text'; its keys are t, u"),
         ("a.jsonl", "[1]\n", None, r"line 1: no key 'text'; it is no object"),
         ("a.jsonl", '{"text": 1}\n', None, r"line 1: 'text' is no string but int"),
+        ("a.jsonl", '{"text": "a \\ud83d"}\n', None, r"line 1: 'text' is no valid Unicode: '\\ud83d' in it is half"),
         ("a.txt", b"good\nb\xe4d\n", None, r"a\.txt, line 2: not UTF-8 at byte 2"),
         ("a.csv", "a,b\n", None, r"\.csv cannot be read; convert it"),
         ("a.parquet.gz", "a", None, r"\.parquet cannot be read"),

@@ -221,6 +221,10 @@ def test_the_embeddings(embedder):
     np.testing.assert_allclose(model.similarity(rows, rows), unit @ unit.T, atol=1e-6)
     with pytest.raises(UserError, match="precision 'int8' is not supported"):
         model.encode(batches, task_metadata=task, precision="int8")
+    with pytest.raises(UserError, match=r"Mine: text\[1\] is None \(NoneType\), not a string"):
+        model.encode([{"text": ["a", None]}], task_metadata=task)
+    with pytest.raises(UserError, match="Mine: text must be a list of strings, not one string"):
+        model.encode([{"text": "abc"}], task_metadata=task)
     with pytest.raises(UserError, match="Mine: its inputs hold image but no text"):
         model.encode([{"image": []}], task_metadata=task)
 

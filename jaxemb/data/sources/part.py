@@ -14,7 +14,10 @@ from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
 from jaxemb.errors import UserError
 from jaxemb.text_files import BadLine, read_lines
+from jaxemb.texts import half_characters
 
+_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+"""Half of a surrogate pair, as JSON writes it."""
 _PAIR_IN_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?:tsv|txt)(?:\.gz)?")
 
 
@@ -91,6 +94,11 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
             yield line
             continue
         try:
-            yield number, line, json.loads(line)
+            value = json.loads(line)
         except ValueError:
             yield BadLine(number, "not JSON", line)
+            continue
+        if _ESCAPED.search(line) and half_characters(json.dumps(value, ensure_ascii=False)):
+            yield BadLine(number, "half of a character, which is no valid Unicode", line)
+        else:
+            yield number, line, value
