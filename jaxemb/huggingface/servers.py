@@ -7,7 +7,7 @@ the model's embeddings when it is started with the folder's path alone.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from jaxemb.config import DenseConfig, ModelConfig, ModernBertConfig, Qwen3Config
+from jaxemb.config import ModelConfig, ModernBertConfig, Qwen3Config
 from jaxemb.config.encoder import Family
 from jaxemb.errors import UserError
 from jaxemb.huggingface.modules import default_prompt_name
@@ -79,6 +79,11 @@ def _by_both(config: ModelConfig, server: Server) -> Iterator[tuple[str, str]]:
         yield f"has no {family} encoder", way_out
     if config.layer_norm:
         yield "has no layer norm after pooling", "train with `model.layer_norm: false`"
+    if any(dense.layer_norm for dense in config.dense_layers):
+        yield "has no layer norm after a dense layer", "train with `layer_norm: false` in `model.dense`"
+    if config.truncate_dim is not None:
+        clients = f"keep the first {config.truncate_dim} dimensions of what it gives"
+        yield "gives all dimensions, whatever truncate_dim says", f"export without `model.truncate_dim`, and {clients}"
     if config.prompt:
         clients = "put it before each text that is sent"
         flag = f"start the server with `--default-prompt-name {default_prompt_name(config)}`"
@@ -86,11 +91,6 @@ def _by_both(config: ModelConfig, server: Server) -> Iterator[tuple[str, str]]:
         yield f"puts no prompt ({config.prompt!r}) before texts by itself", f"export without --target, and {way_out}"
     if not config.include_prompt and (config.prompt or config.prompts):
         yield "counts the prompt's tokens in pooling", "train with `model.include_prompt: true`"
-
-
-def _dense_layers(config: ModelConfig) -> tuple[DenseConfig, ...]:
-    dense: Any = config.dense
-    return () if dense is None else (dense,) if isinstance(dense, DenseConfig) else tuple(dense)
 
 
 def _by_tei(config: ModelConfig, tokenizer: "PreTrainedTokenizerBase") -> Iterator[tuple[str, str]]:
@@ -105,7 +105,9 @@ def _by_tei(config: ModelConfig, tokenizer: "PreTrainedTokenizerBase") -> Iterat
         yield "has last-token pooling for decoders only", _OTHER_POOLING
     elif known == ["cls"] and isinstance(encoder, Qwen3Config):
         yield "pads on the left, so that the first token may be padding", "train with `model.pooling: lasttoken`"
-    for dense in _dense_layers(config):
+    if any(dense.normalize for dense in config.dense_layers):
+        yield "normalises after the last dense layer only", "train with `normalize: false` in `model.dense`"
+    for dense in config.dense_layers:
         if dense.activation not in ("tanh", "identity"):
             yield f"has no dense layer with {dense.activation}", "train with `model.dense.activation` tanh or identity"
     if not config.normalize:
@@ -127,7 +129,7 @@ def _by_vllm(config: ModelConfig) -> Iterator[tuple[str, str]]:
         yield "takes mean pooling for mean_sqrt_len_tokens", _OTHER_POOLING
     elif config.poolings[0] not in _POOLINGS:
         yield f"takes its own default for the pooling {config.poolings[0]}", _OTHER_POOLING
-    if _dense_layers(config):
+    if config.dense_layers:
         yield (
             "leaves out dense layers in many versions, with no more than a line in its log",
             "--target tei may do, or train with `model.dense: null`",

@@ -42,6 +42,14 @@ CASES = {
     "weighted": ({"pooling": "weightedmean", "dense": None}, "has no pooling weightedmean", "its own default"),
     "last token": ({"pooling": "lasttoken", "dense": None}, "last-token pooling for decoders only", ""),
     "layer norm": (MEAN | {"layer_norm": True}, "has no layer norm", "has no layer norm"),
+    "layer norm after dense": (
+        MEAN | {"dense": DenseConfig(layer_norm=True)}, "no layer norm after a dense", "no layer norm after a dense",
+    ),
+    "normalised between": (
+        MEAN | {"dense": (DenseConfig(normalize=True), DenseConfig())}, "after the last dense layer only", "leaves out",
+    ),
+    "two dense layers": (MEAN | {"dense": (DenseConfig(out_features=9), DenseConfig())}, "", "leaves out dense layers"),
+    "truncated": (MEAN | {"truncate_dim": 5}, "gives all dimensions", "gives all dimensions"),
     "prompt": (MEAN | {"prompt": "query: "}, "puts no prompt ('query: ')", "puts no prompt"),
     "named prompts": (MEAN | {"prompts": (Prompt(name="q", text="query: "),)}, "", ""),
     "prompt left out": (
