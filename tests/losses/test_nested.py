@@ -125,7 +125,7 @@ def test_only_embeddings_are_cut():
 
     wanted = exact(4) + exact(2)
     for loss in (losses.margin_mse, functools.partial(losses.margin_mse, similarity="dot"), jax.jit(losses.margin_mse)):
-        wrapped = losses.matryoshka(loss, dims=dims)
+        wrapped = jax.jit(losses.matryoshka(loss, dims=dims))
         np.testing.assert_allclose(wrapped(*map(jnp.array, (q, p, n, margins))), wanted, rtol=1e-5)
         by_name = wrapped(jnp.array(q), jnp.array(p), teacher_margin=jnp.array(margins), negatives=jnp.array(n))
         np.testing.assert_allclose(by_name, wanted, rtol=1e-5)
