@@ -344,6 +344,8 @@ class _Run:
 
     def _init_from(self, model: str | None) -> None:
         """Sets `model.init_from`: a name of the Hub is recorded with its commit."""
+        if model == self.config.model.init_from:
+            return  # what nobody gave does not become given
         chosen = self.config.model.model_copy(update={"init_from": model})
         self.config = self.config.model_copy(update={"model": chosen})
 
