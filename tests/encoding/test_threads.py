@@ -85,7 +85,7 @@ def test_two_servers_threads_with_and_without_a_prompt(quick_switches):
 
     def serve(job):
         (one, settings), right = jobs[job], wanted[job]
-        for _ in range(25):
+        for _ in range(40):
             found = one.encode(["a cat", LONG], **settings)
             if not np.array_equal(found, right):
                 wrong.append(job)
