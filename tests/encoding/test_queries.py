@@ -42,7 +42,7 @@ def test_six_programs_more_at_most(shapes):
     """Whatever the number of texts and their length; 600 tokens in all are what they were."""
     embedder = tiny_embedder(encoder=LONG, pooling="mean", max_seq_length=640)
     with compilations_of(embed_batch) as compiled:
-        for tokens in (2, 7, 16, 17, 30, 32, 40, 64, 65, 120, 128, 200, 256, 300, 500, 512):
+        for tokens in (2, 16, 17, 40, 64, 65, 128, 200, 512):
             encode(embedder, [of_tokens(tokens)], batch_size=256)
             encode(embedder, [of_tokens(max(tokens // 5, 2))] * 5, batch_size=256)
         assert set(shapes) == {(1, length) for length in (16, 32, 64, 128, 256, 512)}

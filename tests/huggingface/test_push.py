@@ -126,6 +126,14 @@ def test_one_clear_message_each(online, exported, monkeypatch, error, name, sett
     assert online.created == {}
 
 
+def test_a_card_that_the_hub_does_not_take(online, model_folder):
+    card = (model_folder / "README.md").read_text()
+    (model_folder / "README.md").write_text(card.replace("---\n", "---\nlicense: unheard-of\n", 1))
+    with pytest.raises(UserError, match=r'owner/little: the Hub refuses the upload: .*"license" must be one of'):
+        push(model_folder, "owner/little")
+    assert online.messages == []
+
+
 def test_offline(online, exported, monkeypatch, capsys):
     from huggingface_hub import constants
 

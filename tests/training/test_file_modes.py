@@ -52,6 +52,7 @@ def test_exports_and_embeddings(umask, tmp_path):
 
 @pytest.mark.parametrize("umask", [0o027], ids=oct, indirect=True)
 def test_a_run_and_its_caches(umask, values, tmp_path):
+    values["training"]["steps"] = 2
     jaxemb.train(values, quiet=True)
     for name in ("run", "cache"):
         assert len(list((tmp_path / name).rglob("*"))) > 5
