@@ -14,8 +14,8 @@ def run(argv: Sequence[str]) -> int:
         prog="jaxemb push",
         description="Export MODEL as `jaxemb export` does, and upload it to the Hugging Face Hub once it is verified, "
         "as one commit.",
-        epilog="The token is huggingface_hub's: HF_TOKEN, or that of `hf auth login`. This command uses the network "
-        "without HF_HUB_OFFLINE=0; HF_HUB_OFFLINE=1 forbids it.",
+        epilog="The token is that of huggingface_hub: HF_TOKEN, or what `hf auth login` saved. This command uses the "
+        "network; HF_HUB_OFFLINE=1 forbids it.",
     )
     parser.add_argument(
         "model",

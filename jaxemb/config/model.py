@@ -79,8 +79,8 @@ class ModelConfig(Settings):
     init_from: str | None = None
     """Start from MODEL (a run directory, a Hugging Face folder, or `owner/name` or `owner/name@revision` of the Hub,
     from its cache or, with `HF_HUB_OFFLINE=0`, the network): it decides on encoder, head and tokenizer. A
-    setting given here that it has otherwise is an error, save dropout rates, `prompt`, `prompts` and `max_seq_length`,
-    which replace its own. The run's config.yaml records the commit."""
+    setting that is given here must be the same there. These replace its own: dropout rates, `prompt`, `prompts`,
+    `max_seq_length`, `truncate_dim`, `similarity`. The run's config.yaml records the commit."""
     init_allow: str | None = None
     """With `init_from`: a regular expression. Tensors whose whole name matches may be missing there (and are drawn as
     in a new model) or left over; without it every tensor must be used."""

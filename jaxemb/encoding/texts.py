@@ -16,11 +16,11 @@ from jaxemb.config import ModelConfig
 from jaxemb.encoding.apart import layers_apart
 from jaxemb.encoding.progress import progress_bar
 from jaxemb.errors import UsageError
+from jaxemb.fast_tokenizer import token_ids
 from jaxemb.models import Embedder, Params, apply, encoded_size
 from jaxemb.models.packing import texts_per_row
 from jaxemb.packing import Row, lay_out, one_row, pack, row_lengths
 from jaxemb.texts import Texts, as_texts, each_text
-from jaxemb.tokens import token_ids
 
 BLOCK = 16_384  # texts that are tokenised and packed together
 IN_FLIGHT = 4  # batches that the device may be ahead of the host

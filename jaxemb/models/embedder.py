@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from jaxemb.config import ModelConfig
 from jaxemb.errors import UsageError
+from jaxemb.fast_tokenizer import token_ids
 from jaxemb.losses import normalize
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder, Outputs
@@ -21,7 +22,6 @@ from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.packing import positions_in_segments, segment_masks, spread_to_tokens, take_slots
 from jaxemb.models.pooling import pool
 from jaxemb.texts import Texts
-from jaxemb.tokens import token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
