@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 WARN_ABOVE = 0.01
 """Share of the texts."""
-_NAMED = 8
+_NAMED = 3
 
 
 @dataclasses.dataclass
@@ -46,11 +46,11 @@ def describe_cut(cut: Mapping[str, Cut], max_length: int) -> str:
     """One line on what was cut; it warns where that is more than 1 % of the texts of all or of one language.
 
     >>> describe_cut({"de": Cut(200, 3, 2000, 50), "fr": Cut(200, 0, 2000, 0)}, 64)
-    'warning: data.max_length: 64 cuts 0.8% of the texts (1.2% of the tokens); of de 1.5% (2.5%)'
+    'warning: data.max_length = 64 cuts 0.8% of the texts (1.2% of the tokens), in de 1.5% (2.5%); a larger one cuts less'
     """
     whole = sum(cut.values(), Cut())
     above = sorted((name for name, one in cut.items() if one.share > WARN_ABOVE), key=lambda name: -cut[name].share)
-    line = f"data.max_length: {max_length} cuts {whole.share:.1%} of the texts ({whole.token_share:.1%} of the tokens)"
+    line = f"data.max_length = {max_length} cuts {whole.share:.1%} of the texts ({whole.token_share:.1%} of the tokens)"
     named = ", ".join(f"{name} {cut[name].share:.1%} ({cut[name].token_share:.1%})" for name in above[:_NAMED])
     more = f" and {len(above) - _NAMED} more languages" if len(above) > _NAMED else ""
-    return ("warning: " if above else "") + line + (f"; of {named}{more}" if above else "")
+    return f"warning: {line}, in {named}{more}; a larger one cuts less" if above else line

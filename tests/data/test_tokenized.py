@@ -85,10 +85,10 @@ def test_what_is_cut_is_counted_by_language(prepared, tokenizer):
     assert pairs.cut == counted
     assert 0 < pairs.cut["en"].cut_texts < pairs.cut["en"].texts
     line = describe_cut(pairs.cut, 6)
-    assert line.startswith("warning: data.max_length: 6 cuts ")
+    assert line.startswith("warning: data.max_length = 6 cuts ")
     assert f"en {pairs.cut['en'].share:.1%} ({pairs.cut['en'].token_share:.1%})" in line
     assert describe_cut(tokenize(prepared, tokenizer, max_length=40).cut, 40) == (
-        "data.max_length: 40 cuts 0.0% of the texts (0.0% of the tokens)"
+        "data.max_length = 40 cuts 0.0% of the texts (0.0% of the tokens)"
     )
 
 
