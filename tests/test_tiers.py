@@ -1,7 +1,10 @@
 """What the default tier leaves out, and what covers it: `docs/testing.md` against the tests themselves."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,3 +94,30 @@ def test_a_shard_that_there_is_not(text):
     assert tiers.shard_of("2/3") == (2, 3)
     with pytest.raises(ValueError):  # noqa: PT011 - argparse tells it
         tiers.shard_of(text)
+
+
+OWN_CONFTEST = """
+from tiers import add_options, choose_seed, pytest_configure_node, select
+
+def pytest_addoption(parser):
+    add_options(parser)
+
+def pytest_configure(config):
+    choose_seed(config)
+
+def pytest_collection_modifyitems(config, items):
+    select(config, items)
+"""
+
+
+def test_all_workers_draw_the_same_cases_without_a_seed(tmp_path):
+    """They did not: pytest stopped before the first test, unless `--sample-seed` was given, as `.ci/run` does."""
+    pytest.importorskip("xdist")
+    (tmp_path / "conftest.py").write_text(OWN_CONFTEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = full\n")
+    test = "@pytest.mark.parametrize('n', sampled([], range(1000), draw=3))\ndef test_one(n):\n    pass\n"
+    (tmp_path / "test_it.py").write_text("import pytest\nfrom tiers import sampled\n\n" + test)
+    command = [sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "-p", "no:jaxtyping", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr

@@ -37,7 +37,7 @@ def shard_of(text: str) -> tuple[int, int]:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Options of pytest; xdist passes them to its workers."""
+    """Options of pytest."""
     group = parser.getgroup("tiers of jaxemb's tests")
     group.addoption("--full", action="store_true", help="run every case of every test, and fuzz at length")
     group.addoption(
@@ -55,9 +55,17 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def choose_seed(config: pytest.Config) -> None:
-    """Draws the sample seed, once, before xdist copies the options to its workers."""
-    if config.option.sample_seed is None:
+    """Draws the sample seed where none is given; a worker of xdist takes the one that was drawn for all."""
+    if hasattr(config, "workerinput"):
+        config.option.sample_seed = config.workerinput["sample_seed"]
+    elif config.option.sample_seed is None:
         config.option.sample_seed = secrets.randbelow(10**6)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hands the seed to a worker: xdist copies the options as they stand on the command line."""
+    node.workerinput["sample_seed"] = node.config.option.sample_seed
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
