@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 
 from jaxemb import distributed
 from jaxemb.config import MlmObjective, TrainConfig
-from jaxemb.data import Batches, Examples, PreparedData, Sequences, prepare, tokenize
+from jaxemb.data import Batches, Examples, PreparedData, Sequences, Tokenized, prepare, tokenize
 from jaxemb.data.cut import describe_cut
 from jaxemb.errors import UsageError
 from jaxemb.training.display import Display
@@ -39,10 +39,8 @@ def prepare_examples(config: TrainConfig, display: Display) -> PreparedData:
     return data
 
 
-def batches_of(
-    config: TrainConfig, data: PreparedData, tokenizer: Any, teacher: Teacher | None, mesh: Mesh, display: Display
-) -> Batches:
-    """This process's part of the batches of a resolved config."""
+def tokenize_examples(config: TrainConfig, data: PreparedData, tokenizer: Any, display: Display) -> Tokenized:
+    """The training examples of a resolved config as token ids; says how much of them `data.max_length` cuts."""
     display.headline("tokenizing")
     tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
     display.headline(describe_cut(tokenized.cut, config.data.max_length))
@@ -51,6 +49,18 @@ def batches_of(
             f"the model embeds texts of up to {config.model.longest_input} tokens (model.max_seq_length), and is "
             f"trained on {config.data.max_length} of them"
         )
+    return tokenized
+
+
+def batches_of(
+    config: TrainConfig,
+    data: PreparedData,
+    tokenized: Tokenized,
+    teacher: Teacher | None,
+    mesh: Mesh,
+    display: Display,
+) -> Batches:
+    """This process's part of the batches of a resolved config."""
     if teacher is not None:
         display.headline("embedding by the teacher what it has not embedded before")
         with display.counting("embedded", len(data.train)) as progress:
@@ -65,7 +75,7 @@ def batches_of(
         config.data,
         config.training.batch_size,
         config.training.seed,
-        tokenizer.pad_token_id,
+        config.model.encoder.pad_token_id,
         jax.process_index(),
         jax.process_count(),
         devices=mesh.size,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from jaxemb.data.cut import Cut
 from jaxemb.errors import UserError
 from jaxemb.evaluation import RetrievalReport, StsReport
 from jaxemb.training.plots import alignment_path, draw_alignment, draw_curves, has_matplotlib
@@ -178,6 +179,8 @@ def _data(run: RunDirectory) -> str:
     why = report["totals"]["dropped"]
     sources = [[one["source"], one["files"], one["pairs"], one["licence"] or "not said"] for one in report["sources"]]
     bad = [[one["file"], one["bad"], one["first"]] for one in report["bad_lines"]]
+    cut = {name: Cut(**counts) for name, counts in report.get("cut", {}).items()}
+    shares = [[name, one.texts, f"{one.share:.1%}", f"{one.token_share:.1%}"] for name, one in cut.items()]
     parts = [
         "<h2>Data</h2>",
         _table("Examples", head, [row("all", report["totals"])]),
@@ -186,6 +189,11 @@ def _data(run: RunDirectory) -> str:
         + "</details>",
         _table("Why examples were dropped", ["reason", "examples"], why.items()) if why else "",
         _table("Sources", ["source", "files", "examples", "licence"], sources),
+        "<details><summary>texts that are longer than data.max_length</summary>"
+        + _table("Training texts", ["language", "texts", "cut", "tokens cut off"], shares)
+        + "</details>"
+        if shares
+        else "",
         _table("Bad lines that were left out", ["file", "lines", "the first"], bad) if bad else "",
     ]
     return "\n".join(filter(None, parts))

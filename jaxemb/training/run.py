@@ -32,7 +32,7 @@ from jaxemb.training.card import card_of
 from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.display import Display
 from jaxemb.training.freezing import Select, select_trained
-from jaxemb.training.inputs import batches_of, prepare_examples
+from jaxemb.training.inputs import batches_of, prepare_examples, tokenize_examples
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.parameters import init_params, params_to_start_from, with_merged_adapters
@@ -168,7 +168,10 @@ class _Run:
             tokenizer, data = self._start(start_from)
         self.place.begin()
         config = self.config
-        batches = batches_of(config, data, tokenizer, teacher, mesh, self.display)
+        tokenized = tokenize_examples(config, data, tokenizer, self.display)
+        if distributed.is_first():
+            run.save_cut(tokenized.cut)
+        batches = batches_of(config, data, tokenized, teacher, mesh, self.display)
         optimizer = optimizers.build(config.optimizer, config.training.steps)
         trained = select_trained(config)
         best = partial(run.scores, config.best_metric)

@@ -6,13 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.config.explicit import flat
+from jaxemb.data.cut import Cut
 from jaxemb.errors import UsageError, UserError
 from jaxemb.evaluation import RetrievalReport, StsReport, report_from_json, sts_report_from_json
 from jaxemb.files import is_partial, keep_out_others, remove_partial, write_atomically
@@ -200,6 +201,12 @@ class RunDirectory:
         """The version of the random numbers that the run has drawn, or 1, of which nothing is recorded."""
         found = re.search(rf"^{_RANDOM_BITS}(\d+)$", self.config.read_text(encoding="utf-8"), re.MULTILINE)
         return int(found[1]) if found else 1
+
+    def save_cut(self, cut: Mapping[str, Cut]) -> None:
+        """Writes into `data_report.json` how much of each language's texts `data.max_length` cuts."""
+        report = json.loads(self.data_report.read_text(encoding="utf-8"))
+        report["cut"] = {language: asdict(one) for language, one in cut.items()}
+        write_atomically(self.data_report, json.dumps(report, indent=1, ensure_ascii=False))
 
     def load_config(self) -> TrainConfig:
         """Reads the resolved config.

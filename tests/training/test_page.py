@@ -64,6 +64,7 @@ def finish(run):
         "totals": counts, "languages": {"de": counts}, "train_hash": "",
         "bad_lines": [{"file": "en-de.tsv", "lines": 9, "bad": 1, "first": "en-de.tsv:7: '<script>'"}],
         "sources": [{"source": "en-de.tsv", "licence": None, "files": 1, "pairs": 1234}],
+        "cut": {"de": {"texts": 200, "cut_texts": 3, "tokens": 2000, "cut_tokens": 50}},
     }  # fmt: skip
     run.data_report.write_text(json.dumps(told))
 
@@ -87,6 +88,7 @@ def test_a_page_tells_the_run(run):
         "<td>trained</td><td>1.25</td>",
         "<td>all</td><td>1,300</td><td>1,234</td><td>20</td><td>46</td>",
         "<td>too_long</td><td>46</td>",
+        "<td>de</td><td>200</td><td>1.5%</td><td>2.5%</td>",
         "<td>en-de.tsv</td><td>1</td><td>1,234</td><td>not said</td>",
     ):
         assert cells in page, cells

@@ -55,6 +55,11 @@ def test_a_run_is_whole(whole):
     }  # fmt: skip
     config = config_files.load_config(result.run_dir / "config.yaml")
     assert config.model.encoder.vocab_size == len(result.embedder.tokenizer)
+    report = json.loads((result.run_dir / "data_report.json").read_text())
+    cut = report["cut"]
+    assert cut.keys() == {"de", "en"}
+    assert cut["de"]["texts"] == report["totals"]["train"]
+    assert cut["de"]["cut_texts"] == 0
     texts = ["one two", "", "drei"]
     for model in (result.run_dir, f"{result.run_dir}@4", result.export_dir):
         np.testing.assert_allclose(jaxemb.load(model).encode(texts), result.embedder.encode(texts), atol=1e-6)
