@@ -1,4 +1,4 @@
-"""Batches are bit for bit those of earlier versions: a run that was begun with one of them resumes with the same data."""
+"""Batches are bit for bit those of earlier versions: a run that one of them began resumes with the same data."""
 
 import hashlib
 
