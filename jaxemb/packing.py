@@ -9,11 +9,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Int, Integer
 
-from jaxemb.models.packing import texts_per_row
-
 SHORTEST_ROW = 64
 ONE_ROW = (16, 32, 64, 128, 256, 512)
 """Lengths in tokens of a row that holds a few texts alone, a query, say."""
+
+
+def texts_per_row(length: int) -> int:
+    """Most texts that are packed into a row of this many tokens.
+
+    >>> texts_per_row(64)
+    16
+    """
+    return max(1, length // 4)
 
 
 def row_lengths(longest: int) -> tuple[int, ...]:

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxemb.models.packing import texts_per_row
-from jaxemb.packing import lay_out_groups, pack, row_lengths
+from jaxemb.packing import lay_out_groups, pack, row_lengths, texts_per_row
 
 RNG = np.random.default_rng(0)
 

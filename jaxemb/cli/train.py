@@ -20,7 +20,7 @@ from jaxemb.config import (
 )
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
-from jaxemb.training.signals import StopRequest
+from jaxemb.signals import StopRequest
 
 DESCRIPTION = """Train an embedder as a YAML file says; the flags below override it.
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from jaxemb.encoding.inputs import count_lines, text_reader
 from jaxemb.encoding.outputs import writer_for
-from jaxemb.encoding.progress import progress_bar
 from jaxemb.encoding.texts import embed_blocks
 from jaxemb.files import atomic_file
 from jaxemb.models import Embedder, Params, encoded_size
+from jaxemb.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 

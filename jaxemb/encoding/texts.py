@@ -14,12 +14,11 @@ from jaxtyping import Array, Float, Float32, Int
 
 from jaxemb.config import ModelConfig
 from jaxemb.encoding.apart import layers_apart
-from jaxemb.encoding.progress import progress_bar
 from jaxemb.errors import UsageError
 from jaxemb.fast_tokenizer import token_ids
 from jaxemb.models import Embedder, Params, apply, encoded_size
-from jaxemb.models.packing import texts_per_row
-from jaxemb.packing import Row, lay_out, one_row, pack, row_lengths
+from jaxemb.packing import Row, lay_out, one_row, pack, row_lengths, texts_per_row
+from jaxemb.progress import progress_bar
 from jaxemb.texts import Texts, as_texts, each_text
 
 BLOCK = 16_384  # texts that are tokenised and packed together

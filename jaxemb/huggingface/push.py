@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,6 @@ def _api(name: str) -> "HfApi":
     """
     from huggingface_hub import HfApi, constants, get_token
 
-    from jaxemb import __version__
-
     if not hub.NAME.fullmatch(name):
         raise UsageError(f"{name!r}: give the owner and the name of the model on the Hub, `owner/name`")
     if constants.HF_HUB_OFFLINE:
@@ -44,7 +43,7 @@ def _api(name: str) -> "HfApi":
             f"no token of the Hub: log in (`hf auth login`) or set HF_TOKEN to one that may write to {name} "
             f"({constants.ENDPOINT}/settings/tokens)"
         )
-    return HfApi(token=token, library_name="jaxemb", library_version=__version__)
+    return HfApi(token=token, library_name="jaxemb", library_version=version("jaxemb"))
 
 
 def push(
@@ -72,7 +71,6 @@ def push(
     Raises: as `check_may_push`; UserError if the token may not write there, or the Hub refuses a file or cannot be
       reached.
     """
-    from jaxemb import __version__
 
     api = _api(name)
     with _errors(name, revision):
@@ -83,7 +81,7 @@ def push(
             repo_id=name,
             folder_path=folder,
             revision=revision,
-            commit_message=commit_message or f"Export by jaxemb {__version__}",
+            commit_message=commit_message or f"Export by jaxemb {version('jaxemb')}",
         )
     return str(done.commit_url)
 

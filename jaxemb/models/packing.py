@@ -4,14 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-
-def texts_per_row(length: int) -> int:
-    """Most texts that are packed into a row of this many tokens.
-
-    >>> texts_per_row(64)
-    16
-    """
-    return max(1, length // 4)
+from jaxemb.packing import texts_per_row
 
 
 def positions_in_segments(segment_ids: Int[Array, "R S"]) -> Int[Array, "R S"]:

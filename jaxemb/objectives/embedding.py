@@ -12,8 +12,9 @@ from jaxtyping import Array, Float
 from jaxemb.config import ModelConfig
 from jaxemb.models import SIDES, Tokens, apply, tower_params
 from jaxemb.models.lora import merge
-from jaxemb.models.packing import put_in_slots, take_slots, texts_per_row
+from jaxemb.models.packing import put_in_slots, take_slots
 from jaxemb.models.paths import model_params
+from jaxemb.packing import texts_per_row
 from jaxemb.parallel import chunked_embed, is_split_by_rows, lookup, over_rows, rows_of_tokens
 
 

@@ -12,8 +12,9 @@ from jaxemb.config import MaskingConfig
 from jaxemb.errors import UsageError
 from jaxemb.models import Tokens
 from jaxemb.models.dropout import draw, dropout_hashes
-from jaxemb.models.packing import positions_in_segments, spread_to_tokens, texts_per_row
+from jaxemb.models.packing import positions_in_segments, spread_to_tokens
 from jaxemb.objectives.whole_words import PARTS, choose_words, predictions
+from jaxemb.packing import texts_per_row
 
 SPECIAL, BEGINS, CONTINUES = 0, 1, 2
 """Kinds of tokens: never hidden, first of a word, another of a word."""

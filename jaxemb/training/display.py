@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jaxemb.encoding.progress import progress_bar
+from jaxemb.progress import progress_bar
 
 SECONDS_BETWEEN_LINES = 10.0
 

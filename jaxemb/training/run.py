@@ -27,6 +27,7 @@ from jaxemb.models import (
 from jaxemb.models.paths import model_params
 from jaxemb.objectives import Objective
 from jaxemb.parallel import make_mesh, replicated
+from jaxemb.signals import StopRequest
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.card import card_of
 from jaxemb.training.checkpoint import Checkpoints
@@ -53,7 +54,6 @@ from jaxemb.training.resolve import (
 from jaxemb.training.result import TrainResult
 from jaxemb.training.rundir import Reports
 from jaxemb.training.scoring import Scores
-from jaxemb.training.signals import StopRequest
 from jaxemb.training.stacking import stack_state
 from jaxemb.training.step import abstract_state, init_state, make_train_step
 from jaxemb.training.teacher import Teacher, load_teacher

@@ -20,8 +20,8 @@ from jaxemb.errors import UsageError
 from jaxemb.huggingface.configs import encoder_config_json
 from jaxemb.huggingface.weights import encoder_from_tensors, encoder_to_tensors
 from jaxemb.models.lora import merge
-from jaxemb.models.packing import texts_per_row
 from jaxemb.objectives.masking import CONTINUES, TokenKinds, mask_tokens, most_predictions, token_kinds
+from jaxemb.packing import texts_per_row
 from jaxemb.parallel import make_mesh
 
 V, LENGTH, ROWS = len(TOKENIZER), 40, 16
