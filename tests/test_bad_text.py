@@ -12,7 +12,7 @@ from jaxemb.config import DataConfig, HoldoutConfig, TsvSource
 from jaxemb.data import prepare
 from jaxemb.encoding import encode_file
 from jaxemb.errors import UserError
-from jaxemb.evaluation.aligned import read_tsv
+from jaxemb.readers.aligned import read_tsv
 
 GOOD = "".join(f"sentence number {n}\tSatz Nummer {n}\n" for n in range(300)).encode()
 GZIP = gzip.compress(GOOD)

@@ -2,9 +2,9 @@ import gzip
 
 import pytest
 
-from jaxemb import text_files
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine, read_good_lines, read_lines
+from jaxemb.readers import lines as text_files
+from jaxemb.readers.lines import BadLine, read_good_lines, read_lines
 
 
 def test_plain_and_gzip_read_alike(tmp_path):

@@ -107,7 +107,7 @@ def write(arguments: argparse.Namespace, output: Path, *, hub_name: str = "") ->
     from jaxemb.huggingface import CardInfo, check_served, export, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_for, load_towers
     from jaxemb.models import Embedder
-    from jaxemb.text_files import read_good_lines
+    from jaxemb.readers.lines import read_good_lines
 
     towers = load_towers(arguments.model, tower=arguments.tower).map(Embedder.merged)
     if arguments.target is not None:

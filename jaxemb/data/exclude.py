@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxemb.data.normalize import decontamination_key, text_hash
 from jaxemb.data.records import Record
 from jaxemb.errors import UserError
-from jaxemb.text_files import read_lines
+from jaxemb.readers.lines import read_lines
 
 
 def excluded_files(patterns: Sequence[str], root: str | None) -> list[Path]:

@@ -23,7 +23,7 @@ from jaxemb.data.report import FileTally, Report, Skipped
 from jaxemb.data.sources import SourcePart, source_parts
 from jaxemb.errors import UserError
 from jaxemb.files import cache_root
-from jaxemb.text_files import BadLine
+from jaxemb.readers.lines import BadLine
 
 VERSION = 4
 """Counts up when the same sources and settings would give other pairs, or the cache's layout changes."""

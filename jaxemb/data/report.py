@@ -5,7 +5,7 @@ import dataclasses
 from typing import Any
 
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.readers.lines import BadLine
 
 _QUOTED_CHARS = 80
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxemb.errors import UserError
-from jaxemb.text_files import read_good_lines, read_lines, uncompressed_suffix
+from jaxemb.readers.lines import read_good_lines, read_lines, uncompressed_suffix
 from jaxemb.texts import half_characters
 
 NOT_TEXT = frozenset(

@@ -11,10 +11,10 @@ from jaxemb.evaluation.pools import EncodeFn, EncodeFns, Pool, encode_fns, score
 from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
 from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
 from jaxemb.evaluation.sts import sts, sts_tfidf
-from jaxemb.evaluation.sts_formats import StsPairs, read_sts
 from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
 from jaxemb.evaluation.tables import comparison_table, report_table, sts_comparison_table, sts_table
 from jaxemb.evaluation.tatoeba import tatoeba
+from jaxemb.readers.sts import StsPairs, read_sts
 
 __all__ = [
     "AlignmentUniformity",

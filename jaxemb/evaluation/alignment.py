@@ -9,9 +9,9 @@ from jaxtyping import Float
 from jaxemb.errors import UserError
 from jaxemb.evaluation.pools import EncodeFn, embed_sides
 from jaxemb.evaluation.retrieval import check_finite
-from jaxemb.evaluation.sts_formats import StsPairs
 from jaxemb.losses import alignment
 from jaxemb.losses.regularizers import UNIFORMITY
+from jaxemb.readers.sts import StsPairs
 
 _ROWS = 512  # rows whose distances to all others are computed at a time
 

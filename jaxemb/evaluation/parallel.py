@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxemb.evaluation.aligned import find_aligned, read_moses, read_tsv
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
 from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
+from jaxemb.readers.aligned import find_aligned, read_moses, read_tsv
 
 
 def parallel(

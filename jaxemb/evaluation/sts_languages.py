@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxemb.errors import UserError
 from jaxemb.evaluation.sts_files import SPLITS, named
-from jaxemb.evaluation.sts_formats import StsPairs, read_sts
+from jaxemb.readers.sts import StsPairs, read_sts
 
 _NAME = r"(?:stsb[.-])?(?P<language>\w+)[.-](?:{})\.csv"
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation.aligned import read_moses
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
 from jaxemb.evaluation.report import RetrievalReport, macro_average
+from jaxemb.readers.aligned import read_moses
 
 _CODES = {
     # Multilingual Universal Sentence Encoder (Yang et al. 2019).

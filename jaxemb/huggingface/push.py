@@ -71,7 +71,6 @@ def push(
     Raises: as `check_may_push`; UserError if the token may not write there, or the Hub refuses a file or cannot be
       reached.
     """
-
     api = _api(name)
     with _errors(name, revision):
         api.create_repo(name, private=private, exist_ok=True)

@@ -11,12 +11,10 @@ from jaxemb.data import PreparedData
 from jaxemb.evaluation import (
     EncodeFns,
     RetrievalReport,
-    StsPairs,
     alignment_uniformity,
     build_pools,
     encode_fns,
     heldout_report,
-    read_sts,
     score_pools,
     score_pools_tfidf,
     sts,
@@ -27,6 +25,7 @@ from jaxemb.evaluation.sts_files import find_sts
 from jaxemb.evaluation.sts_languages import cross_lingual
 from jaxemb.models import Embedder, in_float32, towers_of
 from jaxemb.models.paths import model_params
+from jaxemb.readers.sts import StsPairs, read_sts
 from jaxemb.training.display import Display
 from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.rundir import Reports, RunDirectory

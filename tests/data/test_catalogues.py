@@ -1,8 +1,8 @@
 import pytest
 
-from jaxemb.data.sources.catalogues import Message, parse_mo, parse_po
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.readers.gettext import Message, parse_mo, parse_po
+from jaxemb.readers.lines import BadLine
 from tests.data.conftest import compiled_catalogue
 
 MESSAGES = {

@@ -22,7 +22,7 @@ from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.readers.lines import BadLine
 
 
 def read(source, root):

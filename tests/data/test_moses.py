@@ -6,7 +6,7 @@ from jaxemb.config import MosesSource
 from jaxemb.data.records import Record
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.readers.lines import BadLine
 
 
 def read(root, anchors: bytes, positives: bytes):

@@ -2,7 +2,7 @@ import pytest
 
 from jaxemb.data.report import FileTally, Report
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.readers.lines import BadLine
 
 
 def tally(lines: int, bad: int) -> FileTally:

@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation.aligned import find_aligned, read_moses, read_tsv
+from jaxemb.readers.aligned import find_aligned, read_moses, read_tsv
 
 
 def test_lines_are_split_at_newlines_only(tmp_path):

@@ -8,8 +8,8 @@ from tiny_models import tiny_embedder
 from jaxemb.errors import UserError
 from jaxemb.evaluation import alignment
 from jaxemb.evaluation.alignment import alignment_uniformity
-from jaxemb.evaluation.sts_formats import StsPairs, read_sts
 from jaxemb.losses import uniformity
+from jaxemb.readers.sts import StsPairs, read_sts
 
 
 def angles(texts):

@@ -10,10 +10,10 @@ from jaxemb.config import GettextSource
 from jaxemb.data.languages import is_english, language_tag
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
-from jaxemb.data.sources.catalogues import Message, parse_mo, parse_po
 from jaxemb.data.sources.part import SourcePart
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.readers.gettext import Message, parse_mo, parse_po
+from jaxemb.readers.lines import BadLine
 
 # `label_add_user`, `help.text`: a name for the English text, not the text.
 _MESSAGE_KEY = re.compile(r"[A-Za-z0-9]+(?:[_.-][A-Za-z0-9]+)*[_.][A-Za-z0-9]+(?:[_.-][A-Za-z0-9]+)*")

@@ -7,8 +7,9 @@ from jaxemb.config import JsonlSource
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
 from jaxemb.data.sources.keyed import example
-from jaxemb.data.sources.part import SourcePart, file_parts, read_json_lines
-from jaxemb.text_files import BadLine
+from jaxemb.data.sources.part import SourcePart, file_parts
+from jaxemb.readers.json_lines import read_json_lines
+from jaxemb.readers.lines import BadLine
 
 
 def parts(config: JsonlSource, root: Path) -> list[SourcePart]:

@@ -10,7 +10,7 @@ from jaxemb.config import MosesSource
 from jaxemb.data.records import Record
 from jaxemb.data.sources.part import SourcePart
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine, read_lines
+from jaxemb.readers.lines import BadLine, read_lines
 
 
 def parts(config: MosesSource, root: Path) -> list[SourcePart]:

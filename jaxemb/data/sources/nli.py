@@ -8,9 +8,10 @@ from jaxemb.config import NliSource
 from jaxemb.data.normalize import normalize_text
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
-from jaxemb.data.sources.part import SourcePart, file_parts, read_json_lines
+from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine, read_lines, uncompressed_suffix
+from jaxemb.readers.json_lines import read_json_lines
+from jaxemb.readers.lines import BadLine, read_lines, uncompressed_suffix
 
 LABELS = ("contradiction", "entailment", "neutral")
 """By number, as in the authors' code of Sentence-BERT."""

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import glob
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +12,8 @@ from jaxemb.data.languages import language_tag
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine, read_lines
-from jaxemb.texts import half_characters
+from jaxemb.readers.lines import BadLine
 
-_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
-"""Half of a surrogate pair, as JSON writes it."""
 _PAIR_IN_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?:tsv|txt)(?:\.gz)?")
 
 
@@ -81,24 +77,3 @@ def file_parts(
         SourcePart(str(path), (path,), config.path, config.licence, functools.partial(read, path, config))
         for path in matching_files(config.path, root, config.kind)
     ]
-
-
-def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
-    """Yields the number, the text and the JSON value of each line, or a `BadLine`.
-
-    Raises:
-      UserError: as `read_lines`.
-    """
-    for number, line in enumerate(read_lines(path), start=1):
-        if isinstance(line, BadLine):
-            yield line
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError:
-            yield BadLine(number, "not JSON", line)
-            continue
-        if _ESCAPED.search(line) and half_characters(json.dumps(value, ensure_ascii=False)):
-            yield BadLine(number, "half of a character, which is no valid Unicode", line)
-        else:
-            yield number, line, value

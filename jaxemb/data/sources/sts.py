@@ -16,7 +16,7 @@ def parts(config: StsSource, root: Path) -> list[SourcePart]:
 
 def _read(path: Path, config: StsSource) -> Iterator[Record]:
     """Strict, as in evaluation: a file that does not fit is refused whole."""
-    from jaxemb.evaluation.sts_formats import read_sts  # which imports the encoder; configs need not wait for it
+    from jaxemb.readers.sts import read_sts
 
     pairs = read_sts(path)
     for number, (first, second, score) in enumerate(zip(pairs.first, pairs.second, pairs.scores, strict=True), start=1):

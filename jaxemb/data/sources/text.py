@@ -5,9 +5,10 @@ from pathlib import Path
 
 from jaxemb.config import TextSource
 from jaxemb.data.records import Record
-from jaxemb.data.sources.part import SourcePart, file_parts, language_in_name, read_json_lines
+from jaxemb.data.sources.part import SourcePart, file_parts, language_in_name
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine, read_lines, uncompressed_suffix
+from jaxemb.readers.json_lines import read_json_lines
+from jaxemb.readers.lines import BadLine, read_lines, uncompressed_suffix
 
 
 def parts(config: TextSource, root: Path) -> list[SourcePart]:

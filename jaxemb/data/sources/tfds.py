@@ -12,7 +12,7 @@ from jaxemb.data.report import Skipped
 from jaxemb.data.sources.keyed import example
 from jaxemb.data.sources.part import SourcePart
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.readers.lines import BadLine
 
 
 def parts(config: TfdsSource, root: Path) -> list[SourcePart]:

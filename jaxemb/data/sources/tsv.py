@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxemb.config import TsvSource
 from jaxemb.data.records import Record
 from jaxemb.data.sources.part import SourcePart, language_in_name, matching_files
-from jaxemb.text_files import BadLine, read_lines
+from jaxemb.readers.lines import BadLine, read_lines
 
 
 def parts(config: TsvSource, root: Path) -> list[SourcePart]:

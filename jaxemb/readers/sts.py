@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxemb.errors import UserError
-from jaxemb.text_files import read_good_lines
+from jaxemb.readers.lines import read_good_lines
 
 SICK_COLUMNS = ("sentence_A", "sentence_B", "relatedness_score")
 """The columns of SICK that are read, by the names in its header."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxemb.errors import UserError
-from jaxemb.text_files import read_good_lines
+from jaxemb.readers.lines import read_good_lines
 
 _TSV = (".tsv", ".tsv.gz")
 _MOSES_NAME = re.compile(

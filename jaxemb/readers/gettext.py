@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 
 from jaxemb.errors import UserError
-from jaxemb.text_files import BadLine
+from jaxemb.readers.lines import BadLine
 
 _MO_MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 _CHARSET = re.compile(rb"charset=([\w-]+)")
