@@ -14,7 +14,6 @@ from jaxemb.evaluation.sts import sts, sts_tfidf
 from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
 from jaxemb.evaluation.tables import comparison_table, report_table, sts_comparison_table, sts_table
 from jaxemb.evaluation.tatoeba import tatoeba
-from jaxemb.readers.sts import StsPairs, read_sts
 
 __all__ = [
     "AlignmentUniformity",
@@ -26,7 +25,6 @@ __all__ = [
     "Pool",
     "PoolError",
     "RetrievalReport",
-    "StsPairs",
     "StsReport",
     "StsScore",
     "alignment_uniformity",
@@ -40,7 +38,6 @@ __all__ = [
     "mask_placeholders",
     "nearest",
     "parallel",
-    "read_sts",
     "report_from_json",
     "report_table",
     "retrieval_accuracy",

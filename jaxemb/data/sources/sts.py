@@ -7,6 +7,7 @@ from jaxemb.config import StsSource
 from jaxemb.data.records import Record
 from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.errors import UserError
+from jaxemb.readers.sts import read_sts
 
 
 def parts(config: StsSource, root: Path) -> list[SourcePart]:
@@ -16,8 +17,6 @@ def parts(config: StsSource, root: Path) -> list[SourcePart]:
 
 def _read(path: Path, config: StsSource) -> Iterator[Record]:
     """Strict, as in evaluation: a file that does not fit is refused whole."""
-    from jaxemb.readers.sts import read_sts
-
     pairs = read_sts(path)
     for number, (first, second, score) in enumerate(zip(pairs.first, pairs.second, pairs.scores, strict=True), start=1):
         if not 0 <= score <= config.max_score:
