@@ -9,7 +9,7 @@ from jaxemb.evaluation.mteb import MtebModel
 from jaxemb.evaluation.parallel import parallel
 from jaxemb.evaluation.pools import EncodeFn, EncodeFns, Pool, encode_fns, score_pools
 from jaxemb.evaluation.report import Average, PairAccuracy, RetrievalReport, report_from_json
-from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
+from jaxemb.evaluation.retrieval import retrieval_accuracy
 from jaxemb.evaluation.sts import sts, sts_tfidf
 from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
 from jaxemb.evaluation.tables import comparison_table, report_table, sts_comparison_table, sts_table
@@ -36,7 +36,6 @@ __all__ = [
     "heldout_report",
     "mask_pair",
     "mask_placeholders",
-    "nearest",
     "parallel",
     "report_from_json",
     "report_table",

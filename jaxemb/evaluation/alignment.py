@@ -8,10 +8,10 @@ from jaxtyping import Float
 
 from jaxemb.errors import UserError
 from jaxemb.evaluation.pools import EncodeFn, embed_sides
-from jaxemb.evaluation.retrieval import check_finite
 from jaxemb.losses import alignment
 from jaxemb.losses.regularizers import UNIFORMITY
 from jaxemb.readers.sts import StsPairs
+from jaxemb.search import check_finite
 
 _ROWS = 512  # rows whose distances to all others are computed at a time
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxemb.errors import UserError
 from jaxemb.evaluation.pools import EncodeFn, Pool, embed_sides
-from jaxemb.evaluation.retrieval import check_finite
+from jaxemb.search import check_finite
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation import retrieval
-from jaxemb.evaluation.retrieval import nearest, retrieval_accuracy
+from jaxemb.evaluation.retrieval import retrieval_accuracy
+from jaxemb.search import exact as retrieval
+from jaxemb.search import nearest
 
 
 def _noisy_pairs(n: int, width: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
