@@ -18,9 +18,9 @@ import jax
 import numpy as np
 
 from jaxemb.config import DenseConfig, Prompt
+from jaxemb.encoding import Embedder, Towers
 from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.verify import SENTENCES, TOLERANCE
-from jaxemb.models import Embedder, Towers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tiny_models import ENCODERS, tiny_embedder

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxemb import losses
+    from jaxemb.encoding import Embedder
     from jaxemb.loading import load
-    from jaxemb.models import Embedder
     from jaxemb.training.run import train
 
 __version__ = version("jaxemb")
 __all__ = ["Embedder", "__version__", "load", "losses", "train"]
 
 # Imported on first use: `jaxemb --help` must not wait for jax.
-_HOMES = {"load": "jaxemb.loading", "train": "jaxemb.training.run", "Embedder": "jaxemb.models"}
+_HOMES = {"load": "jaxemb.loading", "train": "jaxemb.training.run", "Embedder": "jaxemb.encoding"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,11 +9,12 @@ from typing import Literal
 import jax
 
 from jaxemb import huggingface
+from jaxemb.encoding import Embedder, Towers, towers_of
+from jaxemb.encoding.towers import as_towers, unchosen
 from jaxemb.errors import UserError
 from jaxemb.huggingface import CardInfo, hub
-from jaxemb.models import Embedder, Side, Towers, in_float32, towers_of
+from jaxemb.models import Side, in_float32
 from jaxemb.models.paths import model_params
-from jaxemb.models.towers import as_towers, unchosen
 
 
 def load(model: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Embedder:

@@ -15,6 +15,7 @@ from jaxemb import models
 from jaxemb.config import BertConfig, ModelConfig, MosesSource, NliSource, StsSource, TextSource, TsvSource
 from jaxemb.config import files as config_files
 from jaxemb.data import prepare, train_tokenizer
+from jaxemb.encoding import Embedder
 from jaxemb.huggingface import export, save_tokenizer
 
 CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))}
@@ -92,7 +93,7 @@ def write_model(folder, values):
     encoder = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=512, **TINY)
     model = ModelConfig(encoder=encoder, dense=None, pooling="mean", max_seq_length=64)
     if not folder.exists():
-        export(models.Embedder(model, models.init(model, jax.random.key(1)), tokenizer), folder)
+        export(Embedder(model, models.init(model, jax.random.key(1)), tokenizer), folder)
 
 
 @pytest.fixture(params=sampled(COVERING, [name for name in CONFIGS if name not in COVERING], draw=1))

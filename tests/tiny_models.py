@@ -17,8 +17,9 @@ from jaxemb.config import (
     Qwen3Config,
     RobertaConfig,
 )
+from jaxemb.encoding import Embedder
 from jaxemb.huggingface.verify import SENTENCES
-from jaxemb.models import Embedder, apply, init
+from jaxemb.models import apply, init
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 

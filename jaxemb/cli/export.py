@@ -47,9 +47,9 @@ def run(argv: Sequence[str]) -> int:
     if not arguments.adapter:
         print(f"{arguments.output}: {write(arguments, arguments.output)}")
         return 0
+    from jaxemb.encoding.towers import unchosen
     from jaxemb.huggingface import export_adapter
     from jaxemb.loading import load_towers
-    from jaxemb.models.towers import unchosen
 
     towers = load_towers(arguments.model, tower=arguments.tower)
     if not towers.tied:
@@ -104,9 +104,9 @@ def write(arguments: argparse.Namespace, output: Path, *, hub_name: str = "") ->
       output: the folder.
       hub_name: `owner/name` where the folder will be, if it is for the Hub.
     """
+    from jaxemb.encoding import Embedder
     from jaxemb.huggingface import CardInfo, check_served, export, trim_vocabulary, vocabulary_report
     from jaxemb.loading import card_for, load_towers
-    from jaxemb.models import Embedder
     from jaxemb.readers.lines import read_good_lines
 
     towers = load_towers(arguments.model, tower=arguments.tower).map(Embedder.merged)

@@ -1,6 +1,20 @@
-"""From texts to embeddings: the one path for training's evaluation, `evaluate`, `encode` and export."""
+"""A model with its tokenizer, and the one path from texts to embeddings."""
 
+from texts to embeddings: of scores in training, `evaluate`, `encode` and
+export.
+"""
+
+from jaxemb.encoding.embedder import Embedder, count_prompt_tokens
 from jaxemb.encoding.files import encode_file
 from jaxemb.encoding.texts import encode, encode_stream
+from jaxemb.encoding.towers import Towers, towers_of
 
-__all__ = ["encode", "encode_file", "encode_stream"]
+__all__ = [
+    "Embedder",
+    "Towers",
+    "count_prompt_tokens",
+    "encode",
+    "encode_file",
+    "encode_stream",
+    "towers_of",
+]

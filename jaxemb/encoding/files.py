@@ -4,17 +4,18 @@ import logging
 from pathlib import Path
 
 from jaxemb.encoding.inputs import count_lines, text_reader
+from jaxemb.encoding.model import Model
 from jaxemb.encoding.outputs import writer_for
 from jaxemb.encoding.texts import embed_blocks
 from jaxemb.files import atomic_file
-from jaxemb.models import Embedder, Params, encoded_size
+from jaxemb.models import Params, encoded_size
 from jaxemb.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
 
 def encode_file(
-    embedder: Embedder,
+    embedder: Model,
     input_path: str | Path,
     output_path: str | Path,
     *,

@@ -16,10 +16,11 @@ from jaxtyping import Float32, Int, Int64, UInt64
 
 from jaxemb.data.cache import fingerprint
 from jaxemb.data.normalize import text_hash
+from jaxemb.encoding.embedder import Embedder
 from jaxemb.encoding.texts import BLOCK, embed_blocks
 from jaxemb.errors import CannotWrite, UserError
 from jaxemb.files import atomic_directory, cache_root, remove_partial
-from jaxemb.models import Embedder, Params, encoded_size
+from jaxemb.models import Params, encoded_size
 from jaxemb.texts import Texts, each_text
 
 VERSION = 1

@@ -14,9 +14,10 @@ from jaxtyping import Array, Float, Float32, Int
 
 from jaxemb.config import ModelConfig
 from jaxemb.encoding.apart import layers_apart
+from jaxemb.encoding.model import Model
 from jaxemb.errors import UsageError
 from jaxemb.fast_tokenizer import token_ids
-from jaxemb.models import Embedder, Params, apply, encoded_size
+from jaxemb.models import Params, apply, encoded_size
 from jaxemb.packing import Row, lay_out, one_row, pack, row_lengths, texts_per_row
 from jaxemb.progress import progress_bar
 from jaxemb.texts import Texts, as_texts, each_text
@@ -41,7 +42,7 @@ def embed_batch(
 
 
 def encode(
-    embedder: Embedder,
+    embedder: Model,
     texts: Texts,
     *,
     batch_size: int = 64,
@@ -83,7 +84,7 @@ def encode(
 
 
 def encode_stream(
-    embedder: Embedder,
+    embedder: Model,
     texts: Texts,
     *,
     batch_size: int = 64,
@@ -114,7 +115,7 @@ class _Block:
 
 
 def embed_blocks(
-    embedder: Embedder,
+    embedder: Model,
     texts: Iterable[str],
     *,
     batch_size: int,
@@ -151,7 +152,7 @@ def embed_blocks(
     yield from land(lambda: bool(flying))
 
 
-def _tokenize(embedder: Embedder, texts: list[str]) -> list[list[int]]:
+def _tokenize(embedder: Model, texts: list[str]) -> list[list[int]]:
     prompt = embedder.config.prompt
     prompted = [prompt + text for text in texts] if prompt else texts
     return token_ids(embedder.tokenizer, prompted, embedder.config.longest_input)
@@ -175,7 +176,7 @@ def _on_device(params: Params) -> Params:
 class _Batches:
     """Packs tokens into batches and sends them off."""
 
-    def __init__(self, embedder: Embedder, params: Params, batch_size: int) -> None:
+    def __init__(self, embedder: Model, params: Params, batch_size: int) -> None:
         # Settings that do not change embeddings are set aside: all models of one architecture share their programs.
         apart = {"init_from": None, "init_allow": None, "new_head": False, "max_seq_length": None, "prompt": ""}
         apart |= {"include_prompt": True, "remat": "none", "similarity": "cosine"}

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
-from jaxemb.encoding import encode
+from jaxemb.encoding import Embedder, Towers, encode
+from jaxemb.encoding.towers import as_towers
 from jaxemb.errors import UserError
-from jaxemb.models import Embedder, Towers, encoded_size
-from jaxemb.models.towers import as_towers
+from jaxemb.models import encoded_size
 from jaxemb.texts import as_texts
 
 SIMILARITIES = {"cosine": "cos_sim", "dot": "dot_score", "euclidean": "euclidean_sim"}

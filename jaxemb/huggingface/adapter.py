@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxemb.config import LoraConfig, ModelConfig
+from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
 from jaxemb.huggingface import hub
@@ -19,7 +20,6 @@ from jaxemb.huggingface.peft import ADAPTER, ADAPTER_CONFIG, read_adapter
 from jaxemb.huggingface.tensors import save_tensors
 from jaxemb.huggingface.tokenizer import save_tokenizer
 from jaxemb.huggingface.weights import FAMILIES, Entry, encoder_to_tensors
-from jaxemb.models import Embedder
 from jaxemb.models.lora import LORA, merge
 
 _OF_TRAINING = {

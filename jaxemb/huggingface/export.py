@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from jaxemb.config import ModelConfig
+from jaxemb.encoding import Embedder, Towers
+from jaxemb.encoding.towers import as_towers
 from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
 from jaxemb.huggingface.card import CardInfo, model_card
@@ -24,8 +26,7 @@ from jaxemb.huggingface.tensors import WEIGHTS, Dtype, save_tensors, to_dtype
 from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
 from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_towers, verify_with_torch
 from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
-from jaxemb.models import Embedder, Towers, embedding_size, params_of_dense
-from jaxemb.models.towers import as_towers
+from jaxemb.models import embedding_size, params_of_dense
 
 
 def export(

@@ -9,6 +9,8 @@ import numpy as np
 
 from jaxemb.config import ModelConfig, ModernBertConfig, Qwen3Config
 from jaxemb.config.encoder import Family
+from jaxemb.encoding import Embedder, Towers, count_prompt_tokens
+from jaxemb.encoding.towers import as_towers
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import read_encoder_config
 from jaxemb.huggingface.module_settings import check_layer_norm
@@ -17,8 +19,7 @@ from jaxemb.huggingface.peft import is_adapter, read_adapter
 from jaxemb.huggingface.tensors import open_tensors
 from jaxemb.huggingface.tokenizer import check_vocabulary, has_tokenizer, load_tokenizer
 from jaxemb.huggingface.weights import FAMILIES, encoder_from_tensors
-from jaxemb.models import SIDES, Embedder, Side, Towers, count_prompt_tokens, dense_params
-from jaxemb.models.towers import as_towers
+from jaxemb.models import SIDES, Side, dense_params
 
 
 def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Embedder:

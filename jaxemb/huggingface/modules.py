@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from jaxemb.config import DenseConfig, ModelConfig
 from jaxemb.config.model import PoolingMode
+from jaxemb.encoding.towers import unchosen
 from jaxemb.errors import UserError
 from jaxemb.huggingface.keys import check_keys
 from jaxemb.huggingface.module_settings import (
@@ -26,7 +27,6 @@ from jaxemb.huggingface.module_settings import (
 )
 from jaxemb.huggingface.tensors import read_json, read_object
 from jaxemb.models import Side
-from jaxemb.models.towers import unchosen
 
 KINDS = ("Transformer", "Pooling", "LayerNorm", "Dense", "Normalize")
 ROUTER = "router_config.json"

@@ -13,11 +13,11 @@ import jax
 import numpy as np
 from tokenizers import Tokenizer
 
-from jaxemb.encoding import encode
+from jaxemb.encoding import Embedder, encode
 from jaxemb.errors import UserError
 from jaxemb.fast_tokenizer import plain_backend, with_backend
 from jaxemb.huggingface.tokenizer import check_vocabulary
-from jaxemb.models import Embedder, pad_vocabulary
+from jaxemb.models import pad_vocabulary
 from jaxemb.texts import Texts, as_texts
 
 BLOCK = 8192  # texts that are tokenised together

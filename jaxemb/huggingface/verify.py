@@ -11,12 +11,12 @@ from typing import Literal
 import jax
 import numpy as np
 
-from jaxemb.encoding import encode
+from jaxemb.encoding import Embedder, Towers, count_prompt_tokens, encode
 from jaxemb.errors import UserError
 from jaxemb.huggingface import reference
 from jaxemb.huggingface.load import load_model
 from jaxemb.huggingface.modules import ROUTES
-from jaxemb.models import SIDES, Embedder, Side, Towers, count_prompt_tokens, in_float32, token_vectors
+from jaxemb.models import SIDES, Side, in_float32, token_vectors
 
 logger = logging.getLogger(__name__)
 

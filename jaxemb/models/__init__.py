@@ -1,11 +1,9 @@
 """Encoders, pooling and heads: pure functions of parameters. Flax Linen is imported nowhere else."""
 
-from jaxemb.models.embedder import (
-    Embedder,
+from jaxemb.models.embedding import (
     Params,
     Tokens,
     apply,
-    count_prompt_tokens,
     dense_params,
     embedding_size,
     encoded_size,
@@ -16,17 +14,14 @@ from jaxemb.models.embedder import (
     token_outputs,
     token_vectors,
 )
-from jaxemb.models.towers import SIDES, Side, Towers, init_towers, tower_params, towers_of
+from jaxemb.models.towers import SIDES, Side, init_towers, tower_params
 
 __all__ = [
     "SIDES",
-    "Embedder",
     "Params",
     "Side",
     "Tokens",
-    "Towers",
     "apply",
-    "count_prompt_tokens",
     "dense_params",
     "embedding_size",
     "encoded_size",
@@ -38,5 +33,4 @@ __all__ = [
     "token_outputs",
     "token_vectors",
     "tower_params",
-    "towers_of",
 ]

@@ -8,7 +8,8 @@ from jaxtyping import PRNGKeyArray
 
 from jaxemb import objectives
 from jaxemb.config import ModelConfig, TrainConfig
-from jaxemb.models import Params, Side, Towers, init_towers, pad_vocabulary, tower_params
+from jaxemb.encoding import Towers
+from jaxemb.models import Params, Side, init_towers, pad_vocabulary, tower_params
 from jaxemb.models.lora import add_adapters
 from jaxemb.models.paths import OBJECTIVE, model_params
 from jaxemb.models.towers import copied, each_tower, merge_towers

@@ -23,9 +23,10 @@ from jaxemb.config import (
 from jaxemb.config import files as config_files
 from jaxemb.config.explicit import given_paths, with_given
 from jaxemb.data import PreparedData
+from jaxemb.encoding import Towers, count_prompt_tokens
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import check_exportable, verify_with_torch
-from jaxemb.models import Towers, count_prompt_tokens, embedding_size
+from jaxemb.models import embedding_size
 from jaxemb.objectives.masking import token_kinds
 from jaxemb.training.freezing import select_trained
 from jaxemb.training.place import is_remote

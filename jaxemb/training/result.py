@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jaxemb.encoding import Embedder, Towers
 from jaxemb.evaluation import RetrievalReport, StsReport
-from jaxemb.models import Embedder, Towers
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,11 @@ from jaxemb import distributed, huggingface, objectives
 from jaxemb.config import CustomObjective, DistillationObjective, TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.data import PreparedData, train_tokenizer, with_normalizer
+from jaxemb.encoding import Embedder, Towers, towers_of
 from jaxemb.errors import UsageError
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load_towers, pinned, pinned_as
-from jaxemb.models import (
-    Embedder,
-    Params,
-    Towers,
-    embedding_size,
-    in_float32,
-    towers_of,
-)
+from jaxemb.models import Params, embedding_size, in_float32
 from jaxemb.models.paths import model_params
 from jaxemb.objectives import Objective
 from jaxemb.parallel import make_mesh, replicated

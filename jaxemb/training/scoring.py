@@ -8,6 +8,7 @@ from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.config.training import split_language_pair
 from jaxemb.data import PreparedData
+from jaxemb.encoding import Embedder, towers_of
 from jaxemb.evaluation import (
     EncodeFns,
     RetrievalReport,
@@ -23,7 +24,7 @@ from jaxemb.evaluation import (
 )
 from jaxemb.evaluation.sts_files import find_sts
 from jaxemb.evaluation.sts_languages import cross_lingual
-from jaxemb.models import Embedder, in_float32, towers_of
+from jaxemb.models import in_float32
 from jaxemb.models.paths import model_params
 from jaxemb.readers.sts import StsPairs, read_sts
 from jaxemb.training.display import Display

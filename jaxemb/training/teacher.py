@@ -10,9 +10,10 @@ from jaxemb.config import DistillationObjective, TrainConfig
 from jaxemb.data import PreparedData, Tokenized
 from jaxemb.data.cache import in_chunks
 from jaxemb.data.normalize import text_hash
+from jaxemb.encoding import Embedder
 from jaxemb.encoding.stored import StoredEmbeddings, stored_embeddings
 from jaxemb.loading import load
-from jaxemb.models import Embedder, encoded_size
+from jaxemb.models import encoded_size
 from jaxemb.texts import Texts, as_texts
 
 

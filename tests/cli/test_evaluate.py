@@ -8,8 +8,8 @@ from scipy import stats
 from tiny_models import tiny_embedder
 
 from jaxemb.cli.evaluate import run
+from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError
-from jaxemb.models import Towers
 
 PAIRS = [("a cat", "a dog", 2.5), ("one, two", "three", 0.0), ("a bird", "birds", 4.0), ("x y z", "a dog", 1.0)]
 

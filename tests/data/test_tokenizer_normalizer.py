@@ -13,8 +13,8 @@ from jaxemb.config import TokenizerConfig
 from jaxemb.data import train_tokenizer
 from jaxemb.data.normalize import normalize_text
 from jaxemb.data.tokenizer_normalizer import normalizer, with_normalizer
+from jaxemb.encoding import Embedder
 from jaxemb.huggingface import export, load_tokenizer, save_tokenizer
-from jaxemb.models import Embedder
 
 TYPED = [
     unicodedata.normalize("NFD", "Tiếng Việt, 한국어 문장 öffnet élan"),

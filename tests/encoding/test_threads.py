@@ -9,7 +9,7 @@ import pytest
 from tiny_models import tiny_embedder, tiny_tokenizer
 
 from jaxemb.config import Prompt
-from jaxemb.models import count_prompt_tokens
+from jaxemb.encoding import count_prompt_tokens
 
 LONG = "abcdefgh " * 40
 

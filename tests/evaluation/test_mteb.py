@@ -11,11 +11,10 @@ import pytest
 from scipy import stats
 from tiny_models import ENCODERS, tiny_embedder
 
-from jaxemb.encoding import encode
+from jaxemb.encoding import Towers, encode
 from jaxemb.errors import UserError
 from jaxemb.evaluation import MtebModel, retrieval_accuracy
 from jaxemb.huggingface import export
-from jaxemb.models import Towers
 
 
 @pytest.fixture(autouse=True)

@@ -20,10 +20,10 @@ from jaxemb.config import (
     MPNetConfig,
     Qwen3Config,
 )
+from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import VerifyReport, adapter, export, export_adapter, load_model
 from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
-from jaxemb.models import Embedder
 
 # PEFT asks for what transformers 5 renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

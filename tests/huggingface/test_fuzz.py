@@ -11,9 +11,9 @@ import pytest
 from tiers import sampled
 from tiny_models import ENCODERS, tiny_embedder
 
+from jaxemb.encoding import Towers
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_towers
-from jaxemb.models import Towers
 
 CASES, CASES_IN_FULL = 60, 3000
 """Damaged folders a file; a quarter of it in other families than BERT. The sample seed chooses the damage."""

@@ -9,9 +9,9 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import TOKENIZER, tiny_embedder
 
 from jaxemb.config import DenseConfig
+from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model
-from jaxemb.models import Embedder
 
 TEXTS = ["A man plays.", "Съешь же ещё", "", "x " * 100]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tiny_models import ENCODERS, TOKENIZER, tiny_embedder
 
+from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model, load_tokenizer, save_tokenizer
-from jaxemb.models import Embedder
 from tests.huggingface.test_load import edit
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -15,11 +15,11 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from jaxemb.config import Prompt, RobertaConfig
+from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model, trim_vocabulary, vocabulary_report
 from jaxemb.huggingface.card import model_card
 from jaxemb.huggingface.verify import SENTENCES
-from jaxemb.models import Embedder
 
 KEPT = ["The quick brown fox jumps.", "A lazy dog, a quick dog.", "the fox played and was playing", ""]
 CORPUS = [*KEPT * 4, *("nothing but other words here", "jumping over lazily sleeping players", "foxes anew") * 6]

@@ -13,10 +13,10 @@ import jaxemb
 from jaxemb.cli import export as cli_export
 from jaxemb.config import ModelConfig
 from jaxemb.config import files as config_files
+from jaxemb.encoding import Embedder
 from jaxemb.errors import UsageError, UserError
 from jaxemb.huggingface import VerifyReport, export, export_adapter
 from jaxemb.loading import load_towers
-from jaxemb.models import Embedder
 from tests.tiny_models import ENCODER, TOKENIZER, tiny_embedder
 from tests.training.runs import losses_of
 

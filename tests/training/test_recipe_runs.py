@@ -19,6 +19,7 @@ from jaxemb import huggingface, models
 from jaxemb.config import DenseConfig, DistilBertConfig, ModelConfig, TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+from jaxemb.encoding import Embedder
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
 from jaxemb.training.plots import alignment_path, plot_alignment
@@ -72,7 +73,7 @@ def teacher():
     )
     model = ModelConfig(encoder=encoder, pooling="mean", dense=None, max_seq_length=16)
     params = jax.tree.map(lambda leaf: 10.0 * leaf, models.init(model, jax.random.key(5)))
-    return models.Embedder(model, params, BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}))
+    return Embedder(model, params, BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}))
 
 
 @functools.cache
@@ -349,7 +350,7 @@ def test_a_run_that_goes_on_wants_its_own_teacher_and_a_finished_one_none(folder
     head = ModelConfig(**{**dict(teacher().config), "dense": DenseConfig(out_features=8)})
     params = teacher().params | {"dense": {"kernel": np.ones((24, 8), np.float32), "bias": np.ones(8, np.float32)}}
     shutil.rmtree(folder / "teacher")
-    huggingface.export(models.Embedder(head, params, teacher().tokenizer), folder / "teacher", verify="jax")
+    huggingface.export(Embedder(head, params, teacher().tokenizer), folder / "teacher", verify="jax")
     with pytest.raises(UsageError, match=r"teacher: its embeddings have 8 dimensions, those of the run 24: it is not"):
         jaxemb.train(longer, resume=True, quiet=True)
     shutil.rmtree(folder / "teacher")

@@ -15,10 +15,11 @@ from jaxemb.cli import evaluate as cli_evaluate
 from jaxemb.cli import export as cli_export
 from jaxemb.config import files as config_files
 from jaxemb.data import prepare
+from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import VerifyReport, export
 from jaxemb.loading import load_towers
-from jaxemb.models import Towers, apply
+from jaxemb.models import apply
 from tests.tiny_models import ENCODER, tiny_embedder
 from tests.training.runs import TINY, losses_of
 

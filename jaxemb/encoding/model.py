@@ -1,0 +1,26 @@
+"""What texts are embedded with."""
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from jaxemb.config import ModelConfig
+from jaxemb.models import Params
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An architecture, its parameters and its tokenizer: an `Embedder`."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The architecture."""
+
+    @property
+    def params(self) -> Params:
+        """The parameters, as from `models.init`."""
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """A fast tokenizer."""
