@@ -40,12 +40,12 @@ from jaxemb.config import (
     TsvSource,
 )
 from jaxemb.objectives import pretraining
+from jaxemb.objectives.flops import model_flops
 from jaxemb.objectives.masking import BEGINS, TokenKinds
+from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import make_mesh
 from jaxemb.planning import CHIPS
-from jaxemb.planning.flops import model_flops
 from jaxemb.training import optimizer as optimizers
-from jaxemb.training.parameters import init_params
 from jaxemb.training.step import init_state, make_train_step, place
 
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}

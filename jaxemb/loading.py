@@ -71,8 +71,8 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
             f"{path}: no such directory; MODEL is a run directory, a Hugging Face model directory or a name of the Hub "
             "(`owner/name`)"
         )
+    from jaxemb.objectives.parameters import init_params
     from jaxemb.training.checkpoint import Checkpoints
-    from jaxemb.training.parameters import init_params
     from jaxemb.training.rundir import RunDirectory
 
     run = RunDirectory(path)

@@ -1,9 +1,5 @@
 """A model with its tokenizer, and the one path from texts to embeddings."""
 
-from texts to embeddings: of scores in training, `evaluate`, `encode` and
-export.
-"""
-
 from jaxemb.encoding.embedder import Embedder, count_prompt_tokens
 from jaxemb.encoding.files import encode_file
 from jaxemb.encoding.texts import encode, encode_stream

@@ -14,15 +14,15 @@ from jaxemb import objectives
 from jaxemb.config import DistillationObjective, MlmObjective, TrainConfig
 from jaxemb.data.batches import Batches
 from jaxemb.models import embedding_size
+from jaxemb.objectives.flops import SPECIAL_TOKENS, model_flops
 from jaxemb.objectives.masking import BEGINS, TokenKinds
+from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import batch_sharding, make_mesh
-from jaxemb.planning.chips import CHIPS, GIB, Chip
-from jaxemb.planning.flops import SPECIAL_TOKENS, model_flops
+from jaxemb.parallel.chips import CHIPS, GIB, Chip
 from jaxemb.planning.topology import slice_of
 from jaxemb.planning.traffic import Collective, collectives
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.freezing import select_trained
-from jaxemb.training.parameters import init_params
 from jaxemb.training.step import abstract_state, make_train_step
 
 

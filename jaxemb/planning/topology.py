@@ -9,7 +9,7 @@ import jax
 from jax.experimental import topologies
 
 from jaxemb.errors import UsageError
-from jaxemb.planning.chips import CHIPS
+from jaxemb.parallel.chips import CHIPS
 
 EXAMPLES = "v5e:4x4, v6e:16x16, v4:2x2x4, v5p:4x4x4, tpu7x:2x2x2, a100:8, h100:8 and h200:8 are"
 

@@ -14,7 +14,7 @@ import jax
 from jaxemb.config import MlmObjective, TrainConfig
 from jaxemb.errors import UsageError
 from jaxemb.models.paths import list_paths, nearest
-from jaxemb.training.parameters import init_params
+from jaxemb.objectives.parameters import init_params
 
 HEAD = "(training_mlp|layer_norm|dense)/.*"
 """What follows the encoder has no part in masked language modelling: untrained, it is not decayed, either."""

@@ -20,6 +20,7 @@ from jaxemb.loading import load_towers, pinned, pinned_as
 from jaxemb.models import Params, embedding_size, in_float32
 from jaxemb.models.paths import model_params
 from jaxemb.objectives import Objective
+from jaxemb.objectives.parameters import init_params, with_merged_adapters
 from jaxemb.parallel import make_mesh, replicated
 from jaxemb.signals import StopRequest
 from jaxemb.training import optimizer as optimizers
@@ -30,7 +31,7 @@ from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.inputs import batches_of, prepare_examples, tokenize_examples
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.metrics import MetricsWriter, NoMetrics
-from jaxemb.training.parameters import init_params, params_to_start_from, with_merged_adapters
+from jaxemb.training.parameters import params_to_start_from
 from jaxemb.training.place import place_of
 from jaxemb.training.plots import plot_alignment
 from jaxemb.training.random_bits import changed_since

@@ -9,8 +9,8 @@ import jax
 from jax.sharding import Mesh
 
 from jaxemb.config import TrainConfig
-from jaxemb.planning.chips import CHIPS, GIB
-from jaxemb.planning.flops import model_flops
+from jaxemb.objectives.flops import model_flops
+from jaxemb.parallel.chips import CHIPS, GIB
 
 T = TypeVar("T")
 STEPS_BEFORE_PROFILE = 2

@@ -25,9 +25,9 @@ from jaxemb.config import (
     TrainingConfig,
     TsvSource,
 )
+from jaxemb.objectives.flops import model_flops
+from jaxemb.objectives.parameters import init_params
 from jaxemb.planning import make_plan
-from jaxemb.planning.flops import model_flops
-from jaxemb.training.parameters import init_params
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,8 +13,8 @@ import pytest
 from jaxemb.cli.plan import _QUIET
 from jaxemb.config import LabseObjective
 from jaxemb.errors import UsageError
+from jaxemb.parallel.chips import CHIPS, Chip
 from jaxemb.planning import describe, devices_of, make_plan
-from jaxemb.planning.chips import CHIPS, Chip
 from jaxemb.planning.plan import _share
 from jaxemb.planning.topology import GPUS, slice_of
 from tests.planning.test_plan import ROOT, config

@@ -109,8 +109,8 @@ def config_of(kind, folder, name="run", **objective):
 
 def leaves(run_dir):
     """All parameters of the newest checkpoint, those of the objective too."""
+    from jaxemb.objectives.parameters import init_params
     from jaxemb.training.checkpoint import Checkpoints
-    from jaxemb.training.parameters import init_params
     from jaxemb.training.rundir import RunDirectory
 
     run = RunDirectory(run_dir)

@@ -13,9 +13,9 @@ import jax
 import pytest
 
 from jaxemb.config import files as config_files
+from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
-from jaxemb.training.parameters import init_params
 from jaxemb.training.step import abstract_state
 
 GOLDEN = Path(__file__).with_name("shardings.json")

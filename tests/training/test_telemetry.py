@@ -10,12 +10,12 @@ from packed import packed
 
 import jaxemb
 from jaxemb.config import DataConfig, LabseObjective, TrainConfig, TrainingConfig, TsvSource
+from jaxemb.objectives.flops import model_flops
+from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import make_mesh
-from jaxemb.planning.chips import CHIPS, Chip
-from jaxemb.planning.flops import model_flops
+from jaxemb.parallel.chips import CHIPS, Chip
 from jaxemb.training import telemetry
 from jaxemb.training.measures import group_norms, places, real_tokens
-from jaxemb.training.parameters import init_params
 from jaxemb.training.rundir import read_metrics
 from tests.training.runs import TINY
 
