@@ -10,7 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxemb.training.rundir import read_metrics
+from jaxemb.runs.metrics import read_metrics
 
 SERIES = {"all_accuracy": "all", "Latin_script_accuracy": "Latin script", "other_scripts_accuracy": "other scripts"}
 

@@ -28,7 +28,8 @@ import yaml
 from safetensors.numpy import load_file
 
 from jaxemb.files import is_partial
-from jaxemb.training.rundir import RunDirectory, read_metrics
+from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.metrics import read_metrics
 
 LAUNCHER = Path(__file__).parents[1] / "launch" / "local.py"
 WORDS = "one two three four five six seven eight red green blue house tree sun moon cat dog".split()

@@ -31,7 +31,8 @@ from effects import EFFECTS, ROOT, Variant, merge, result_path, runs_of, slug, s
 from effects_page import write_page
 
 from jaxemb.files import write_atomically
-from jaxemb.training.rundir import RunDirectory, read_metrics
+from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.metrics import read_metrics
 
 
 def directory(work: Path, effect: str, variant: Variant, seed: int) -> Path:

@@ -72,8 +72,8 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
             "(`owner/name`)"
         )
     from jaxemb.objectives.parameters import init_params
-    from jaxemb.training.checkpoint import Checkpoints
-    from jaxemb.training.rundir import RunDirectory
+    from jaxemb.runs.checkpoints import Checkpoints
+    from jaxemb.runs.directory import RunDirectory
 
     run = RunDirectory(path)
     if not run.exists():
@@ -118,8 +118,8 @@ def card_for(model: str | Path) -> CardInfo | None:
     """What the model card tells of MODEL: a run's data and scores, or a name of the Hub; None of a folder."""
     if hub.parse(model) is not None:
         return CardInfo(base_model=pinned(str(model)))
+    from jaxemb.runs.directory import RunDirectory
     from jaxemb.training.card import card_of
-    from jaxemb.training.rundir import RunDirectory
 
     path, step = _split(model)
     run = RunDirectory(path)

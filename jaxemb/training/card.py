@@ -8,7 +8,8 @@ from typing import Any
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.huggingface import CardInfo, DataSource
-from jaxemb.training.rundir import Reports, RunDirectory
+from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.results import Reports
 
 
 def card_of(path: Path, step: int | None = None) -> CardInfo:

@@ -7,9 +7,9 @@ from pathlib import Path
 from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.errors import UsageError
+from jaxemb.runs.directory import RunDirectory
 from jaxemb.signals import StopRequest
 from jaxemb.training.display import Display
-from jaxemb.training.rundir import RunDirectory
 
 
 def is_remote(output_dir: str) -> bool:

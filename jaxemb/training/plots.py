@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxemb.files import write_atomically
-from jaxemb.training.rundir import RunDirectory, read_metrics
+from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.metrics import read_metrics
 
 Point = tuple[int, float, float]
 """Step, uniformity, alignment."""

@@ -17,11 +17,11 @@ from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.errors import CannotWrite, Stopped, UsageError, UserError
 from jaxemb.files import cache_root, is_partial, keep_out_others, remove_partial, write_atomically
+from jaxemb.runs.directory import RunDirectory, steps_to_keep
 from jaxemb.signals import StopRequest
 from jaxemb.training.display import Display
 from jaxemb.training.mirror import END, link, mirror, newest_first, number_of
 from jaxemb.training.place import LocalPlace
-from jaxemb.training.rundir import RunDirectory, steps_to_keep
 from jaxemb.training.store import FILES, Damaged, Store, Taken
 from jaxemb.training.units import sha256_of
 

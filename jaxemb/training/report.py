@@ -8,7 +8,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from jaxemb.evaluation import comparison_table, sts_comparison_table
-from jaxemb.training.result import TrainResult
+from jaxemb.runs.result import TrainResult
 from jaxemb.training.seeds import Scores, mean_and_sd
 
 

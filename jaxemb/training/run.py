@@ -22,19 +22,21 @@ from jaxemb.models.paths import model_params
 from jaxemb.objectives import Objective
 from jaxemb.objectives.parameters import init_params, with_merged_adapters
 from jaxemb.parallel import make_mesh, replicated
+from jaxemb.runs.checkpoints import Checkpoints
+from jaxemb.runs.random_bits import changed_since
+from jaxemb.runs.result import TrainResult
+from jaxemb.runs.results import Reports
+from jaxemb.runs.trackers import MetricsWriter, NoMetrics
 from jaxemb.signals import StopRequest
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.card import card_of
-from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.display import Display
 from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.inputs import batches_of, prepare_examples, tokenize_examples
 from jaxemb.training.loop import count_parameters, run_loop
-from jaxemb.training.metrics import MetricsWriter, NoMetrics
 from jaxemb.training.parameters import params_to_start_from
 from jaxemb.training.place import place_of
 from jaxemb.training.plots import plot_alignment
-from jaxemb.training.random_bits import changed_since
 from jaxemb.training.resolve import (
     check_batch,
     check_init_from,
@@ -46,8 +48,6 @@ from jaxemb.training.resolve import (
     with_projection,
     with_steps,
 )
-from jaxemb.training.result import TrainResult
-from jaxemb.training.rundir import Reports
 from jaxemb.training.scoring import Scores
 from jaxemb.training.stacking import stack_state
 from jaxemb.training.step import abstract_state, init_state, make_train_step

@@ -9,9 +9,10 @@ from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.errors import UsageError
 from jaxemb.files import write_atomically
+from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.results import Reports
 from jaxemb.training.place import is_remote
 from jaxemb.training.run import train
-from jaxemb.training.rundir import Reports, RunDirectory
 
 Scores = dict[str, float]
 """By name: held-out accuracies in percent, Spearman correlations x 100, each of the trained model."""

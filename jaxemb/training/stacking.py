@@ -8,8 +8,9 @@ import optax
 from jax.sharding import Mesh
 
 from jaxemb.models.paths import is_stacked
+from jaxemb.runs.state import TrainState
 from jaxemb.training.freezing import Select, everything
-from jaxemb.training.step import TrainState, state_shardings
+from jaxemb.training.step import state_shardings
 
 
 def stack_layers(tree: Any, layers: int) -> Any:

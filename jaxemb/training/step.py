@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +12,9 @@ from jaxtyping import Array
 
 from jaxemb.objectives import Objective
 from jaxemb.parallel import batch_sharding, param_shardings, replicated
+from jaxemb.runs.state import TrainState
 from jaxemb.training.freezing import Select, everything, overlay
 from jaxemb.training.measures import group_norms, real_tokens
-
-
-class TrainState(NamedTuple):
-    """All that a step changes."""
-
-    step: Any
-    """Number of steps taken, int32 scalar."""
-    params: Any
-    opt_state: Any
-
 
 STOP = "stop"
 """A column of the batches of several processes, a number a device: the largest comes back as a metric, to all alike."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from jaxemb.training.rundir import read_metrics
+from jaxemb.runs.metrics import read_metrics
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 

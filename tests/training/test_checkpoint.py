@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.training.checkpoint import Checkpoints
-from jaxemb.training.step import TrainState
+from jaxemb.runs.checkpoints import Checkpoints
+from jaxemb.runs.state import TrainState
 
 
 def test_a_step_that_is_being_saved_may_be_saved_again(tmp_path):

@@ -20,8 +20,9 @@ import jaxemb
 from jaxemb.encoding import encode_file
 from jaxemb.errors import NotFinite, UserError
 from jaxemb.huggingface import export
-from jaxemb.training.checkpoint import _NewestAndBest
-from jaxemb.training.rundir import RunDirectory, best_of, read_metrics
+from jaxemb.runs.checkpoints import _NewestAndBest
+from jaxemb.runs.directory import RunDirectory, best_of
+from jaxemb.runs.metrics import read_metrics
 from tests.training.runs import TINY, fill, ids_of_step, losses_of, run_to_the_end, start, wait_for
 
 

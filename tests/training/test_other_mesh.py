@@ -14,9 +14,9 @@ import pytest
 from jaxemb import models
 from jaxemb.config import BertConfig, ModelConfig, OptimizerConfig
 from jaxemb.parallel import make_mesh
+from jaxemb.runs.checkpoints import Checkpoints
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training import run
-from jaxemb.training.checkpoint import Checkpoints
 from jaxemb.training.step import abstract_state, place
 from tests.training.runs import ids_of_step
 

@@ -13,9 +13,9 @@ from jaxemb.models.attention import attend
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.layers import Tokens, drop
 from jaxemb.objectives.masking import TokenKinds, mask_tokens
-from jaxemb.training import random_bits
-from jaxemb.training.random_bits import changed_since
-from jaxemb.training.rundir import RunDirectory
+from jaxemb.runs import random_bits
+from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.random_bits import changed_since
 
 SENTENCES = {
     "data": {"sources": [{"kind": "text", "path": "a.txt"}], "holdout": {"pairs_per_language": 0}},

@@ -22,9 +22,10 @@ from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
+from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.metrics import read_metrics
 from jaxemb.training.plots import alignment_path, plot_alignment
 from jaxemb.training.report import print_seeds
-from jaxemb.training.rundir import RunDirectory, read_metrics
 from jaxemb.training.seeds import train_seeds
 from jaxemb.training.teacher import Teacher
 from tests.training.conftest import ENGLISH, GERMAN
@@ -110,8 +111,8 @@ def config_of(kind, folder, name="run", **objective):
 def leaves(run_dir):
     """All parameters of the newest checkpoint, those of the objective too."""
     from jaxemb.objectives.parameters import init_params
-    from jaxemb.training.checkpoint import Checkpoints
-    from jaxemb.training.rundir import RunDirectory
+    from jaxemb.runs.checkpoints import Checkpoints
+    from jaxemb.runs.directory import RunDirectory
 
     run = RunDirectory(run_dir)
     like = jax.eval_shape(functools.partial(init_params, run.load_config()), jax.random.key(0))

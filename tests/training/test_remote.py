@@ -12,12 +12,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from jaxemb.config import TrainConfig
 from jaxemb.errors import CannotWrite, Stopped, UsageError, UserError
+from jaxemb.runs.directory import RunDirectory
 from jaxemb.signals import StopRequest
 from jaxemb.training import remote, store
 from jaxemb.training.display import Display
 from jaxemb.training.mirror import mirror
 from jaxemb.training.remote import RemotePlace
-from jaxemb.training.rundir import RunDirectory
 from jaxemb.training.store import Store, Taken
 from jaxemb.training.units import NotAManifest, Object, Unit, unit_of
 from tests.training.runs import wait_for

@@ -17,9 +17,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 import jaxemb
 from jaxemb.cli import main
 from jaxemb.errors import UsageError
+from jaxemb.runs.directory import RunDirectory
 from jaxemb.training import remote
 from jaxemb.training.mirror import mirror
-from jaxemb.training.rundir import RunDirectory
 from jaxemb.training.seeds import train_seeds
 from jaxemb.training.store import Store
 from tests.training.runs import losses_of, run_to_the_end, wait_for

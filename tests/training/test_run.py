@@ -18,7 +18,7 @@ from jaxemb import losses
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
-from jaxemb.training.metrics import MetricsWriter
+from jaxemb.runs.trackers import MetricsWriter
 from tests.training.runs import TINY, losses_of, start, wait_for
 
 

@@ -19,10 +19,11 @@ from jaxemb.errors import UsageError, UserError
 from jaxemb.huggingface import save_tokenizer
 from jaxemb.models.paths import at_path, list_paths
 from jaxemb.parallel import make_mesh
+from jaxemb.runs.metrics import read_metrics
+from jaxemb.runs.state import TrainState
 from jaxemb.training import optimizer as optimizers
-from jaxemb.training.rundir import read_metrics
 from jaxemb.training.stacking import stack_layers, stack_state
-from jaxemb.training.step import TrainState, init_state
+from jaxemb.training.step import init_state
 from tests.training.conftest import ENGLISH
 from tests.training.runs import losses_of
 from tests.training.test_recipe_runs import leaves

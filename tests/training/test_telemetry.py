@@ -14,9 +14,9 @@ from jaxemb.objectives.flops import model_flops
 from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import make_mesh
 from jaxemb.parallel.chips import CHIPS, Chip
+from jaxemb.runs.metrics import read_metrics
 from jaxemb.training import telemetry
 from jaxemb.training.measures import group_norms, places, real_tokens
-from jaxemb.training.rundir import read_metrics
 from tests.training.runs import TINY
 
 

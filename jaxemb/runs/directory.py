@@ -6,18 +6,19 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.config.explicit import flat
 from jaxemb.data.cut import Cut
 from jaxemb.errors import UsageError, UserError
-from jaxemb.evaluation import RetrievalReport, StsReport, report_from_json, sts_report_from_json
 from jaxemb.files import is_partial, keep_out_others, remove_partial, write_atomically
-from jaxemb.training import random_bits
+from jaxemb.runs import random_bits
+from jaxemb.runs.metrics import read_metrics
+from jaxemb.runs.results import Reports, Results, reports_from_json
 
 MAY_CHANGE_ON_RESUME = (
     "output_dir", "mesh", "training.steps", "training.epochs", "training.log_every", "training.evaluate_every",
@@ -26,57 +27,6 @@ MAY_CHANGE_ON_RESUME = (
 )  # fmt: skip
 _RANDOM_BITS = "# random bits: version "
 _OWN_OBJECTIVE = "# trained with an objective passed to jaxemb.train, not with the one below: "
-
-
-@dataclass(frozen=True)
-class Reports:
-    """Scores of systems (the model before and after training, a baseline), by their names."""
-
-    heldout: dict[str, RetrievalReport] = field(default_factory=dict)
-    """Retrieval on the held-out split."""
-    sts: dict[str, StsReport] = field(default_factory=dict)
-    """Semantic textual similarity, with `evaluation.sts`."""
-    teacher_mse: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Distillation: the squared error of each language's held-out translations against the teacher."""
-
-    def only(self, *systems: str) -> "Reports":
-        """Those of these systems."""
-        kept = [{name: one for name, one in reports.items() if name in systems} for reports in vars(self).values()]
-        return Reports(*kept)
-
-    def scores(self, system: str) -> dict[str, float]:
-        """One system's macro averages in percent and Spearman correlations x 100, by name; empty of an unknown one."""
-        found: dict[str, float] = {}
-        if system in self.heldout:
-            found |= {f"held-out {one.name}": one.mean for one in self.heldout[system].averages}
-        if system in self.sts:
-            found |= {f"STS {one.name}": one.spearman for one in self.sts[system].scores}
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {
-            "systems": {name: report.to_json() for name, report in self.heldout.items()},
-            "sts": {name: report.to_json() for name, report in self.sts.items()},
-            "teacher_mse": self.teacher_mse,
-        }
-
-
-def reports_from_json(values: Mapping[str, Any]) -> Reports:
-    """The scores that `Reports.to_json` gave these values."""
-    heldout = {name: report_from_json(report) for name, report in values["systems"].items()}
-    sts = {name: sts_report_from_json(report) for name, report in values.get("sts", {}).items()}
-    return Reports(heldout, sts, dict(values.get("teacher_mse", {})))
-
-
-class Results(NamedTuple):
-    """What `results.json` says."""
-
-    step: int | None
-    """That of `trained`; None before the end."""
-    exported: int | None
-    """That of the export; None before it."""
-    reports: Reports
 
 
 class RunDirectory:
@@ -273,13 +223,6 @@ class RunDirectory:
                 f"{self.path}: the run to resume was trained on other examples: {saved['totals']['train']:,} in the "
                 f"run, {report['totals']['train']:,} now, and not the same; bring its files back, or start a new run"
             )
-
-
-def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the lines of a `metrics.jsonl`; a last one that a kill cut off is left out."""
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield json.loads(line)
 
 
 def best_of(steps: Iterable[int], scores: Mapping[int, float]) -> int | None:

@@ -21,8 +21,8 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxemb import distributed
 from jaxemb.errors import CannotWrite, UserError
-from jaxemb.training.rundir import RunDirectory, steps_to_keep
-from jaxemb.training.step import TrainState
+from jaxemb.runs.directory import RunDirectory, steps_to_keep
+from jaxemb.runs.state import TrainState
 
 SMALLEST_SLICE = 1 << 20  # bytes that a replica writes
 _REASONS = re.compile(

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from jaxemb.errors import CannotWrite
 from jaxemb.files import write_atomically
-from jaxemb.training.rundir import read_metrics
+from jaxemb.runs.metrics import read_metrics
 
 
 @contextlib.contextmanager
