@@ -60,7 +60,7 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
 
     A run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`); see `Embedder.merged`.
     """
-    from jaxemb.training.place import check_local  # training imports this file
+    from jaxemb.runs.storage.urls import check_local
 
     check_local(model)
     if hub.parse(model) is not None:

@@ -17,8 +17,8 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     from jaxemb.files import write_atomically
     from jaxemb.runs.directory import RunDirectory
+    from jaxemb.runs.storage.urls import check_local
     from jaxemb.training.page import page_of
-    from jaxemb.training.place import check_local
 
     check_local(arguments.run)
     run = RunDirectory(Path(arguments.run))

@@ -28,10 +28,10 @@ from jaxemb.errors import UsageError
 from jaxemb.huggingface import check_exportable, verify_with_torch
 from jaxemb.models import embedding_size
 from jaxemb.objectives.masking import token_kinds
+from jaxemb.runs.storage.store import check_protocol
+from jaxemb.runs.storage.urls import is_remote
 from jaxemb.training.freezing import select_trained
-from jaxemb.training.place import is_remote
 from jaxemb.training.scoring import sts_sets
-from jaxemb.training.store import check_protocol
 
 DROPOUT = {"hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout"}
 """Settings of training, not of the weights that `model.init_from` brings; the last is ModernBERT's."""

@@ -26,6 +26,7 @@ from jaxemb.runs.checkpoints import Checkpoints
 from jaxemb.runs.random_bits import changed_since
 from jaxemb.runs.result import TrainResult
 from jaxemb.runs.results import Reports
+from jaxemb.runs.storage import storage_of
 from jaxemb.runs.trackers import MetricsWriter, NoMetrics
 from jaxemb.signals import StopRequest
 from jaxemb.training import optimizer as optimizers
@@ -35,7 +36,6 @@ from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.inputs import batches_of, prepare_examples, tokenize_examples
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.parameters import params_to_start_from
-from jaxemb.training.place import place_of
 from jaxemb.training.plots import plot_alignment
 from jaxemb.training.resolve import (
     check_batch,
@@ -128,20 +128,20 @@ class _Run:
     ) -> None:
         self.profile = profile
         self.config, self.objective, self.mesh, self.stop, self.display = config, objective, mesh, stop, display
-        self.place = place_of(config, display, stop)
-        self.run = self.place.run
+        self.storage = storage_of(config, display.headline, stop)
+        self.run = self.storage.run
         self.objective_name = None if objective is None else _name(objective)
 
     def train(self, resume: bool) -> TrainResult:
         """Trains, evaluates and exports."""
         distributed.check_same("the config", config_files.dump(self.config))
-        with self.place.opened(resume):
+        with self.storage.opened(resume):
             return self._train()
 
     def _train(self) -> TrainResult:
         run, mesh, say = self.run, self.mesh, self.display.headline
         devices = f"{mesh.size} {jax.devices()[0].device_kind} device{'s' * (mesh.size > 1)}"
-        say(f"run directory {self.place}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
+        say(f"run directory {self.storage}, {devices}, mesh data={mesh.shape['data']} fsdp={mesh.shape['fsdp']}")
         resumed, start_from = bool(run.steps), None
         if resumed:
             tokenizer, data = self._continue()
@@ -161,7 +161,7 @@ class _Run:
                 if teacher is not None and not self.config.model.new_head:
                     check_width(start_from.anchor.config, teacher.width)
             tokenizer, data = self._start(start_from)
-        self.place.begin()
+        self.storage.begin()
         config = self.config
         tokenized = tokenize_examples(config, data, tokenizer, self.display)
         if distributed.is_first():

@@ -11,7 +11,7 @@ from jaxemb.errors import UsageError
 from jaxemb.files import write_atomically
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports
-from jaxemb.training.place import is_remote
+from jaxemb.runs.storage.urls import is_remote
 from jaxemb.training.run import train
 
 Scores = dict[str, float]

@@ -13,13 +13,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from jaxemb.config import TrainConfig
 from jaxemb.errors import CannotWrite, Stopped, UsageError, UserError
 from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.storage import remote, store
+from jaxemb.runs.storage.mirror import mirror
+from jaxemb.runs.storage.remote import RemoteStorage
+from jaxemb.runs.storage.store import Store, Taken
+from jaxemb.runs.storage.units import NotAManifest, Object, Unit, unit_of
 from jaxemb.signals import StopRequest
-from jaxemb.training import remote, store
-from jaxemb.training.display import Display
-from jaxemb.training.mirror import mirror
-from jaxemb.training.remote import RemotePlace
-from jaxemb.training.store import Store, Taken
-from jaxemb.training.units import NotAManifest, Object, Unit, unit_of
 from tests.training.runs import wait_for
 
 URL = "memory://bucket/run"
@@ -60,20 +59,19 @@ class Machine:
         )
         self.stop = StopRequest()
 
-    def place(self):
-        return RemotePlace(self.config, Display(True), self.stop)
+    def storage(self, say=lambda line: None):
+        return RemoteStorage(self.config, say, self.stop)
 
     def train(self, *steps, resume=True, begun=lambda run: None, after_step=lambda run: None, say=lambda line: None):
         """Takes steps, a checkpoint each, and exports."""
-        place = self.place()
-        place._display.headline = say
-        with place.opened(resume):
-            run = place.run
+        storage = self.storage(say)
+        with storage.opened(resume):
+            run = storage.run
             if not run.exists():
                 run.save_config(self.config, None)
                 run.tokenizer.mkdir()
                 (run.tokenizer / "tokenizer.json").write_text("words")
-            place.begin()
+            storage.begin()
             begun(run)
             for step in steps:
                 take(run, step)
@@ -345,7 +343,7 @@ def test_what_fails_is_told_and_tried_again(bucket, faults, quick_looks, tmp_pat
 
     with pytest.raises(CannotWrite) as failed:
         machine.train(2, 4, 6, resume=False, begun=begun, after_step=trained, say=lines.append)
-    run = machine.place().run
+    run = machine.storage().run
     assert str(failed.value) == (
         "memory://bucket/run: cannot be written (OSError: the network is down). "
         f"The run lies whole in {run.path}: --resume on this machine goes on from there"
@@ -390,7 +388,7 @@ def test_another_machine_that_goes_on_stops_this_one(bucket, quick_looks, tmp_pa
     with pytest.raises(Taken, match=r"memory://bucket/run: .* has gone on with it since 20.* UTC; this process writes"):
         first.train(2, 6, resume=False, after_step=trained)
     assert seen(tmp_path / "seen") == (4, 4)
-    assert first.place().run.steps == [6]
+    assert first.storage().run.steps == [6]
     first.train(8, begun=goes_on_from(4))  # the store's, not its own 6
     assert seen(tmp_path / "seen") == (8, 8)
 
@@ -398,7 +396,7 @@ def test_another_machine_that_goes_on_stops_this_one(bucket, quick_looks, tmp_pa
 def test_a_mirror_that_was_removed_is_read_again(bucket, tmp_path):
     machine = Machine(tmp_path / "first")
     machine.train(2, resume=False)
-    shutil.rmtree(machine.place().run.path)
+    shutil.rmtree(machine.storage().run.path)
     machine.train(4, begun=goes_on_from(2))
     assert seen(tmp_path / "seen") == (4, 4)
 
@@ -407,7 +405,7 @@ def test_what_is_refused(bucket, tmp_path, monkeypatch):
     machine = Machine(tmp_path / "first")
     with (
         pytest.raises(UsageError, match="another process of this machine is training in it"),
-        machine.place().opened(False),
+        machine.storage().opened(False),
     ):
         machine.train(2)
     machine.train(2, resume=False)

@@ -18,10 +18,10 @@ import jaxemb
 from jaxemb.cli import main
 from jaxemb.errors import UsageError
 from jaxemb.runs.directory import RunDirectory
-from jaxemb.training import remote
-from jaxemb.training.mirror import mirror
+from jaxemb.runs.storage import remote
+from jaxemb.runs.storage.mirror import mirror
+from jaxemb.runs.storage.store import Store
 from jaxemb.training.seeds import train_seeds
-from jaxemb.training.store import Store
 from tests.training.runs import losses_of, run_to_the_end, wait_for
 
 

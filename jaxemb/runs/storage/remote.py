@@ -10,7 +10,7 @@ import shutil
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxemb import distributed
@@ -18,12 +18,11 @@ from jaxemb.config import TrainConfig
 from jaxemb.errors import CannotWrite, Stopped, UsageError, UserError
 from jaxemb.files import cache_root, is_partial, keep_out_others, remove_partial, write_atomically
 from jaxemb.runs.directory import RunDirectory, steps_to_keep
+from jaxemb.runs.storage.local import LocalStorage
+from jaxemb.runs.storage.mirror import END, link, mirror, newest_first, number_of
+from jaxemb.runs.storage.store import FILES, Damaged, Store, Taken
+from jaxemb.runs.storage.units import sha256_of
 from jaxemb.signals import StopRequest
-from jaxemb.training.display import Display
-from jaxemb.training.mirror import END, link, mirror, newest_first, number_of
-from jaxemb.training.place import LocalPlace
-from jaxemb.training.store import FILES, Damaged, Store, Taken
-from jaxemb.training.units import sha256_of
 
 SECONDS_BETWEEN_LOOKS = 1.0
 LOOKS_BETWEEN_STATES = 60
@@ -31,16 +30,16 @@ LOOKS_BETWEEN_STATES = 60
 KEPT_STATES = 2
 
 
-class RemotePlace(LocalPlace):
+class RemoteStorage(LocalStorage):
     """A run behind a URL."""
 
-    def __init__(self, config: TrainConfig, display: Display, stop: StopRequest) -> None:
+    def __init__(self, config: TrainConfig, say: Callable[[str], None], stop: StopRequest) -> None:
         self.url = str(config.output_dir).rstrip("/")
         name = f"{self.url.rsplit('/', 1)[-1]}-{hashlib.sha256(self.url.encode()).hexdigest()[:12]}"
         self._base = cache_root(config.data.cache_dir) / "runs" / name
         super().__init__(RunDirectory(self._base / "run"))
         self._keep, self._metric = config.training.keep_checkpoints, config.best_metric
-        self._display, self._stop = display, stop
+        self._say, self._stop = say, stop
         self._store: Store | None = None  # of the first process
         self._committed: int | None = None  # newest step
         self._tried: int | None = None
@@ -52,7 +51,7 @@ class RemotePlace(LocalPlace):
 
     @contextlib.contextmanager
     def opened(self, resume: bool) -> Iterator[None]:
-        """As `LocalPlace`; and brings the mirror up to date before, commits what is left to commit after.
+        """As `LocalStorage`; and brings the mirror up to date before, commits what is left to commit after.
 
         Raises:
           UsageError: if no run may start at the URL, or go on, or it cannot be written.
@@ -106,7 +105,7 @@ class RemotePlace(LocalPlace):
             own = mark.read_text(encoding="utf-8") if mark.is_file() else None
             if owner is None or own != owner.token or not self.run.exists():
                 # Another machine may have gone on since this one has: the store is what counts.
-                damaged = mirror(store, units, self.run.path, self._display.headline)
+                damaged = mirror(store, units, self.run.path, self._say)
             store.claim(socket.gethostname())
             write_atomically(mark, store.token)
             for name, damage in damaged.items():
@@ -137,11 +136,11 @@ class RemotePlace(LocalPlace):
                 elif looks % LOOKS_BETWEEN_STATES == 0:
                     self._commit_state(store)
             except Taken as error:
-                self._display.headline(f"stopping: {error}")
+                self._say(f"stopping: {error}")
                 self._stop.exit_code = 75  # no step more than the one under way
                 return
             except Exception as error:  # whatever it is, the run goes on, and it is tried again with the next
-                self._display.headline(f"step {step} is not committed yet: {error}")
+                self._say(f"step {step} is not committed yet: {error}")
 
     def _finish(self, error: BaseException | None, together: bool) -> None:
         """Commits what is not, before the processes part."""
@@ -158,7 +157,7 @@ class RemotePlace(LocalPlace):
                     )
                     if error is None or isinstance(error, Stopped):
                         raise CannotWrite(message) from failed
-                    self._display.headline(message)  # beside the error that is on its way
+                    self._say(message)  # beside the error that is on its way
         if together:
             distributed.wait_for_all("the upload")
 
@@ -171,7 +170,7 @@ class RemotePlace(LocalPlace):
         if done:
             paths = [path for path in _files(self.run.path) if not path.startswith("checkpoints/")]
             store.commit(END, max(self.run.steps), {path: (path, self.run.path / path) for path in paths})
-        self._display.headline(f"committed to {self.url}")
+        self._say(f"committed to {self.url}")
 
     def _commit_checkpoint(self, store: Store) -> None:
         """Commits the newest checkpoint, if it is not, and takes away those that are not kept."""

@@ -16,7 +16,7 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from jaxemb.errors import CannotWrite, UsageError, UserError
-from jaxemb.training.units import NotAManifest, Object, Unit, is_same, object_of, unit_of
+from jaxemb.runs.storage.units import NotAManifest, Object, Unit, is_same, object_of, unit_of
 
 WAITS = (1.0, 5.0, 25.0)
 """Seconds between tries of what the network or the store refuses."""

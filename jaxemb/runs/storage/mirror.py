@@ -12,8 +12,8 @@ from pathlib import Path
 
 from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
-from jaxemb.training.store import Damaged, Store
-from jaxemb.training.units import Object, Unit, is_same
+from jaxemb.runs.storage.store import Damaged, Store
+from jaxemb.runs.storage.units import Object, Unit, is_same
 
 END = "end"
 
