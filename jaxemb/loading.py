@@ -118,8 +118,8 @@ def card_for(model: str | Path) -> CardInfo | None:
     """What the model card tells of MODEL: a run's data and scores, or a name of the Hub; None of a folder."""
     if hub.parse(model) is not None:
         return CardInfo(base_model=pinned(str(model)))
+    from jaxemb.reporting.model_card import card_of
     from jaxemb.runs.directory import RunDirectory
-    from jaxemb.training.card import card_of
 
     path, step = _split(model)
     run = RunDirectory(path)

@@ -16,9 +16,9 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--output", metavar="FILE", type=Path, help="where to write (default: RUN/report.html)")
     arguments = parser.parse_args(argv)
     from jaxemb.files import write_atomically
+    from jaxemb.reporting.page import page_of
     from jaxemb.runs.directory import RunDirectory
     from jaxemb.runs.storage.urls import check_local
-    from jaxemb.training.page import page_of
 
     check_local(arguments.run)
     run = RunDirectory(Path(arguments.run))

@@ -71,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
     config = config_files.load_config(arguments.config, flags)
     with StopRequest():  # importing jax takes seconds
         from jaxemb import distributed
-        from jaxemb.training.report import print_result, print_seeds
+        from jaxemb.reporting.summary import print_result, print_seeds
         from jaxemb.training.run import train
         from jaxemb.training.seeds import train_seeds
 

@@ -10,7 +10,7 @@ from jaxemb.config import MlmObjective, TrainConfig
 from jaxemb.data import Batches, Examples, PreparedData, Sequences, Tokenized, prepare, tokenize
 from jaxemb.data.cut import describe_cut
 from jaxemb.errors import UsageError
-from jaxemb.training.display import Display
+from jaxemb.reporting.display import Display
 from jaxemb.training.resolve import check_labels
 from jaxemb.training.teacher import Teacher
 

@@ -15,13 +15,13 @@ from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.errors import NotFinite, Stopped
 from jaxemb.files import write_atomically
+from jaxemb.reporting.display import Display
 from jaxemb.runs.checkpoints import Checkpoints
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.state import TrainState
 from jaxemb.runs.trackers import MetricsWriter, NoMetrics
 from jaxemb.signals import StopRequest
 from jaxemb.training.compilations import check_compilations, compilations_of
-from jaxemb.training.display import Display
 from jaxemb.training.measures import places
 from jaxemb.training.step import STOP, TOKENS, TrainStep, place
 from jaxemb.training.telemetry import Profile, Telemetry

@@ -22,6 +22,9 @@ from jaxemb.models.paths import model_params
 from jaxemb.objectives import Objective
 from jaxemb.objectives.parameters import init_params, with_merged_adapters
 from jaxemb.parallel import make_mesh, replicated
+from jaxemb.reporting.display import Display
+from jaxemb.reporting.model_card import card_of
+from jaxemb.reporting.plots import plot_alignment
 from jaxemb.runs.checkpoints import Checkpoints
 from jaxemb.runs.random_bits import changed_since
 from jaxemb.runs.result import TrainResult
@@ -30,13 +33,10 @@ from jaxemb.runs.storage import storage_of
 from jaxemb.runs.trackers import MetricsWriter, NoMetrics
 from jaxemb.signals import StopRequest
 from jaxemb.training import optimizer as optimizers
-from jaxemb.training.card import card_of
-from jaxemb.training.display import Display
 from jaxemb.training.freezing import Select, select_trained
 from jaxemb.training.inputs import batches_of, prepare_examples, tokenize_examples
 from jaxemb.training.loop import count_parameters, run_loop
 from jaxemb.training.parameters import params_to_start_from
-from jaxemb.training.plots import plot_alignment
 from jaxemb.training.resolve import (
     check_batch,
     check_init_from,

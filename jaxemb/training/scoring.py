@@ -27,11 +27,11 @@ from jaxemb.evaluation.sts_languages import cross_lingual
 from jaxemb.models import in_float32
 from jaxemb.models.paths import model_params
 from jaxemb.readers.sts import StsPairs, read_sts
+from jaxemb.reporting.display import Display
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports
 from jaxemb.runs.state import TrainState
 from jaxemb.runs.trackers import MetricsWriter, NoMetrics
-from jaxemb.training.display import Display
 from jaxemb.training.teacher import Teacher
 
 TFIDF = "character n-gram TF-IDF"

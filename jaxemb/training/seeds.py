@@ -1,8 +1,7 @@
 """One config trained with several seeds: what a difference between two configs must be measured against."""
 
 import json
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from jaxemb import distributed
@@ -11,11 +10,9 @@ from jaxemb.errors import UsageError
 from jaxemb.files import write_atomically
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports
+from jaxemb.runs.seeds import Scores, mean_and_sd
 from jaxemb.runs.storage.urls import is_remote
 from jaxemb.training.run import train
-
-Scores = dict[str, float]
-"""By name: held-out accuracies in percent, Spearman correlations x 100, each of the trained model."""
 
 
 def train_seeds(
@@ -58,17 +55,3 @@ def train_seeds(
     if distributed.is_first():
         write_atomically(Path(config.output_dir).expanduser() / "seeds.json", json.dumps(values, indent=1))
     return scores
-
-
-def mean_and_sd(scores: Mapping[int, Scores]) -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation (n - 1; 0 of one seed) of each score over the seeds.
-
-    >>> mean_and_sd({0: {"STS": 70.0}, 1: {"STS": 74.0}})
-    {'STS': (72.0, 2.8284271247461903)}
-    """
-    each = list(scores.values())
-    columns = {name: [one[name] for one in each] for name in each[0]}
-    return {
-        name: (statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
-        for name, values in columns.items()
-    }

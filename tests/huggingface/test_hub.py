@@ -17,7 +17,7 @@ from jaxemb.errors import UserError
 from jaxemb.huggingface import CardInfo, export_adapter, hub
 from jaxemb.huggingface.card import model_card
 from jaxemb.loading import pinned
-from jaxemb.training.card import card_of
+from jaxemb.reporting.model_card import card_of
 
 TEXTS = ["A man plays.", "Съешь же ещё"]
 

@@ -13,9 +13,9 @@ from jaxemb.cli import report
 from jaxemb.config import DataConfig, LabseObjective, TrainConfig, TrainingConfig, TsvSource
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import report_from_json, sts_report_from_json
+from jaxemb.reporting.page import curves_of, page_of
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports
-from jaxemb.training.page import curves_of, page_of
 
 pytest.importorskip("matplotlib")
 

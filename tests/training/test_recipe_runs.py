@@ -22,10 +22,10 @@ from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
+from jaxemb.reporting.plots import alignment_path, plot_alignment
+from jaxemb.reporting.summary import print_seeds
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.metrics import read_metrics
-from jaxemb.training.plots import alignment_path, plot_alignment
-from jaxemb.training.report import print_seeds
 from jaxemb.training.seeds import train_seeds
 from jaxemb.training.teacher import Teacher
 from tests.training.conftest import ENGLISH, GERMAN

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from jaxemb.evaluation import comparison_table, sts_comparison_table
 from jaxemb.runs.result import TrainResult
-from jaxemb.training.seeds import Scores, mean_and_sd
+from jaxemb.runs.seeds import Scores, mean_and_sd
 
 
 def print_seeds(scores: Mapping[int, Scores]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from jaxemb.data.cut import Cut
 from jaxemb.errors import UserError
 from jaxemb.evaluation import RetrievalReport, StsReport
+from jaxemb.reporting.plots import alignment_path, draw_alignment, draw_curves, has_matplotlib
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.metrics import read_metrics
 from jaxemb.runs.results import Reports
-from jaxemb.training.plots import alignment_path, draw_alignment, draw_curves, has_matplotlib
 
 Curves = dict[str, list[tuple[int, float]]]
 """Steps and values of each metric, by its name in `metrics.jsonl`."""

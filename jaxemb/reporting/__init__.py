@@ -1,0 +1,1 @@
+"""What people read of a run: the terminal, the page, plots, the model card."""
