@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--commit-message", metavar="TEXT", help='(default: "Export by jaxemb VERSION")')
     add_options(parser)
     arguments = parser.parse_args(argv)
-    from jaxemb.huggingface.push import check_may_push, push
+    from jaxemb.huggingface.upload import check_may_push, push
 
     check_may_push(arguments.name)
     with tempfile.TemporaryDirectory(prefix="jaxemb-push-") as temporary:

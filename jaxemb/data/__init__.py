@@ -1,7 +1,7 @@
 """Sources of training examples, their cleaning, the evaluation split, tokenising and batches."""
 
 from jaxemb.data.batches import Batches, Examples
-from jaxemb.data.prepare import prepare
+from jaxemb.data.preparation import prepare
 from jaxemb.data.prepared import PreparedData
 from jaxemb.data.records import Record
 from jaxemb.data.sequences import Sequences

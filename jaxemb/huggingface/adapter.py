@@ -13,7 +13,7 @@ from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
 from jaxemb.huggingface import hub
-from jaxemb.huggingface.export import save_head
+from jaxemb.huggingface.exporting import save_head
 from jaxemb.huggingface.load import load_model
 from jaxemb.huggingface.modules import check_exportable, module_files, read_modules, write_json_files
 from jaxemb.huggingface.peft import ADAPTER, ADAPTER_CONFIG, read_adapter

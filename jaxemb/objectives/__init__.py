@@ -1,10 +1,10 @@
 """One file per paper: `(params, batch, key) -> (loss, metrics)`, made of models, losses and parallel."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from jax.sharding import Mesh
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from jaxemb import config as settings
 from jaxemb.config import ModelConfig
@@ -13,9 +13,7 @@ from jaxemb.models.mlm import init_mlm_head
 from jaxemb.models.paths import OBJECTIVE
 from jaxemb.objectives import distillation, labse, pretraining, sbert, simcse
 from jaxemb.objectives.masking import TokenKinds, token_kinds
-
-Objective = Callable[[Any, Mapping[str, Any], Any], tuple[Array, dict[str, Array]]]
-"""`(params, batch, key) -> (loss, metrics)`: a scalar over the global batch, and scalars to log."""
+from jaxemb.objectives.objective import Objective
 
 _BUILDERS: dict[type, Callable[..., Objective]] = {
     settings.LabseObjective: labse.translation_ranking,

@@ -1,7 +1,7 @@
 """Multilingual knowledge distillation (Reimers & Gurevych 2020, arXiv 2004.09813, eq. 1)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -11,15 +11,13 @@ from jaxemb.config import DistillationObjective, ModelConfig
 from jaxemb.losses import embedding_mse
 from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.objectives.embedding import embed_texts
-
-if TYPE_CHECKING:
-    from jaxemb.objectives import Objective
+from jaxemb.objectives.objective import Objective
 
 SIDES_OF = {"both": ("anchor", "positive"), "source": ("anchor",), "target": ("positive",)}
 """Which texts the student embeds: the source sentence, its translation."""
 
 
-def distillation(config: DistillationObjective, model: ModelConfig, mesh: Mesh) -> "Objective":
+def distillation(config: DistillationObjective, model: ModelConfig, mesh: Mesh) -> Objective:
     """|s(source) - t(source)|^2 + |s(target) - t(source)|^2, t(source) in `batch["teacher"]`, [B, E], without gradient.
 
     `over: mean` divides by E, so that its scale is that of the authors' code; the sum of the two terms is the

@@ -1,20 +1,18 @@
 """LaBSE's translation ranking (Feng et al. 2022, arXiv 2007.01852, section 2.2): a dual encoder with shared towers."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jax.sharding import Mesh
 from jaxtyping import Array
 
 from jaxemb.config import InfoNceObjective, LabseObjective, ModelConfig
 from jaxemb.objectives.embedding import embed_texts
+from jaxemb.objectives.objective import Objective
 from jaxemb.parallel import bidirectional_in_batch_loss
 
-if TYPE_CHECKING:
-    from jaxemb.objectives import Objective
 
-
-def translation_ranking(config: LabseObjective | InfoNceObjective, model: ModelConfig, mesh: Mesh) -> "Objective":
+def translation_ranking(config: LabseObjective | InfoNceObjective, model: ModelConfig, mesh: Mesh) -> Objective:
     """Bidirectional in-batch softmax, with LaBSE's additive margin or (InfoNCE) without."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:

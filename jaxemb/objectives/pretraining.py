@@ -5,7 +5,7 @@ Devlin et al. 2019 (BERT, arXiv 1810.04805, section 3.1), Conneau & Lample 2019 
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -20,10 +20,8 @@ from jaxemb.models.mlm import decoder_of, mlm_vectors
 from jaxemb.models.packing import spread_to_tokens
 from jaxemb.objectives.embedding import with_words
 from jaxemb.objectives.masking import TokenKinds, mask_tokens, most_predictions
+from jaxemb.objectives.objective import Objective
 from jaxemb.parallel import masked_lm_over_mesh, over_rows
-
-if TYPE_CHECKING:
-    from jaxemb.objectives import Objective
 
 
 def masked_lm_loss(
@@ -86,7 +84,7 @@ def masked_lm_loss(
     return weighted_mean(losses, live), jnp.sum(live)
 
 
-def pretraining(config: MlmObjective, model: ModelConfig, mesh: Mesh, kinds: TokenKinds) -> "Objective":
+def pretraining(config: MlmObjective, model: ModelConfig, mesh: Mesh, kinds: TokenKinds) -> Objective:
     """The masked language modelling of `text`: a sentence, or a sentence and its translation."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:

@@ -1,7 +1,7 @@
 """Sentence-BERT (Reimers & Gurevych 2019, arXiv 1908.10084, section 3): classification, regression, triplets."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,7 @@ from jaxemb.losses.classification import classifier_outputs
 from jaxemb.losses.in_batch import weighted_mean
 from jaxemb.models import Params, embedding_size
 from jaxemb.objectives.embedding import embed_texts, sides_of
-
-if TYPE_CHECKING:
-    from jaxemb.objectives import Objective
+from jaxemb.objectives.objective import Objective
 
 
 def init_classifier(config: SbertClassification, model: ModelConfig, key: PRNGKeyArray) -> Params:
@@ -33,7 +31,7 @@ def init_classifier(config: SbertClassification, model: ModelConfig, key: PRNGKe
     return params
 
 
-def classification(config: SbertClassification, model: ModelConfig, mesh: Mesh) -> "Objective":
+def classification(config: SbertClassification, model: ModelConfig, mesh: Mesh) -> Objective:
     """Softmax over W [u; v; |u - v|]: the cross-entropy of `label`, by `params["objective"]["classifier"]`."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
@@ -48,7 +46,7 @@ def classification(config: SbertClassification, model: ModelConfig, mesh: Mesh) 
     return objective
 
 
-def regression(config: SbertRegression, model: ModelConfig, mesh: Mesh) -> "Objective":
+def regression(config: SbertRegression, model: ModelConfig, mesh: Mesh) -> Objective:
     """Mean squared error of cos(u, v) against `score`."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
@@ -59,7 +57,7 @@ def regression(config: SbertRegression, model: ModelConfig, mesh: Mesh) -> "Obje
     return objective
 
 
-def triplets(config: SbertTriplet, model: ModelConfig, mesh: Mesh) -> "Objective":
+def triplets(config: SbertTriplet, model: ModelConfig, mesh: Mesh) -> Objective:
     """max(0, |a - p| - |a - n| + margin) for each hard negative n."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:

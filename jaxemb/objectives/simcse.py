@@ -1,7 +1,7 @@
 """SimCSE (Gao, Yao & Chen 2021, arXiv 2104.08821): dropout as the only augmentation, or NLI with hard negatives."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -11,16 +11,14 @@ from jaxemb.config import ModelConfig, SimcseObjective, SupervisedSimcse
 from jaxemb.losses.ranking_softmax import RankingBatch, RankingForm, both_ways
 from jaxemb.objectives.embedding import embed_texts, sides_of
 from jaxemb.objectives.masking import TokenKinds
+from jaxemb.objectives.objective import Objective
 from jaxemb.objectives.pretraining import masked_lm_loss
 from jaxemb.parallel import ranking_loss
-
-if TYPE_CHECKING:
-    from jaxemb.objectives import Objective
 
 
 def contrastive(
     config: SimcseObjective | SupervisedSimcse, model: ModelConfig, mesh: Mesh, kinds: TokenKinds | None = None
-) -> "Objective":
+) -> Objective:
     """Cosines over a temperature, each sentence against the positives (and hard negatives) of the global batch.
 
     Unsupervised (eq. 4) the positive is the sentence itself, embedded under a dropout mask of its own; supervised (eq.

@@ -1,6 +1,5 @@
 import gzip
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -107,9 +106,8 @@ def test_english_may_be_the_positive_and_may_be_missing(tmp_path):
 
 def test_second_call_opens_the_cache_and_a_change_makes_a_new_one(data_config, tmp_path, monkeypatch):
     first = prepare(data_config, 0)
-    module = sys.modules["jaxemb.data.prepare"]
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write", lambda *_: pytest.fail("the cache was not used"))
+        patch.setattr("jaxemb.data.preparation._write", lambda *_: pytest.fail("the cache was not used"))
         again = prepare(data_config.model_copy(update={"language_exponent": 0.5, "workers": 0}), 0)
     assert again.path == first.path
     assert again.heldout == first.heldout
@@ -117,7 +115,7 @@ def test_second_call_opens_the_cache_and_a_change_makes_a_new_one(data_config, t
         prepare(data_config, 1),
         prepare(data_config.model_copy(update={"filters": FilterConfig(min_chars=2)}), 0),
     ]
-    monkeypatch.setattr(module, "VERSION", -1)
+    monkeypatch.setattr("jaxemb.data.preparation.VERSION", -1)
     changed.append(prepare(data_config, 0))
     with (tmp_path / "en-de.tsv").open("a") as file:
         file.write("one more\teins mehr\n")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +63,7 @@ def adapted(encoder, targets, **settings):
 @pytest.fixture
 def save_base(tmp_path, monkeypatch):
     """Writes the model that was adapted to a folder, which other tests verify."""
-    monkeypatch.setattr(sys.modules["jaxemb.huggingface.export"], "verify_export", lambda *_: VerifyReport({}, 0))
+    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", lambda *_: VerifyReport({}, 0))
 
     def save(embedder, name="base"):
         plain = embedder.config.model_copy(update={"lora": None})

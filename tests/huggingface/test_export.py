@@ -1,5 +1,4 @@
 import dataclasses
-import importlib
 import json
 
 import jax
@@ -231,7 +230,7 @@ def test_interrupted_export_leaves_nothing(tmp_path, monkeypatch, error):
         assert (folder / "model.safetensors").exists()
         raise error
 
-    monkeypatch.setattr(importlib.import_module("jaxemb.huggingface.export"), "verify_export", stop)
+    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", stop)
     with pytest.raises(error):
         export(tiny_embedder(), tmp_path / "out", verify="jax")
     assert listing(tmp_path) == []

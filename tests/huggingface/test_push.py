@@ -81,9 +81,7 @@ def test_nothing_is_uploaded_that_is_not_verified(online, exported, monkeypatch,
     def fail(*_):
         raise UserError("the export does not embed as the model does")
 
-    import importlib
-
-    monkeypatch.setattr(importlib.import_module("jaxemb.huggingface.export"), "verify_export", fail)
+    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", fail)
     assert main(["push", str(exported), "owner/little", "--verify", "jax"]) == 1
     assert "does not embed as the model does" in capsys.readouterr().err
     assert main(["push", str(exported), "owner/little", "--target", "vllm"]) == 1

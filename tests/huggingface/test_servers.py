@@ -1,7 +1,6 @@
 """What text-embeddings-inference and vLLM read of an export, and what they would misread."""
 
 import dataclasses
-import importlib
 import json
 
 import pytest
@@ -114,8 +113,7 @@ def test_a_target_refuses_it_and_names_the_way_out(server, settings, message, tm
 def unverified(monkeypatch):
     """Whether it embeds alike is tested elsewhere."""
     for name in ("verify_export", "verify_towers"):
-        module = importlib.import_module("jaxemb.huggingface.export")
-        monkeypatch.setattr(module, name, lambda *_: VerifyReport({"nobody": 0.0}, 0))
+        monkeypatch.setattr(f"jaxemb.huggingface.exporting.{name}", lambda *_: VerifyReport({"nobody": 0.0}, 0))
 
 
 def test_two_towers_are_refused_and_the_card_tells(tmp_path, unverified):

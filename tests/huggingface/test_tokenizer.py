@@ -1,5 +1,4 @@
 import json
-import sys
 
 import pytest
 from tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
@@ -41,9 +40,7 @@ def test_config_is_readable_by_transformers_4(tmp_path):
 @pytest.mark.parametrize("family", ENCODERS)
 def test_token_types_are_not_named_for_models_without_them(tmp_path, family, monkeypatch):
     """transformers 4 names them by itself, and sentence-transformers 5.0 hands them on."""
-    monkeypatch.setattr(
-        sys.modules["jaxemb.huggingface.export"], "verify_export", lambda *arguments: VerifyReport({}, 0)
-    )
+    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", lambda *arguments: VerifyReport({}, 0))
     export(tiny_embedder(encoder=ENCODERS[family]), tmp_path / "out")
     config = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
     assert config.get("model_input_names") == (None if family == "bert" else ["input_ids", "attention_mask"])

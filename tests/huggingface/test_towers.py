@@ -1,7 +1,6 @@
 """Two untied towers as a sentence-transformers `Router`: written, read, and those that it writes itself."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -97,7 +96,7 @@ def test_a_swapped_tower_is_caught(tmp_path, monkeypatch):
 )
 def test_a_broken_router(change, message, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    monkeypatch.setattr(sys.modules["jaxemb.huggingface.export"], "verify_towers", lambda *_: VerifyReport({}, 0))
+    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_towers", lambda *_: VerifyReport({}, 0))
     export(two_towers(), out)
     path = out / "router_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))

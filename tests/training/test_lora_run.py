@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import jax
 import numpy as np
@@ -26,7 +25,7 @@ TEXTS = ["one two", "", "drei Haus"]
 @pytest.fixture
 def save(monkeypatch):
     """`export` without its verification, which is tested elsewhere."""
-    monkeypatch.setattr(sys.modules["jaxemb.huggingface.export"], "verify_export", lambda *_: VerifyReport({}, 0))
+    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", lambda *_: VerifyReport({}, 0))
     return export
 
 

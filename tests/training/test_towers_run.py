@@ -1,7 +1,6 @@
 """Whole runs with two untied towers: trained, scored, loaded, resumed, exported, started from."""
 
 import shutil
-import sys
 from dataclasses import replace
 
 import jax
@@ -30,9 +29,8 @@ UNTIED = {"towers": "untied", "encoder": TINY}
 @pytest.fixture
 def unverified(monkeypatch):
     """Exports without their verification, which is tested elsewhere."""
-    module = sys.modules["jaxemb.huggingface.export"]
     for name in ("verify_export", "verify_towers"):
-        monkeypatch.setattr(module, name, lambda *_: VerifyReport({}, 0))
+        monkeypatch.setattr(f"jaxemb.huggingface.exporting.{name}", lambda *_: VerifyReport({}, 0))
 
 
 def params_equal(one, other):
