@@ -82,7 +82,7 @@ def hashes_of(run):
 
     from jaxemb.loading import load_towers
 
-    skipped = ("time", "per_second", "waiting", "memory")
+    skipped = ("time", "per_second", "waiting", "memory", "padding")  # of the steps between two lines
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     log = [[(k, v) for k, v in sorted(line.items()) if not any(word in k for word in skipped)] for line in lines]
     found = {"log": digest(json.dumps(log).encode()), "results": digest((run / "results.json").read_bytes())}
