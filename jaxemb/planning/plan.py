@@ -4,26 +4,21 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxemb import objectives
 from jaxemb.config import DistillationObjective, MlmObjective, TrainConfig
 from jaxemb.data.batches import Batches
 from jaxemb.models import embedding_size
 from jaxemb.objectives.flops import SPECIAL_TOKENS, model_flops
 from jaxemb.objectives.masking import BEGINS, TokenKinds
-from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import batch_sharding, make_mesh
 from jaxemb.parallel.chips import CHIPS, GIB, Chip
 from jaxemb.planning.topology import slice_of
 from jaxemb.planning.traffic import Collective, collectives
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.freezing import select_trained
-from jaxemb.training.step import abstract_state, make_train_step
+from jaxemb.training.program import Program
 
 
 @dataclass(frozen=True)
@@ -133,25 +128,22 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
         model = model.model_copy(update={"scan_layers": True})
         config = config.model_copy(update={"model": model})
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, devices)
-    optimizer = optimizers.build(config.optimizer, max(1, config.training.steps))
-    trained = select_trained(config)
-    shapes = jax.eval_shape(partial(init_params, config), jax.random.key(0))
-    state = abstract_state(shapes, optimizer, mesh, trained)
     kinds = None
     if config.objective.masks_tokens:
         kinds = TokenKinds(1, np.full(model.encoder.vocab_size or 0, BEGINS, np.uint8), SPECIAL_TOKENS)
-    objective = objectives.build(config.objective, model, mesh, kinds=kinds)
+    program, last = Program(config, mesh, kinds), config.training.steps
+    state = program.abstract_state(last)
     texts = _FullTexts(config, tokens)
     batch = Batches(texts, config.data, config.training.batch_size, seed=0, devices=mesh.size).batch(0)
     sharding = batch_sharding(mesh)
     shaped = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), batch)
     positions = sum(batch[name]["input_ids"].size for name in batch if isinstance(batch[name], dict))
-    flops = model_flops(config, shapes, positions)
+    flops = model_flops(config, state.params, positions)
     chip = CHIPS.get(devices[0].device_kind)
     memory = math.inf if chip is None else chip.memory * _share(devices[0].platform)
     places = [slice_of(device) for device in mesh.devices.flat]
     message, peak, temporary, found = "", 0, 0, []
-    step: Any = make_train_step(objective, optimizer, mesh, state, seed=0, trained=trained)
+    step: Any = program.train_step(last, state)
     try:
         compiled = step.lower(state, shaped).compile()
     except jax.errors.JaxRuntimeError as error:

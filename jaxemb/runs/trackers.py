@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, runtime_checkable
 
+from jaxemb import distributed
 from jaxemb.errors import CannotWrite
 from jaxemb.files import write_atomically
+from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.metrics import read_metrics
 
 
@@ -32,52 +35,86 @@ with _absent("torch"):  # seconds of start-up, for tensors of PyTorch, of which 
     from tensorboardX.proto.summary_pb2 import Summary
 
 
-class NoMetrics:
-    """Writes nothing: what every process but the first has in place of a `MetricsWriter`."""
+@runtime_checkable
+class Tracker(Protocol):
+    """Where metrics go. Another one is another class with these two methods."""
 
-    def __enter__(self) -> "NoMetrics":
-        return self
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes the values of a step, by their whole names (`train/loss`).
 
-    def __exit__(self, *error: object) -> None:
-        """Nothing is open."""
+        Raises:
+          OSError: if it cannot be written.
+        """
 
-    def write(self, step: int, prefix: str, values: Mapping[str, float]) -> None:
-        """Nothing."""
+    def close(self) -> None:
+        """Nothing more is written."""
 
 
-class MetricsWriter:
-    """Writes scalars, one JSON line a call, flushed; and the same to TensorBoard.
+class JsonLines:
+    """`metrics.jsonl`: a line a call, flushed."""
 
-    Events are written by the calling thread: the thread of tensorboardX's `SummaryWriter` dies on a full disk, and its
-    queue then blocks the training loop for ever.
-    """
-
-    def __init__(self, path: Path, tensorboard: Path, start: int = 0) -> None:
-        """Opens the files of a run that goes on after step `start`; what was written of later steps is dropped."""
+    def __init__(self, path: Path, start: int = 0) -> None:
+        """Opens the file of a run that has taken `start` steps; lines of later steps are dropped."""
         if path.exists():
             kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= start]
             write_atomically(path, "".join(kept))
-        self._path = path
-        tensorboard.mkdir(exist_ok=True)
         self._lines = path.open("ab", buffering=0)  # nothing is left to be written when it is closed
-        self._events = EventsWriter(str(tensorboard / "events"))
-        if start:  # tells TensorBoard to drop what it has of later steps
-            self._event(Event(step=start + 1, session_log=SessionLog(status=SessionLog.START)))
 
-    def __enter__(self) -> "MetricsWriter":
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """A line with step, time and values."""
+        line = {"step": step, "time": round(time.time(), 3), **values}
+        self._lines.write((json.dumps(line) + "\n").encode())
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._lines.close()
+
+
+class TensorBoard:
+    """TensorBoard events.
+
+    They are written by the calling thread: the thread of tensorboardX's `SummaryWriter` dies on a full disk, and its
+    queue then blocks the training loop for ever.
+    """
+
+    def __init__(self, folder: Path, start: int = 0) -> None:
+        """Opens a new file in the folder for a run that has taken `start` steps."""
+        folder.mkdir(exist_ok=True)
+        self._events = EventsWriter(str(folder / "events"))
+        if start:  # tells TensorBoard to drop what it has of later steps
+            self._write(Event(step=start + 1, session_log=SessionLog(status=SessionLog.START)))
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """An event with a scalar for each value."""
+        scalars = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(Event(step=step, summary=Summary(value=scalars)))
+
+    def close(self) -> None:
+        """Closes the file."""
+        with contextlib.suppress(OSError):  # which `write` has raised already
+            self._events.close()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._events.write_event(event)
+        self._events.flush()
+
+
+class Trackers:
+    """Writes metrics to each of several trackers, to none on processes other than the primary one."""
+
+    def __init__(self, folder: Path, *trackers: Tracker) -> None:
+        """`folder` is named where one cannot be written."""
+        self._folder, self._trackers = folder, trackers
+
+    def __enter__(self) -> "Trackers":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lines.close()
-        with contextlib.suppress(OSError):  # what `write` has told of already
-            self._events.close()
-
-    def _event(self, event: Event) -> None:
-        event.wall_time = time.time()
-        self._events.write_event(event)
-        self._events.flush()
+        for tracker in self._trackers:
+            tracker.close()
 
     def write(self, step: int, prefix: str, values: Mapping[str, float]) -> None:
         """Writes `values` of a step under names `prefix/name`.
@@ -87,9 +124,14 @@ class MetricsWriter:
         """
         named = {f"{prefix}/{name}": value for name, value in values.items()}
         try:
-            line = {"step": step, "time": round(time.time(), 3), **named}
-            self._lines.write((json.dumps(line) + "\n").encode())
-            scalars = [Summary.Value(tag=name, simple_value=value) for name, value in named.items()]
-            self._event(Event(step=step, summary=Summary(value=scalars)))
+            for tracker in self._trackers:
+                tracker.write(step, named)
         except OSError as error:
-            raise CannotWrite(f"{self._path.parent}: cannot be written ({error.strerror})") from error
+            raise CannotWrite(f"{self._folder}: cannot be written ({error.strerror})") from error
+
+
+def trackers_of(run: RunDirectory, start: int) -> Trackers:
+    """The trackers of this process for a run that has taken `start` steps."""
+    if not distributed.is_first():
+        return Trackers(run.path)
+    return Trackers(run.path, JsonLines(run.metrics, start), TensorBoard(run.tensorboard, start))

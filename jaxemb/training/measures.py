@@ -17,7 +17,7 @@ def real_tokens(batch: Mapping[str, Any]) -> Array:
     return sum((jnp.sum(mask != 0) for mask in masks), start=jnp.zeros((), jnp.int32))
 
 
-def places(batch: Mapping[str, Any]) -> int:
+def token_positions(batch: Mapping[str, Any]) -> int:
     """Tokens that the arrays of a batch have room for."""
     return sum(side["input_ids"].size for side in _texts(batch))
 

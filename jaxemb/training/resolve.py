@@ -128,6 +128,18 @@ def with_steps(config: TrainConfig, examples: int) -> TrainConfig:
     return config.model_copy(update={"training": training.model_copy(update={"steps": steps})})
 
 
+def with_init_from(config: TrainConfig, model: str | None) -> TrainConfig:
+    """The config with this `model.init_from`: for a model of the Hub, its name with the commit."""
+    if model == config.model.init_from:
+        return config  # what nobody gave does not become given
+    return config.model_copy(update={"model": config.model.model_copy(update={"init_from": model})})
+
+
+def with_teacher(config: TrainConfig, teacher: str | None) -> TrainConfig:
+    """The config with this `objective.teacher`: for a model of the Hub, its name with the commit."""
+    return config.model_copy(update={"objective": config.objective.model_copy(update={"teacher": teacher})})
+
+
 def with_projection(config: TrainConfig, width: int) -> TrainConfig:
     """The config of a student whose embeddings are as wide as its teacher's: a linear layer brings them there.
 

@@ -31,7 +31,7 @@ from jaxemb.reporting.display import Display
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports
 from jaxemb.runs.state import TrainState
-from jaxemb.runs.trackers import MetricsWriter, NoMetrics
+from jaxemb.runs.trackers import Trackers
 from jaxemb.training.teacher import Teacher
 
 TFIDF = "character n-gram TF-IDF"
@@ -46,7 +46,7 @@ class Scores:
         tokenizer: Any,
         data: PreparedData,
         run: RunDirectory,
-        writer: MetricsWriter | NoMetrics,
+        writer: Trackers,
         display: Display,
         teacher: Teacher | None = None,
     ) -> None:

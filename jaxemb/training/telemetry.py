@@ -11,13 +11,16 @@ from jax.sharding import Mesh
 from jaxemb.config import TrainConfig
 from jaxemb.objectives.flops import model_flops
 from jaxemb.parallel.chips import CHIPS, GIB
+from jaxemb.runs.state import TrainState
+from jaxemb.training.loop import FinishedStep, Hook
+from jaxemb.training.step import TOKENS
 
 T = TypeVar("T")
 STEPS_BEFORE_PROFILE = 2
 """The first one compiles, the second may still wait for what that kept back."""
 
 
-class Telemetry:
+class Telemetry(Hook):
     """Rates between two log lines. Evaluations and checkpoints are left out."""
 
     def __init__(self, config: TrainConfig, params: Any, mesh: Mesh) -> None:
@@ -30,7 +33,7 @@ class Telemetry:
     def restart(self) -> None:
         """Forgets what came before."""
         self._began, self._waited = time.monotonic(), 0.0
-        self._steps, self._tokens, self._places = 0, 0.0, 0
+        self._steps, self._tokens, self._positions = 0, 0.0, 0
 
     def timed(self, batches: Iterable[T]) -> Iterator[T]:
         """The same batches; the time until each is there counts as waiting."""
@@ -44,11 +47,14 @@ class Telemetry:
             self._waited += time.monotonic() - began
             yield batch
 
-    def count(self, tokens: float, places: int) -> None:
-        """Counts a step of so many tokens in so many places."""
+    def finished(self, done: FinishedStep) -> None:
+        self.count(done.values[TOKENS], done.batch.positions)
+
+    def count(self, tokens: float, positions: int) -> None:
+        """Counts a step with so many tokens at so many positions, padding included."""
         self._steps += 1
         self._tokens += tokens
-        self._places += places
+        self._positions += positions
 
     def rates(self) -> dict[str, float]:
         """Since the last call: examples and tokens (without padding) a second, shares of padding and of waiting for
@@ -60,7 +66,7 @@ class Telemetry:
         if steps:
             found["examples_per_second"] = steps * self._config.training.batch_size / seconds
             found["tokens_per_second"] = self._tokens / seconds
-            found["padding"] = 1.0 - self._tokens / max(1, self._places)
+            found["padding"] = 1.0 - self._tokens / max(1, self._positions)
             found["waiting_for_input"] = min(1.0, self._waited / seconds)
             if self._chip is not None:
                 done = steps * model_flops(self._config, self._shapes, self._tokens / steps)
@@ -71,24 +77,24 @@ class Telemetry:
         return found
 
 
-class Profile:
+class Profile(Hook):
     """A trace of some steps for xprof and TensorBoard, soon after the first."""
 
-    def __init__(self, folder: Path, start: int, steps: int) -> None:
-        self._folder, self._first, self._steps = folder, start + STEPS_BEFORE_PROFILE, steps
+    def __init__(self, folder: Path, start: int, steps: int, say: Callable[[str], None]) -> None:
+        """Traces `steps` steps, none if that is 0; `start` steps were taken before."""
+        self._folder, self._first, self._steps, self._say = folder, start + STEPS_BEFORE_PROFILE, steps, say
         self._running = False
 
-    def after(self, step: int, finish: Callable[[], None]) -> bool:
-        """Begins or ends after this step, which `finish` waits for; tells whether it has ended now."""
-        if not self._steps or step not in (self._first, self._first + self._steps):
-            return False
-        finish()
-        if step == self._first:
+    def is_due(self, step: int) -> bool:
+        return self._steps > 0 and step in (self._first, self._first + self._steps)
+
+    def act(self, state: TrainState) -> None:
+        if int(state.step) == self._first:
             jax.profiler.start_trace(str(self._folder))
             self._running = True
-            return False
-        self.close()
-        return True
+        else:
+            self.close()
+            self._say(f"{self._steps} step{'s' * (self._steps > 1)} traced to {self._folder}")
 
     def close(self) -> None:
         """Ends it, if it runs."""

@@ -16,7 +16,7 @@ from jaxemb.parallel import make_mesh
 from jaxemb.parallel.chips import CHIPS, Chip
 from jaxemb.runs.metrics import read_metrics
 from jaxemb.training import telemetry
-from jaxemb.training.measures import group_norms, places, real_tokens
+from jaxemb.training.measures import group_norms, real_tokens, token_positions
 from tests.training.runs import TINY
 
 
@@ -37,7 +37,7 @@ def test_norms_of_groups():
     assert found == {f"x/{name}": norm for name, norm in by_hand.items()}
 
 
-def test_tokens_and_places():
+def test_tokens_and_positions():
     lengths = np.array([[3], [5], [1], [8]])
     mask = np.arange(8)[None] < lengths
     side = {"input_ids": np.where(mask, 7, 0).astype(np.int32), "attention_mask": mask.astype(np.int32)}
@@ -45,7 +45,7 @@ def test_tokens_and_places():
     rows = packed(side, 1, 12)
     batch = {"anchor": side, "positive": rows, "anchor_hash": np.ones((4, 2)), "weight": np.ones(4)}
     assert int(real_tokens(batch)) == 2 * 17
-    assert places(batch) == 4 * 8 + rows["input_ids"].size
+    assert token_positions(batch) == 4 * 8 + rows["input_ids"].size
 
 
 def test_rates_by_hand(monkeypatch):
@@ -70,7 +70,7 @@ def test_rates_by_hand(monkeypatch):
 
     for _ in told.timed(batches()):
         now[0] += 0.5  # the step
-        told.count(tokens=30.0, places=40)
+        told.count(tokens=30.0, positions=40)
     assert told.rates() == pytest.approx(
         {
             "examples_per_second": 12 / 4.0,
@@ -83,7 +83,7 @@ def test_rates_by_hand(monkeypatch):
     now[0] += 9.0
     told.restart()
     now[0] += 2.0
-    told.count(tokens=10.0, places=10)
+    told.count(tokens=10.0, positions=10)
     assert told.rates()["tokens_per_second"] == 5.0
     assert told.rates() == {}
 
