@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import pytest
 
+import jaxemb
 from jaxemb.cli.plan import _QUIET
 from jaxemb.config import (
     BertConfig,
@@ -25,6 +26,7 @@ from jaxemb.config import (
     TrainingConfig,
     TsvSource,
 )
+from jaxemb.config import files as config_files
 from jaxemb.objectives.flops import model_flops
 from jaxemb.objectives.parameters import init_params
 from jaxemb.planning import make_plan
@@ -199,3 +201,46 @@ def test_what_crosses_two_slices(tmp_path):
     half = plan["params"] / 2
     assert half / 4 < plan["crossing"] < 1.5 * plan["params"] / 4
     assert plan["sent"] > 3 * plan["crossing"]
+
+
+def test_the_step_that_is_planned_is_the_step_that_is_trained(tmp_path, monkeypatch):
+    """Word for word: what is lowered for simulated devices, and what a run lowers."""
+    from jaxemb.training import program
+
+    (tmp_path / "en-de.tsv").write_text("".join(f"open {n} files\t{n} Dateien oeffnen\n" for n in range(64)))
+    values = config(LabseObjective()).model_dump(mode="json")
+    values["data"] |= {
+        "root": str(tmp_path),
+        "cache_dir": str(tmp_path / "cache"),
+        "holdout": {"pairs_per_language": 0},
+    }
+    values["training"] |= {"skip_not_finite": 2}
+    values["tokenizer"] = {"vocab_size": 60}
+    values["model"]["encoder"] |= {"vocab_size": None}
+    values["model"]["scan_layers"] = True  # which a plan takes for other devices
+    values |= {"output_dir": str(tmp_path / "run"), "export": {"enabled": False}}
+    lowered = []
+
+    class Noted:
+        """The jitted step, which notes its program."""
+
+        __name__ = "train_step"
+
+        def __init__(self, *arguments, **settings):
+            self.step = make_train_step(*arguments, **settings)
+
+        def lower(self, state, batch):
+            lowered.append(self.step.lower(state, batch).as_text())
+            return self.step.lower(state, batch)
+
+        def __call__(self, state, batch):
+            self.lower(state, batch)
+            return self.step(state, batch)
+
+    make_train_step = program.make_train_step
+    monkeypatch.setattr(program, "make_train_step", Noted)
+    result = jaxemb.train(values, quiet=True)
+    resolved = config_files.load_config(result.run_dir / "config.yaml")
+    make_plan(resolved, jax.devices())
+    trained, planned = lowered
+    assert trained == planned
