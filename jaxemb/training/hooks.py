@@ -54,7 +54,7 @@ class CheckFinite(Hook):
         if self._in_a_row > self._allowed:
             raise NotFinite(self._write_report(done))
         self.skipped += 1
-        self._say(f"step {done.step} is skipped: its loss or its gradient is not finite ({self._in_a_row} in a row)")
+        self._say(f"step {done.step} is skipped: its loss or gradient is not finite ({self._in_a_row} in a row)")
 
     @property
     def last_was_skipped(self) -> bool:
@@ -71,10 +71,10 @@ class CheckFinite(Hook):
         if distributed.is_first():
             write_atomically(self._run.not_finite, json.dumps(report, indent=1))
         return (
-            f"step {done.step}: the loss is {values['loss']} and the norm of the gradient {values['gradient_norm']}. "
-            f"{self._run.not_finite} tells the batch's ids. "
+            f"step {done.step}: the loss is {values['loss']} and the norm of the gradient is {values['gradient_norm']}. "
+            f"{self._run.not_finite} lists the ids of the batch. "
             + (f"The last good checkpoint is that of step {good}" if good is not None else "There is no checkpoint yet")
-            + ". A new run with a lower optimizer.learning_rate, or more optimizer.warmup_steps, may go well"
+            + ". A new run with a lower optimizer.learning_rate or more optimizer.warmup_steps may help"
         )
 
 

@@ -117,8 +117,8 @@ def resume_run(config: TrainConfig, run: RunDirectory, objective: str | None, di
     run.check_same_data(data.report)
     if (changed := changed_since(run.random_bits(), config)) is not None:
         display.headline(
-            f"this run began with an older jaxemb, whose random numbers of {changed} were others: from here on its "
-            "masks differ from those that it would have drawn (see CHANGELOG.md); it goes on all the same"
+            f"an older jaxemb, which drew other random numbers for {changed}, began this run: its masks differ from here "
+            "on from those that the older release would have drawn (see CHANGELOG.md); the run is resumed"
         )
     if distributed.is_first():
         run.save_config(config, objective)
@@ -157,7 +157,7 @@ def _say_unused(config: TrainConfig, display: Display) -> None:
     if unused := sorted(config.tokenizer.model_fields_set - {"path"}):
         whose = "tokenizer.path" if config.model.init_from is None else "model.init_from"
         names = ", ".join(f"tokenizer.{name}" for name in unused)
-        display.headline(f"not used, as {whose} brings a tokenizer: {names}")
+        display.headline(f"{whose} brings a tokenizer, so these settings have no effect: {names}")
 
 
 def _vocabulary(config: TrainConfig, data: PreparedData, run: RunDirectory, display: Display) -> Any:

@@ -45,7 +45,7 @@ class Stages:
             if int(state.step) >= until:
                 continue
             if layers != config.at_step(int(state.step)).model.encoder.num_hidden_layers:
-                self.display.headline(f"stacking the layers of the encoder: {layers} of them from here on")
+                self.display.headline(f"stacking the encoder's layers: from here on it has {layers}")
                 state = self.program.stacked(state, layers)
             state = self._train_stage(state, until, profile)
             profile = 0

@@ -57,7 +57,7 @@ class Stopping(Hook):
         # Of a signal that came after the last step had begun, too.
         self._agreed = distributed.largest(self._stop.exit_code or 0) or None
         if self.code is not None:
-            unscored = " (the last), before it was evaluated" * (int(state.step) == self._steps)
+            unscored = " (the last one), before the evaluation" * (int(state.step) == self._steps)
             self._raise(f"stopped after step {int(state.step)}{unscored}")
 
     def _raise(self, what: str) -> None:

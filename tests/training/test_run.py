@@ -25,7 +25,7 @@ from tests.training.runs import TINY, losses_of, start, wait_for
 
 @pytest.mark.slow
 def test_resume_continues_bit_for_bit(whole, tmp_path, capsys):
-    """Here the run began with an older release, whose random numbers were others: it goes on, and says so once."""
+    """An older release, which drew other random numbers, began the run: it is resumed, and says so once."""
     values, whole = whole
     killed = tmp_path / "killed"
     shutil.copytree(whole.run_dir, killed)
@@ -35,7 +35,7 @@ def test_resume_continues_bit_for_bit(whole, tmp_path, capsys):
     lines = (killed / "config.yaml").read_text().splitlines(keepends=True)
     (killed / "config.yaml").write_text("".join(line for line in lines if "random bits" not in line))
     resumed = jaxemb.train({**values, "output_dir": str(killed)}, resume=True)
-    assert capsys.readouterr().out.count("whose random numbers of attention dropout were others") == 1
+    assert capsys.readouterr().out.count("an older jaxemb, which drew other random numbers for attention dropout, began this run") == 1
     assert [line for line in lines if "random bits" in line] == ["# random bits: version 2\n"]
     assert "# random bits: version 2\n" in (killed / "config.yaml").read_text()
     expected = losses_of(whole.run_dir)
