@@ -98,7 +98,7 @@ FULL_DEPTH = {"training": {"stacking": None}}
 EFFECTS: dict[str, Effect] = {
     "start": Effect(
         "What SimCSE and Sentence-BERT start from",
-        "masked language modelling alone makes no sentence encoder",
+        "masked language modelling alone does not make a sentence encoder",
         STS,
         (Variant("mlm", "mlm_small", seeds=(0,)),),
     ),
@@ -118,7 +118,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "sbert": Effect(
         "Sentence-BERT: what the classifier sees",
-        "(u, v, |u - v|) is best, and |u - v| what matters (Sentence-BERT, table 6)",
+        "(u, v, |u - v|) is best, and |u - v| matters most (Sentence-BERT, table 6)",
         {
             "STS en.dev": STS["STS en.dev"],
             "STS SICK_trial": "SICK trial, relatedness",
@@ -151,7 +151,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "margin": Effect(
         "LaBSE: the additive margin",
-        "a margin of 0.3 finds more translations (LaBSE)",
+        "with a margin of 0.3, the model finds more translations (LaBSE)",
         BITEXT,
         tuple(
             Variant(
@@ -166,7 +166,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "negatives": Effect(
         "LaBSE: negatives across replicas",
-        "negatives of the global batch find more translations than those of one device (LaBSE)",
+        "with negatives of the global batch, the model finds more translations than with those of one device (LaBSE)",
         BITEXT,
         tuple(
             Variant(

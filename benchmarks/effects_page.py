@@ -58,7 +58,7 @@ def section(name: str, effect: Effect, folder: Path) -> str:
             seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
             gains = [by_seed[0][seed][shown[0]] - by_seed[1][seed][shown[0]] for seed in seeds]
             each = ", ".join(f"{gain:+.2f}" for gain in gains)
-            lines += [f"- {_code(one)} over {_code(other)}, {effect.scores[shown[0]]}: {each} (by seed)."]
+            lines += [f"- {_code(one)} minus {_code(other)}, {effect.scores[shown[0]]}: {each} (by seed)."]
     picture = folder / "results" / f"{name}.svg"
     if draw(results, effect, shown, picture):
         lines += ["", f"![{effect.title}](results/{picture.name})"]
