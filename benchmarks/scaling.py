@@ -108,8 +108,8 @@ def mfu(plan: dict[str, Any], seconds: float) -> float:
 def plan_table(name: str) -> list[str]:
     """A row for each plan."""
     lines = [
-        "| devices | rows a chip | peak, of GiB | parameters, optimizer, rest | MB sent | to other slices | ms a step "
-        "| bound by | rows at balance | MFU | million examples a day | hours, at least |",
+        "| devices | rows a chip | peak of memory, GiB | parameters, optimizer, rest | MB sent | MB to other slices | ms a step "
+        "| bound by | rows at balance | MFU | million examples a day | hours (lower bound) |",
         "|---" * 12 + "|",
     ]
     for row, plan in plans(name).items():
@@ -145,7 +145,7 @@ def measured_table() -> list[str]:
     path = ROOT / "benchmarks" / "accelerator_h200.jsonl"
     ran = {case["case"]: case for case in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     lines = [
-        "| case | peak planned, GiB | measured | ms planned | measured | times the lower bound | MFU measured |",
+        "| case | planned peak, GiB | measured peak | planned ms | measured ms | measured / lower bound | measured MFU |",
         "|---" * 7 + "|",
     ]
     for row, plan in plans("measured").items():
