@@ -138,9 +138,15 @@ def main() -> int:
                 for method, rows in zip(methods, ours.values(), strict=True)
             ]
     print("# Versions of sentence-transformers that read our exports\n")
-    print("`python benchmarks/sentence_transformers_versions.py` writes this page. It exports tiny models of every family and")
-    print(f"head. For each pair of versions it makes an environment (all with {TORCH}), and there it embeds {len(TEXTS)}")
-    print("texts in many scripts. The table shows the largest absolute difference from jaxemb's embeddings. The limit is")
+    print(
+        "`python benchmarks/sentence_transformers_versions.py` writes this page. It exports tiny models of every family"
+    )
+    print(
+        f"and head. For each pair of versions it makes an environment, all with {TORCH}, and embeds {len(TEXTS)} texts"
+    )
+    print(
+        "in many scripts there. The table shows the largest absolute difference from jaxemb's embeddings. The limit is"
+    )
     print(f"{TOLERANCE:.0e}.\n")
     print("| sentence-transformers / transformers |", " | ".join(columns), "|")
     print("|---|" + "---|" * len(columns))
