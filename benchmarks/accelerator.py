@@ -1,12 +1,12 @@
-"""Training steps on an accelerator: time, share of its peak, and memory; beside PyTorch on the same device.
+"""Measures training steps on one accelerator: time, share of the peak and memory, for jaxemb and PyTorch.
 
-    python benchmarks/accelerator.py                         # every case, each in a process of its own
-    python benchmarks/accelerator.py labse torch-labse       # some
-    python benchmarks/accelerator.py --tiny                  # to try the script out, on a CPU too
+    python benchmarks/accelerator.py                         # every case, each in its own process
+    python benchmarks/accelerator.py labse torch-labse       # some cases
+    python benchmarks/accelerator.py --tiny                  # a small trial, also on a CPU
 
-Full rows of random tokens, dropout as in the configs, AdamW. One device. The model's arithmetic counts products with
-weights and of attention, three times for a step, and nothing that is computed again (Chowdhery et al. 2022, PaLM,
-arXiv 2204.02311, appendix B). PyTorch's cases need `torch` with CUDA.
+The steps have full rows of random tokens, the dropout of the configs, and AdamW. The count of operations includes
+matrix products with weights and in attention, times three for a step. It excludes recomputation (Chowdhery et al. 2022,
+PaLM, arXiv 2204.02311, appendix B). The PyTorch cases need `torch` with CUDA.
 """
 
 import argparse
@@ -76,7 +76,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def config_of(case: dict[str, Any]) -> TrainConfig:
-    """A run of these sizes."""
+    """The config of a run with the sizes of this case."""
     encoder = {**case["size"], "vocab_size": case["vocabulary"], "max_position_embeddings": max(64, case["length"])}
     if "dropout" in case:
         encoder |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), case["dropout"])
@@ -95,7 +95,7 @@ def config_of(case: dict[str, Any]) -> TrainConfig:
 
 
 def operations(case: dict[str, Any]) -> float:
-    """Of the model, for a step."""
+    """The model's floating-point operations in one step."""
     config = config_of(case)
     params = jax.eval_shape(partial(init_params, config), jax.random.key(0))
     sides = 1 if isinstance(config.objective, MlmObjective) else 2
@@ -103,7 +103,7 @@ def operations(case: dict[str, Any]) -> float:
 
 
 def timed(step: Callable[[], None], wait: Callable[[], None], steps: int, rounds: int) -> list[float]:
-    """Seconds a step, of each round."""
+    """The seconds per step, for each round."""
     found = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -115,7 +115,7 @@ def timed(step: Callable[[], None], wait: Callable[[], None], steps: int, rounds
 
 
 def ours(case: dict[str, Any], steps: int, rounds: int, kernels: int) -> dict[str, Any]:
-    """A step of jaxemb."""
+    """Measures the step in jaxemb."""
     rows, length, config = case["rows"], case["length"], config_of(case)
     mesh = make_mesh(1, 1, jax.devices()[:1])
     optimizer = optimizers.build(OptimizerConfig(learning_rate=1e-5), 1000)
@@ -127,7 +127,7 @@ def ours(case: dict[str, Any], steps: int, rounds: int, kernels: int) -> dict[st
 
     batch = {"id": np.arange(rows, dtype=np.uint32), "weight": np.ones(rows, np.float32)}
     if isinstance(config.objective, MlmObjective):
-        if "logits" in case:  # what it was before the products had the type of the model
+        if "logits" in case:  # the behaviour before the logits used the compute dtype of the model
             whole = pretraining.masked_lm_over_mesh
             pretraining.masked_lm_over_mesh = lambda *x, **y: whole(*x, **{**y, "dtype": case["logits"]})
         kinds = TokenKinds(4, np.full(case["vocabulary"], BEGINS, np.uint8), special=2)
@@ -177,7 +177,7 @@ def ours(case: dict[str, Any], steps: int, rounds: int, kernels: int) -> dict[st
 
 
 def print_kernels(trace: Any, count: int) -> None:
-    """What took longest on the device, by name."""
+    """Prints the kernels that took longest on the device, by name."""
     totals: dict[str, list[float]] = {}
     for plane in trace.planes:
         if "GPU" in plane.name or "TPU" in plane.name:
@@ -194,7 +194,7 @@ def print_kernels(trace: Any, count: int) -> None:
 
 
 def theirs(case: dict[str, Any], steps: int, rounds: int) -> dict[str, Any]:
-    """The same step in PyTorch: transformers' BERT with fused attention, autocast to bfloat16, fused AdamW."""
+    """Measures the same step in PyTorch: transformers' BERT, fused attention, autocast to bfloat16, fused AdamW."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -251,15 +251,15 @@ def shrunk(case: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}")
-    parser.add_argument("--steps", type=int, default=10, help="a round")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"one of {', '.join(CASES)}")
+    parser.add_argument("--steps", type=int, default=10, help="steps in a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", help="file that each case is added to, a line each")
+    parser.add_argument("--json", help="file to which each case appends one JSON line")
     parser.add_argument(
         "--kernels", type=int, default=0, metavar="N", help="also print the N kernels that take longest"
     )
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--here", action="store_true", help="one case, in this process")
+    parser.add_argument("--here", action="store_true", help="run one case, in this process")
     arguments = parser.parse_args()
     if unknown := set(arguments.cases) - set(CASES):
         sys.exit(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")

@@ -1,4 +1,4 @@
-"""Draws training runs: held-out accuracy and training loss over steps (needs `pip install matplotlib`).
+"""Draws held-out accuracy and training loss of runs over their steps (needs `pip install matplotlib`).
 
 python benchmarks/curves.py docs/curves.svg "from scratch=runs/small" "from a checkpoint=runs/tuned"
 """
@@ -16,7 +16,7 @@ SERIES = {"all_accuracy": "all", "Latin_script_accuracy": "Latin script", "other
 
 
 def smooth(values: np.ndarray, width: int = 9) -> np.ndarray:
-    """Running mean; the ends take what there is."""
+    """The running mean; at the ends it uses fewer values."""
     ones = np.convolve(np.ones_like(values), np.ones(width), "same")
     return np.convolve(values, np.ones(width), "same") / ones
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
     arguments = parser.parse_args()
-    mpl.rcParams["svg.hashsalt"] = "jaxemb"  # the same picture from the same numbers
+    mpl.rcParams["svg.hashsalt"] = "jaxemb"  # equal numbers give an identical file
     _, axes = plt.subplots(
         2, len(arguments.runs), figsize=(5 * len(arguments.runs), 6), sharex="col", squeeze=False, layout="constrained"
     )

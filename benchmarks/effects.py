@@ -1,4 +1,4 @@
-"""The papers' headline effects: which configs are compared, changed how, with which seeds, by which scores."""
+"""The papers' main effects: the configs that are compared, their changes, seeds and scores."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,35 +13,35 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Variant:
-    """One config, changed, and trained with several seeds."""
+    """A config with changes, trained with several seeds."""
 
     name: str
     config: str
-    """A file of configs/, without its ending."""
+    """The name of a file in configs/, without `.yaml`."""
     change: Mapping[str, Any] = field(default_factory=dict)
-    """Values that replace the config's own."""
+    """Values that replace values of the config."""
     start: str | None = None
-    """`EFFECT.VARIANT` of the run that this one starts from: that of the same seed, or of its only one."""
+    """`EFFECT.VARIANT` that this variant starts from: its run with the same seed, or its only run."""
     devices: int = 1
     seeds: tuple[int, ...] = SEEDS
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What is compared, by which score."""
+    """One effect: the variants to compare and the scores to compare them by."""
 
     title: str
     claim: str
     """What the paper says."""
     scores: Mapping[str, str]
-    """Names of scores, as `scores_of` has them, and what the table calls them."""
+    """Names of scores in `scores_of`, with their column titles in the table."""
     variants: tuple[Variant, ...]
     versus: tuple[tuple[str, str], ...] = ()
-    """Pairs of variants whose difference is told, seed by seed."""
+    """Pairs of variants whose difference the page shows for each seed."""
 
 
 def merge(*changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Values and what replaces some of them, mappings key by key.
+    """Merges the mappings; later values replace earlier ones, and nested mappings are merged key by key.
 
     >>> merge({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"c": 3}}, {"d": [2]})
     {'a': {'b': 1, 'c': 3}, 'd': [2]}
@@ -98,7 +98,7 @@ FULL_DEPTH = {"training": {"stacking": None}}
 EFFECTS: dict[str, Effect] = {
     "start": Effect(
         "What SimCSE and Sentence-BERT start from",
-        "masked language modelling alone makes no sentence encoder",
+        "masked language modelling alone does not make a sentence encoder",
         STS,
         (Variant("mlm", "mlm_small", seeds=(0,)),),
     ),
@@ -118,7 +118,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "sbert": Effect(
         "Sentence-BERT: what the classifier sees",
-        "(u, v, |u - v|) is best, and |u - v| what matters (Sentence-BERT, table 6)",
+        "(u, v, |u - v|) is best, and |u - v| matters most (Sentence-BERT, table 6)",
         {
             "STS en.dev": STS["STS en.dev"],
             "STS SICK_trial": "SICK trial, relatedness",
@@ -151,7 +151,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "margin": Effect(
         "LaBSE: the additive margin",
-        "a margin of 0.3 finds more translations (LaBSE)",
+        "with a margin of 0.3, the model finds more translations (LaBSE)",
         BITEXT,
         tuple(
             Variant(
@@ -166,7 +166,7 @@ EFFECTS: dict[str, Effect] = {
     ),
     "negatives": Effect(
         "LaBSE: negatives across replicas",
-        "negatives of the global batch find more translations than those of one device (LaBSE)",
+        "with negatives of the global batch, the model finds more translations than with those of one device (LaBSE)",
         BITEXT,
         tuple(
             Variant(
@@ -200,7 +200,7 @@ EFFECTS: dict[str, Effect] = {
 
 
 def runs_of(names: list[str]) -> Iterator[tuple[str, Variant, int]]:
-    """Every run of these effects, and before it what it starts from."""
+    """Every run of these effects, each after the run that it starts from."""
     seen: set[tuple[str, str, int]] = set()
 
     def of(effect: str, variant: Variant, seed: int) -> Iterator[tuple[str, Variant, int]]:
@@ -225,7 +225,7 @@ def start_of(variant: Variant, seed: int) -> tuple[str, Variant, int]:
 
 
 def slug(text: str) -> str:
-    """A name for files.
+    """Turns text into a part of a file name.
 
     >>> slug("u, v, |u-v|"), slug("|u-v|"), slug("margin 0.3, scale 20")
     ('u-v-abs-u-v-abs', 'abs-u-v-abs', 'margin-0.3-scale-20')
@@ -234,5 +234,5 @@ def slug(text: str) -> str:
 
 
 def result_path(effect: str, variant: Variant, seed: int) -> Path:
-    """The JSON of a run."""
+    """The path of a run's results."""
     return RESULTS / f"{effect}.{slug(variant.name)}.{seed}.json"

@@ -1,4 +1,4 @@
-"""Tables and pictures of the results that `reproduce.py` wrote, between the marks of docs/results.md."""
+"""Writes tables and figures of the results of `reproduce.py` between the marks in docs/results.md."""
 
 import json
 import statistics
@@ -14,7 +14,7 @@ BEGIN, END = "<!-- reproduce.py: begin -->\n", "<!-- reproduce.py: end -->"
 
 
 def write_page(page: Path) -> None:
-    """Writes the sections of all effects that have results between the marks of the page."""
+    """Writes one section for each effect that has results, between the marks of the page."""
     text = page.read_text(encoding="utf-8")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     sections = [section(name, effect, page.parent) for name, effect in EFFECTS.items() if results_of(name)]
@@ -22,7 +22,7 @@ def write_page(page: Path) -> None:
 
 
 def results_of(effect: str) -> dict[str, list[dict[str, Any]]]:
-    """The results of each variant of an effect that has any, by seed."""
+    """The results of an effect by variant, one for each seed; variants without results are left out."""
     found = {
         variant.name: [
             json.loads(path.read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def results_of(effect: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def section(name: str, effect: Effect, folder: Path) -> str:
-    """A heading, the paper's claim, a table of mean +- deviation, the differences seed by seed, and a picture."""
+    """A heading, the paper's claim, a table of mean +- deviation, the difference for each seed, and a figure."""
     results = results_of(name)
     shown = [score for score in effect.scores if any(score in one[0]["systems"]["trained"] for one in results.values())]
     lines = [f"### {effect.title}", "", f"The paper: {effect.claim}.", ""]
@@ -58,7 +58,7 @@ def section(name: str, effect: Effect, folder: Path) -> str:
             seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
             gains = [by_seed[0][seed][shown[0]] - by_seed[1][seed][shown[0]] for seed in seeds]
             each = ", ".join(f"{gain:+.2f}" for gain in gains)
-            lines += [f"- {_code(one)} over {_code(other)}, {effect.scores[shown[0]]}: {each} (by seed)."]
+            lines += [f"- {_code(one)} minus {_code(other)}, {effect.scores[shown[0]]}: {each} (by seed)."]
     picture = folder / "results" / f"{name}.svg"
     if draw(results, effect, shown, picture):
         lines += ["", f"![{effect.title}](results/{picture.name})"]
@@ -75,9 +75,9 @@ def _code(name: str) -> str:
 
 
 def draw(results: Mapping[str, Any], effect: Effect, shown: list[str], path: Path) -> bool:
-    """A point for each seed, by the first score; beside it one seed's path through uniformity and alignment.
+    """Draws the first score, a point for each seed, and beside it uniformity and alignment of one seed over training.
 
-    Returns: whether there was anything to compare.
+    Returns: False, without a figure, if fewer than two variants have results.
     """
     if len(results) < 2:
         return False

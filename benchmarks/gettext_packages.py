@@ -1,10 +1,10 @@
-"""Which packages carry most human translations per megabyte? The choice of the `quickstart` extra.
+"""Counts human translations per megabyte in packages, to choose the packages of the `quickstart` extra.
 
     python benchmarks/gettext_packages.py gramps Django         # installed packages
     python benchmarks/gettext_packages.py downloads/*.whl       # wheels, from `pip download --no-deps`
 
-Pairs are counted as training would see them: normalised, filtered, without duplicates. MB is the download of a wheel
-(without what it depends on), or the space that an installed package and all it depends on take.
+It counts pairs as in training: normalised, filtered, without duplicates. MB is the size of a wheel without its
+dependencies, or the disk space of an installed package with all its dependencies.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from jaxemb.errors import UserError
 
 
 def requirements(distribution: importlib.metadata.Distribution) -> list[str]:
-    """Names of what a plain `pip install` of the package installs besides, on this platform."""
+    """Names of the direct dependencies that `pip install` of the package needs on this platform."""
     parsed = [Requirement(text) for text in distribution.requires or []]
     return [r.name for r in parsed if r.marker is None or r.marker.evaluate({"extra": ""})]
 
 
 def with_requirements(name: str) -> dict[str, importlib.metadata.Distribution]:
-    """The installed package and all that it depends on."""
+    """The installed package and all its dependencies."""
     found: dict[str, importlib.metadata.Distribution] = {}
     waiting = [name]
     while waiting:
@@ -47,7 +47,7 @@ def installed_megabytes(distribution: importlib.metadata.Distribution) -> float:
 
 
 def unpack(wheel: Path, folder: Path) -> str:
-    """Makes the wheel's content visible as an installed package, and gives its name."""
+    """Unpacks the wheel so that it counts as installed; returns the package's name."""
     zipfile.ZipFile(wheel).extractall(folder)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
@@ -74,7 +74,11 @@ def describe(name: str, megabytes: float, dependencies: int, terms: str | None, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("packages", nargs="+", help="installed packages or wheels")
-    parser.add_argument("--languages", action="store_true", help="also print the pairs of each language, all together")
+    parser.add_argument(
+        "--languages",
+        action="store_true",
+        help="also print the number of pairs per language, for all packages together",
+    )
     arguments = parser.parse_args()
     head = ("MB", 7), ("pairs", 8), ("pairs/MB", 9), ("English", 8), ("langs", 6), (">=1000", 7), ("deps", 5)
     print(f"{'package':32}", *(f"{title:>{width}}" for title, width in head), " licence")

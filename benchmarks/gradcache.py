@@ -1,9 +1,9 @@
-"""GradCache: time and memory of a training step in chunks beside the direct step of the same batch.
+"""Measures time and memory of a GradCache step in chunks, compared with a direct step on the same batch.
 
     python benchmarks/gradcache.py --rows 64 --chunks 8 16 32
 
-MiniLM's shape (6 layers, width 384), padded rows of 64 tokens, dropout on, LaBSE's loss. 4/3 is the floor: one more
-forward pass.
+The model has MiniLM's shape (6 layers, width 384); rows have 64 tokens; dropout is on; the loss is LaBSE's. Chunks need
+one more forward pass, so by operations the ratio is at least 4/3.
 """
 
 import argparse
@@ -62,7 +62,7 @@ class Step:
         self()
 
     def __call__(self) -> float:
-        """Takes one step; gives its seconds."""
+        """Takes one step; returns its seconds."""
         began = time.perf_counter()
         self.state, metrics = self.run(self.state, self.batch)
         jax.block_until_ready(metrics)

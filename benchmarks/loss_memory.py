@@ -1,11 +1,11 @@
-"""Memory of the in-batch softmax by strategy: temporary bytes a device of the compiled value and gradient.
+"""Measures the memory of the in-batch softmax: temporary bytes per device of the compiled value and gradient.
 
     python benchmarks/loss_memory.py                       # compiled for eight devices of this machine's CPU
     python benchmarks/loss_memory.py --tpu v5e:2x4         # for a TPU topology; needs `pip install libtpu`, no TPU
     python benchmarks/loss_memory.py --time --rows 4096    # step time of ring against gather, run on the CPU devices
 
-Nothing is run but with --time. Beside it what Inf-CL (arXiv 2410.17243) reports for eight A800 GPUs: 0.18, 0.72 and
-6.53 GB at 32k, 128k and 1M.
+Without --time the script only compiles. It also prints what Inf-CL (arXiv 2410.17243) reports for eight A800 GPUs:
+0.18, 0.72 and 6.53 GB at 32k, 128k and 1M rows.
 """
 
 import argparse

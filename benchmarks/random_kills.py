@@ -1,12 +1,13 @@
-"""Kills random processes of a small run at random times: it must end with the weights of an undisturbed one.
+"""Kills random processes of a small run at random times; the run must end with the weights of an undisturbed run.
 
     python benchmarks/random_kills.py --kills 100
 
-Two processes of two simulated devices train under `launch/local.py`, parameters split over all four. A kill waits for a
-phase of the run (its start, steps, a checkpoint write, evaluation, the export) and then a random time; freezes all
-processes (SIGSTOP), so that what it interrupts can be read off the run directory; and sends SIGKILL to process 0 (the
-coordinator), process 1, the launcher, or all of them, as when a host goes away. The launcher starts its processes again
-by itself; where it is a victim, it is started again with `--resume`. A run takes several kills. Linux only.
+Two processes of two simulated devices train under `launch/local.py`, with parameters sharded over all four devices.
+For each kill, the script waits for a phase of the run (start, steps, checkpoint write, evaluation, export) and then a
+random time. It freezes all processes (SIGSTOP), so that the run directory shows what the kill interrupts. Then it sends
+SIGKILL to process 0 (the coordinator), process 1, the launcher, or all three, as when a host disappears. The launcher
+restarts its processes; if the launcher itself was killed, the script starts it again with `--resume`. Each run is
+killed several times. Linux only.
 """
 
 import argparse
@@ -35,18 +36,18 @@ LAUNCHER = Path(__file__).parents[1] / "launch" / "local.py"
 WORDS = "one two three four five six seven eight red green blue house tree sun moon cat dog".split()
 STEPS, CHECKPOINT_EVERY, EVALUATE_EVERY = 64, 4, 8
 VICTIMS = {"process 0": 3, "process 1": 3, "launcher": 2, "all three": 2}
-"""Who is killed, and how often beside the others."""
+"""The victims, with their relative frequency."""
 PHASES = {"start": 3, "steps": 2, "checkpoint write": 4, "evaluation": 1, "export": 2}
-"""When, and how often beside the others."""
+"""The phases, with their relative frequency."""
 LONGEST_DELAY = {"start": 8.0, "steps": 1.0, "checkpoint write": 0.15, "evaluation": 0.3, "export": 0.5}
-"""Seconds after a phase begins in which it is struck."""
+"""The kill comes at most this many seconds after the phase begins."""
 KILLS_A_RUN = 12
 MARK = "JAXEMB_RANDOM_KILLS"
-"""A variable in the environment of all processes of a run, by which those left over are found."""
+"""An environment variable that marks all processes of a run, so that remaining ones can be found."""
 
 
 class Blow(NamedTuple):
-    """A kill that is to come."""
+    """A planned kill."""
 
     phase: str
     victim: str
@@ -55,19 +56,19 @@ class Blow(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """A kill that was."""
+    """A kill that happened."""
 
     victim: str
     phase: str
-    """In which it fell, by what lay in the run directory when all processes were frozen."""
+    """The phase that it interrupted, judged by the run directory while all processes were frozen."""
     checkpoints: list[int]
-    """Steps of the whole ones then."""
+    """The steps of the complete checkpoints at this time."""
     restarts: int
-    """By launchers, until then."""
+    """The number of restarts by launchers up to this time."""
 
 
 def planned(kills: int, draw: random.Random) -> list[Blow]:
-    """The kills of one run, in order; those in the export come last."""
+    """Plans the kills of one run, in order; kills in the export come last."""
     phases = [phase for phase, share in PHASES.items() for _ in range(share)]
     phases = (
         draw.sample(phases, kills) if kills < len(phases) else [*phases, *draw.choices(phases, k=kills - len(phases))]
@@ -81,7 +82,7 @@ def planned(kills: int, draw: random.Random) -> list[Blow]:
 
 
 def write_config(folder: Path, run: Path) -> Path:
-    """The config of a run whose tensors are small, but split over all devices."""
+    """Writes the config of a run with small tensors that are still sharded over all devices."""
     draw, lines = random.Random(0), []
     for number in range(300):
         words = draw.choices(WORDS, k=draw.randint(2, 8))
@@ -117,10 +118,10 @@ def write_config(folder: Path, run: Path) -> Path:
 
 
 def environment(folder: Path, mark: str) -> dict[str, str]:
-    """Of all processes of a run."""
+    """The environment of all processes of a run."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("JAX_")},
-        # Most of a restart is compilation: a program that runs once need not be a fast one.
+        # Compilation is most of a restart, so compile fast and run slowly.
         "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
         "JAX_COMPILATION_CACHE_DIR": str(folder / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
@@ -130,7 +131,7 @@ def environment(folder: Path, mark: str) -> dict[str, str]:
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """The variables of a process; empty of one that is gone or a zombie."""
+    """The environment of a process; empty if it is gone or a zombie."""
     try:
         lines = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
     except OSError:
@@ -139,7 +140,7 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process takes no step any more: stopped, a zombie or gone."""
+    """Whether a process no longer runs: it is stopped, a zombie or gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TtZX"
     except OSError:
@@ -147,10 +148,10 @@ def is_stopped(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Returns when `condition` holds.
+    """Waits until `condition` holds.
 
     Raises:
-      TimeoutError: if it does not come to hold.
+      TimeoutError: if it does not hold within `seconds`.
     """
     until = time.monotonic() + seconds
     while not condition():
@@ -160,7 +161,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 
 class KilledRun:
-    """A run under the launcher, started as often as it takes."""
+    """A run under the launcher, which is started again after each kill that ends it."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.run = RunDirectory(folder / name)
@@ -182,16 +183,16 @@ class KilledRun:
             )  # fmt: skip
 
     def processes(self) -> dict[int, str]:
-        """The launcher and what it started, as far as they are there: names by process id."""
+        """The names of the launcher and its processes that exist now, by process id."""
         found = {}
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit() and (variables := environment_of(int(folder.name))).get(MARK) == self._mark:
-                # Between fork and exec a process has the environment of the launcher.
+                # Between fork and exec, a process still has the environment of the launcher.
                 found[int(folder.name)] = f"process {variables.get('JAX_PROCESS_ID', 'unborn')}"
         return found | ({self._launcher.pid: "launcher"} if self._launcher.pid in found else {})
 
     def said(self) -> str:
-        """What the processes that run now have printed."""
+        """The output of the processes since the last restart."""
         with self.log.open("rb") as log:
             log.seek(self._begin)
             return log.read().decode(errors="replace").rpartition("launcher: restart")[2]
@@ -200,9 +201,9 @@ class KilledRun:
         return self.log.read_bytes().count(b"launcher: restart")
 
     def phase(self) -> str:
-        """What the run is doing, by what it wrote and said."""
+        """The phase of the run, judged by its files and its output."""
         said = self.said()
-        at_end = f"resuming after step {STEPS}\n" in said  # what is left is to score and to export
+        at_end = f"resuming after step {STEPS}\n" in said  # only scoring and the export are left
         if not at_end and "first step done" not in said:
             return "start"
         if any(not path.name.isdigit() for path in self.run.checkpoints.iterdir()):
@@ -219,7 +220,7 @@ class KilledRun:
         return "steps" if step < STEPS else "end"
 
     def strike(self, blow: Blow) -> Kill | None:
-        """Waits for the phase and its delay, freezes all, and kills; None if the run ended before."""
+        """Waits for the phase and the delay, freezes all processes, and kills; returns None if the run ended before."""
 
         def ended() -> bool:
             return self._launcher.poll() is not None
@@ -242,16 +243,16 @@ class KilledRun:
         return kill
 
     def _check_resumed(self) -> None:
-        """Compares where the run went on with the checkpoints that were whole at the last kill."""
+        """Checks that the run resumed from the newest checkpoint that was complete at the last kill, or a later one."""
         if self._last is None or not (found := re.search(r"resuming after step (\d+)\n", said := self.said())):
             assert self._last is None or not self._last.checkpoints or "model of" not in said, "it began anew"
             return
         newest, step = max(self._last.checkpoints, default=0), int(found[1])
-        # Who survives may end a checkpoint, or write one more.
+        # A surviving process may complete a checkpoint, or write another one.
         assert step == newest if self._last.victim == "all three" else step >= newest, f"{step} after {newest}"
 
     def recover(self, kill: Kill) -> float:
-        """Waits until all is started again, by the launcher or else by us; returns seconds until then."""
+        """Waits until the launcher, or this script, has started all processes again; returns the seconds."""
         began = time.monotonic()
         if kill.victim.startswith("process"):
             wait_until(lambda: self._restarts() > kill.restarts, 90, "the launcher starts all again")
@@ -262,7 +263,7 @@ class KilledRun:
         return time.monotonic() - began
 
     def finish(self) -> None:
-        """Waits for the end of the run, with exit code 0 and nothing left over."""
+        """Waits for the end of the run; checks the exit code 0 and that no process or partial file is left."""
         wait_until(lambda: self._launcher.poll() is not None, 900, "the run ends")
         assert self._launcher.returncode == 0, f"exit code {self._launcher.returncode}"
         self._check_resumed()
@@ -273,7 +274,7 @@ class KilledRun:
 
 
 def assert_equal(found: RunDirectory, expected: RunDirectory) -> None:
-    """Compares the weights, bit by bit; the scores; and the loss of each step."""
+    """Checks that the weights, the scores and the loss of each step are equal, bit for bit."""
     weights = [load_file(run.export / "model.safetensors") for run in (found, expected)]
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[1].items():
@@ -288,10 +289,10 @@ def assert_equal(found: RunDirectory, expected: RunDirectory) -> None:
 
 
 def kill_randomly(kills: int, seed: int, folder: Path) -> list[Kill]:
-    """Trains undisturbed, then kills run after run.
+    """Trains one undisturbed run, then kills other runs and compares each with it.
 
     Raises:
-      AssertionError, TimeoutError: with the end of the log, if a run does not end as the undisturbed one.
+      AssertionError, TimeoutError: if a run does not end like the undisturbed one; has the end of the log.
     """
     draw, done = random.Random(seed), list[Kill]()
     run = undisturbed = KilledRun(folder, "undisturbed")
@@ -322,7 +323,7 @@ def kill_randomly(kills: int, seed: int, folder: Path) -> list[Kill]:
 
 
 def table(kills: list[Kill]) -> str:
-    """How many there were, by phase and victim, in Markdown."""
+    """A Markdown table of the number of kills by phase and victim."""
     counts = collections.Counter((kill.phase, kill.victim) for kill in kills)
     phases = [phase for phase in (*PHASES, "end") if any(phase == kill.phase for kill in kills)]
     rows = [[phase, *(counts[phase, victim] for victim in VICTIMS)] for phase in phases]

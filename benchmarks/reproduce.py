@@ -1,13 +1,14 @@
-"""The papers' headline effects, in small: trains what has no result yet, and draws the results.
+"""Tests the papers' main effects on small models: trains the runs without a result, and draws the results.
 
 python benchmarks/reproduce.py run --data DATA --work DIR [--teacher TEACHER] [EFFECT ...]
 python benchmarks/reproduce.py page
 
-`run` trains one run at a time, each with several seeds, and writes benchmarks/results/EFFECT.VARIANT.SEED.json; what is
-there already is not trained again, and a run that was interrupted goes on where it was. `page` makes the tables and
-pictures of docs/results.md out of those files (needs matplotlib).
+`run` trains each variant with several seeds, one run at a time, and writes benchmarks/results/EFFECT.VARIANT.SEED.json.
+It skips runs that have a result, and resumes interrupted runs. `page` writes the tables and figures in docs/results.md
+from these files (needs matplotlib).
 
-DATA holds bitext/en-XX.tsv.gz, stsb/LANG.SPLIT.csv.gz and sick/SICK_train.txt; TEACHER is an English sentence encoder.
+DATA holds bitext/en-XX.tsv.gz, stsb/LANG.SPLIT.csv.gz, sick/SICK_train.txt and sick/SICK_trial.txt. TEACHER is an
+English sentence encoder.
 """
 
 import argparse
@@ -36,14 +37,14 @@ from jaxemb.runs.metrics import read_metrics
 
 
 def directory(work: Path, effect: str, variant: Variant, seed: int) -> Path:
-    """Where a run trains."""
+    """The directory in which a run trains."""
     return work / effect / f"{slug(variant.name)}-{seed}"
 
 
 def run_one(
     effect: str, variant: Variant, seed: int, work: Path, environment: Mapping[str, str], more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Trains one run in a process of its own, or goes on with it; returns what its JSON says."""
+    """Trains or resumes one run in its own process; returns the content of its JSON file."""
     folder = directory(work, effect, variant, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
     values = yaml.safe_load((ROOT / "configs" / f"{variant.config}.yaml").read_text(encoding="utf-8"))
@@ -52,7 +53,7 @@ def run_one(
     variables = {**os.environ, **environment, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(variant.devices)}
     if variant.start is not None:
         variables["JAXEMB_INIT"] = str(directory(work, *start_of(variant, seed)))
-    timer = beside(folder, ".seconds")  # of earlier tries, too
+    timer = beside(folder, ".seconds")  # includes earlier attempts
     before = map(float, timer.read_text().split() if timer.is_file() else (0.0, 0.0))
     began = clocks()
     if variant.start is None:
@@ -82,13 +83,13 @@ def run_one(
 
 
 def clocks() -> tuple[float, float]:
-    """Seconds that pass, and those that processors spent on the processes this one has run."""
+    """Wall-clock seconds, and processor seconds of all finished child processes."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.monotonic(), spent.ru_utime + spent.ru_stime
 
 
 def vocabulary(values: Mapping[str, Any], work: Path, variables: Mapping[str, str]) -> Path:
-    """The tokenizer of all runs that would train the same one: trained by the first."""
+    """The tokenizer for these settings: the first run that needs it trains it, and later runs reuse it."""
     name = hashlib.sha256(yaml.safe_dump([values["data"], values["tokenizer"]]).encode()).hexdigest()[:12]
     folder = work / "tokenizers" / name
     if not folder.is_dir():
@@ -99,7 +100,7 @@ def vocabulary(values: Mapping[str, Any], work: Path, variables: Mapping[str, st
 
 
 def beside(folder: Path, ending: str) -> Path:
-    """A file beside a folder, named after it (whose name may hold dots)."""
+    """The folder's path with `ending` appended (`with_suffix` would cut a name that contains dots)."""
     return folder.with_name(folder.name + ending)
 
 
@@ -113,7 +114,7 @@ def run_jaxemb(*arguments: str | Path, variables: Mapping[str, str]) -> None:
 
 
 def scores_of(folder: Path) -> dict[str, Any]:
-    """What a run's directory says: the scores of each system, and the curves of what was scored on the way."""
+    """Reads a run directory: the scores of each system, and the curves of the scores during training."""
     run = RunDirectory(folder)
     results = run.load_results()
     assert results is not None
@@ -135,7 +136,7 @@ def scores_of(folder: Path) -> dict[str, Any]:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Trains what has no result, and what such a run starts from where that directory is not there."""
+    """Trains the runs without a result, and the runs that these start from if their directory is missing."""
     if unknown := set(arguments.effects) - set(EFFECTS):
         sys.exit(f"no effect {', '.join(unknown)}; there are {', '.join(EFFECTS)}")
     work = arguments.work.absolute()
@@ -164,14 +165,14 @@ def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="train what has no result yet")
-    run.add_argument("effects", metavar="EFFECT", nargs="*", help=f"of {', '.join(EFFECTS)}")
+    run = commands.add_parser("run", help="train the runs that have no result yet")
+    run.add_argument("effects", metavar="EFFECT", nargs="*", help=f"one of {', '.join(EFFECTS)}")
     run.add_argument("--data", type=Path, required=True, help="folder with bitext/, stsb/ and sick/")
-    run.add_argument("--work", type=Path, required=True, help="folder of the runs' directories")
-    run.add_argument("--teacher", type=Path, help="MODEL that distillation learns from")
-    run.add_argument("--change", help="YAML that changes every config, to try the script out: {training: {steps: 2}}")
+    run.add_argument("--work", type=Path, required=True, help="folder for the run directories")
+    run.add_argument("--teacher", type=Path, help="MODEL that is the teacher in distillation")
+    run.add_argument("--change", help="YAML that changes every config, for a short trial: {training: {steps: 2}}")
     run.set_defaults(do=train)
-    drawn = commands.add_parser("page", help="write tables and pictures")
+    drawn = commands.add_parser("page", help="write tables and figures")
     drawn.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
     drawn.set_defaults(do=lambda arguments: write_page(arguments.page))
     arguments = parser.parse_args()

@@ -1,12 +1,13 @@
-"""Does another version of the code give the same numbers, bit for bit? For work that must not change behaviour.
+"""Checks that another version of the code gives the same numbers, bit for bit, when behaviour must not change.
 
     python benchmarks/same_numbers.py record FOLDER   # with the code before the change
     python benchmarks/same_numbers.py check FOLDER    # with the code after it, on the same machine
 
 `record` trains small runs of 20 steps (tied, untied, with LoRA and with stacking; packed and padded; on 1 device and on
-8 simulated ones) and keeps their hashes, and copies that end at step 10. `check` trains the same runs from the start,
-and resumes the copies: the hashes of the batches' ids and losses, of the parameters and of each file of the export must
-be equal, and each run must load. Hashes of floating-point numbers hold for one machine and one version of jax.
+8 simulated devices). It keeps their hashes, and copies of the runs that end at step 10. `check` trains the same runs
+from the start, and resumes the copies. Each run must load, and these hashes must be equal: the log, the results, the
+parameters, the embeddings, and each file of the export. Hashes of floating-point numbers are valid for one machine and
+one version of jax.
 """
 
 import argparse
@@ -25,7 +26,7 @@ DEVICES = (1, 8)
 
 
 def write_data(folder):
-    """Three languages of unlike size, texts of unlike length, and an STS file."""
+    """Writes three languages of different size, with texts of different length, and an STS file."""
     folder.mkdir(parents=True)
     words = "one two three four five six seven eight nine ten".split()
 
@@ -40,7 +41,7 @@ def write_data(folder):
 
 
 def config_of(data, run, kind, layout):
-    """The config of a run."""
+    """The config of one run."""
     encoder = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     model = {"encoder": encoder, "dense": {"out_features": 12}, "pooling": ["cls", "mean"]}
     training = {
@@ -68,7 +69,7 @@ def config_of(data, run, kind, layout):
 
 
 def digest(*parts):
-    """A hash of bytes."""
+    """A hash of the concatenated bytes."""
     total = hashlib.sha256()
     for part in parts:
         total.update(part)
@@ -76,13 +77,14 @@ def digest(*parts):
 
 
 def hashes_of(run):
-    """What must stay as it is: the log, the parameters, the embeddings, the results, each file of the export."""
+    """Hashes of what must not change: log, parameters, embeddings, results, each file of the export."""
     import jax
     import numpy as np
 
     from jaxemb.loading import load_towers
 
-    skipped = ("time", "per_second", "waiting", "memory", "padding")  # of the steps between two lines
+    # These depend on the clock, or on the steps since the last line of the log.
+    skipped = ("time", "per_second", "waiting", "memory", "padding")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     log = [[(k, v) for k, v in sorted(line.items()) if not any(word in k for word in skipped)] for line in lines]
     found = {"log": digest(json.dumps(log).encode()), "results": digest((run / "results.json").read_bytes())}
@@ -99,7 +101,7 @@ def hashes_of(run):
 
 
 def train_all(folder, devices, resume_from):
-    """Trains the runs, or resumes copies of those that end at half way; returns their hashes."""
+    """Trains the runs, or resumes the copies that end halfway; returns their hashes."""
     import jaxemb
 
     found = {}
@@ -118,7 +120,7 @@ def train_all(folder, devices, resume_from):
 
 
 def cut_to_half(run, to):
-    """A copy of a finished run as it was after half of its steps."""
+    """Copies a finished run and removes what it wrote after half of its steps."""
     shutil.copytree(run, to)
     for step in (to / "checkpoints").iterdir():
         if not step.name.isdigit() or int(step.name) > HALF:
@@ -127,7 +129,7 @@ def cut_to_half(run, to):
 
 
 def in_processes(command, folder):
-    """Runs this script once for each number of devices; returns all hashes."""
+    """Runs this script in one process for each number of devices; returns all hashes."""
     found = {}
     for devices in DEVICES:
         environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
@@ -140,7 +142,7 @@ def in_processes(command, folder):
 
 
 def differences(expected, found):
-    """Names of what differs."""
+    """The names of the hashes that differ."""
     return [
         f"{run}: {name}"
         for run in expected
@@ -150,7 +152,7 @@ def differences(expected, found):
 
 
 def main():
-    """See the head of this file."""
+    """Runs the command line; see the docstring of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["record", "check", "fresh", "resume"])
     parser.add_argument("folder", type=lambda text: Path(text).resolve())
@@ -158,7 +160,7 @@ def main():
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
     folder = asked.folder
-    if asked.command in ("fresh", "resume"):  # in a process of its own
+    if asked.command in ("fresh", "resume"):  # runs in its own process
         halves = folder / "halves" if asked.command == "resume" else None
         asked.output.write_text(json.dumps(train_all(folder, asked.devices, halves)))
         return

@@ -1,11 +1,12 @@
-"""Plans of LaBSE's configs on accelerators that are not there: the tables of docs/scaling.md.
+"""Plans LaBSE's configs for accelerators without having them, and writes the tables of docs/scaling.md.
 
     python benchmarks/scaling.py                 # all plans that have no result yet, then the page
     python benchmarks/scaling.py --again         # all plans
     python benchmarks/scaling.py --page          # the page only
 
-Nothing of it runs on an accelerator: the steps are compiled (`jaxemb plan`), some 40 s of a CPU each, those for TPUs
-without optimization (--fast). TPUs need `pip install 'jaxemb[tpu]'`, GPUs JAX's CUDA plugin.
+The script runs nothing on an accelerator. It compiles the steps (`jaxemb plan`), which takes about 40 s on a CPU for
+each; steps for TPUs are compiled without optimization (--fast). Plans for TPUs need `pip install 'jaxemb[tpu]'`, plans
+for GPUs need JAX's CUDA plugin.
 """
 
 import argparse
@@ -54,24 +55,24 @@ TABLES: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
         "mlm remat": ("labse_pretrain", MLM_64),
     },
 }
-"""By table and row: a config and the flags of `jaxemb plan`. Rows of the last are cases of `accelerator.py`."""
+"""For each table and row, a config and flags of `jaxemb plan`. Rows of the last table are cases of `accelerator.py`."""
 
 
 def result_path(table: str, row: str) -> Path:
-    """Where a plan's numbers are kept."""
+    """The file with the numbers of a plan."""
     return RESULTS / f"{table}_{row.replace(',', '').replace(' ', '_')}.json"
 
 
 def command(config: str, flags: tuple[str, ...]) -> list[str]:
-    """The arguments of `jaxemb`, as they are typed."""
+    """The command-line arguments of `jaxemb`."""
     return ["plan", "--config", config, *flags]
 
 
 def make_plan(table: str, row: str) -> None:
-    """Plans one row.
+    """Makes the plan of one row.
 
     Raises:
-      RuntimeError: if there was no plan; one that does not fit is one.
+      RuntimeError: if planning failed; a plan that does not fit is no failure.
     """
     path, (config, flags) = result_path(table, row), TABLES[table][row]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,26 +91,26 @@ def make_plan(table: str, row: str) -> None:
 
 
 def plans(table: str) -> dict[str, dict[str, Any]]:
-    """The numbers of a table's rows that have any."""
+    """The numbers of each row that has a plan."""
     found = {row: result_path(table, row) for row in TABLES[table]}
     return {row: json.loads(path.read_text(encoding="utf-8")) for row, path in found.items() if path.is_file()}
 
 
 def times(plan: dict[str, Any]) -> tuple[float, float]:
-    """Seconds a step if all of it overlaps, and if none does."""
+    """Seconds per step: if all parts overlap, and if none do."""
     return max(plan["seconds"].values()), sum(plan["seconds"].values())
 
 
 def mfu(plan: dict[str, Any], seconds: float) -> float:
-    """The model's operations, of those that the chips could do in this time."""
+    """The model's operations as a share of what the chips could do in this time."""
     return plan["model_flops"] / plan["devices"] / plan["chip"]["flops"] / seconds
 
 
 def plan_table(name: str) -> list[str]:
-    """A row for each plan."""
+    """A table with one row for each plan."""
     lines = [
-        "| devices | rows a chip | peak, of GiB | parameters, optimizer, rest | MB sent | to other slices | ms a step "
-        "| bound by | rows at balance | MFU | million examples a day | hours, at least |",
+        "| devices | rows a chip | peak of memory, GiB | parameters, optimizer, rest | MB sent | MB to other slices "
+        "| ms a step | bound by | rows at balance | MFU | million examples a day | hours (lower bound) |",
         "|---" * 12 + "|",
     ]
     for row, plan in plans(name).items():
@@ -141,11 +142,12 @@ def plan_table(name: str) -> list[str]:
 
 
 def measured_table() -> list[str]:
-    """Plans beside steps that ran (`accelerator.py`)."""
+    """A table that compares plans with measured steps (`accelerator.py`)."""
     path = ROOT / "benchmarks" / "accelerator_h200.jsonl"
     ran = {case["case"]: case for case in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     lines = [
-        "| case | peak planned, GiB | measured | ms planned | measured | times the lower bound | MFU measured |",
+        "| case | planned peak, GiB | measured peak | planned ms | measured ms | measured / lower bound "
+        "| measured MFU |",
         "|---" * 7 + "|",
     ]
     for row, plan in plans("measured").items():
@@ -160,13 +162,13 @@ def measured_table() -> list[str]:
 
 
 def commands(table: str) -> list[str]:
-    """What to type for each row."""
+    """A code block with the command of each row."""
     lines = [f"jaxemb {' '.join(command(config, flags))}  # {row}" for row, (config, flags) in TABLES[table].items()]
     return ["", "```sh", *lines, "```"]
 
 
 def write_page(page: Path) -> None:
-    """Writes each table, and its commands, between its marks."""
+    """Writes each table and its commands between its marks."""
     text = page.read_text(encoding="utf-8")
     for name in TABLES:
         begin, end = f"<!-- scaling.py: {name} -->\n", f"<!-- scaling.py: end of {name} -->"
@@ -178,8 +180,8 @@ def write_page(page: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--again", action="store_true", help="plan what has a result, too")
-    parser.add_argument("--page", action="store_true", help="plan nothing")
+    parser.add_argument("--again", action="store_true", help="also plan rows that have a result")
+    parser.add_argument("--page", action="store_true", help="only write the page")
     arguments = parser.parse_args()
     for table in TABLES if not arguments.page else ():
         for row in TABLES[table]:

@@ -1,9 +1,10 @@
-"""Do sentence-transformers 5 and 6, over transformers 4 and 5, read our exports? Prints a table as Markdown.
+"""Checks that sentence-transformers 5 and 6 (with transformers 4 and 5) read our exports; prints a Markdown page.
 
     python benchmarks/sentence_transformers_versions.py --work DIR > docs/sentence_transformers_versions.md
 
-Exports tiny models of every family and head, makes an environment in DIR for each version (all share one with torch
-only), embeds texts of many scripts there, and compares with ours. Fails if a value differs by more than 1e-5.
+The script exports tiny models of every family and head. For each version it makes an environment in DIR; all of them
+share one installation of torch. There it embeds texts in many scripts and compares the embeddings with ours. It fails
+if a value differs by more than 1e-5.
 """
 
 import argparse
@@ -51,7 +52,7 @@ for name, method in json.load(open(folder + "/names.json")):
 
 
 def models() -> dict[str, tuple[Embedder, str]]:
-    """Each model and the type of its weights."""
+    """The models by name, each with the type of its weights."""
     mean = {"pooling": "mean", "dense": None}
     prompts = (Prompt(name="query", text="query: "), Prompt(name="document", text="document: "))
     found = {
@@ -82,7 +83,7 @@ def run(*command: str, **more: str) -> str:
 
 
 def make_environment(folder: Path, *packages: str, over: Path | None = None) -> Path:
-    """Makes a virtual environment, which sees the packages of another, and returns its Python."""
+    """Makes a virtual environment that also sees the packages of `over`, and returns its Python."""
     python = folder / "bin" / "python"
     if not (folder / "whole").exists():
         run(sys.executable, "-m", "venv", "--clear", str(folder))
@@ -96,7 +97,7 @@ def make_environment(folder: Path, *packages: str, over: Path | None = None) -> 
 
 
 def difference(ours: np.ndarray, path: Path) -> float:
-    """As an export's verification has it: over the length of the longest embedding where that is more than 1."""
+    """The largest difference, divided by the length of the longest embedding if that is above 1 (as in `verify`)."""
     if not path.exists():
         return float("inf")
     theirs = np.load(path)
@@ -137,9 +138,16 @@ def main() -> int:
                 for method, rows in zip(methods, ours.values(), strict=True)
             ]
     print("# Versions of sentence-transformers that read our exports\n")
-    print("`python benchmarks/sentence_transformers_versions.py` made this page: tiny models of every family and head,")
-    print(f"exported, and {len(TEXTS)} texts in many scripts embedded in an environment for each pair of versions, all")
-    print(f"over {TORCH}. The largest absolute difference from jaxemb's embeddings, at most {TOLERANCE:.0e}:\n")
+    print(
+        "`python benchmarks/sentence_transformers_versions.py` writes this page. It exports tiny models of every family"
+    )
+    print(
+        f"and head. For each pair of versions it makes an environment, all with {TORCH}, and embeds {len(TEXTS)} texts"
+    )
+    print(
+        "in many scripts there. The table shows the largest absolute difference from jaxemb's embeddings. The limit is"
+    )
+    print(f"{TOLERANCE:.0e}.\n")
     print("| sentence-transformers / transformers |", " | ".join(columns), "|")
     print("|---|" + "---|" * len(columns))
     for number, name in enumerate(ours):

