@@ -11,14 +11,14 @@ import numpy as np
 
 from jaxemb.config import DataConfig, FilterConfig
 from jaxemb.data.cache import cached_directory, file_state, fingerprint, write_array_record
-from jaxemb.data.clean import Dropped, clean
-from jaxemb.data.exclude import Exclusion, excluded_files
-from jaxemb.data.holdout import PairKeys, choose_heldout
-from jaxemb.data.languages import is_english, pair_language
-from jaxemb.data.pair_keys import StoredPairKeys, as_numpy
+from jaxemb.data.pairs.clean import Dropped, clean
+from jaxemb.data.pairs.exclude import Exclusion, excluded_files
+from jaxemb.data.pairs.holdout import PairKeys, choose_heldout
+from jaxemb.data.pairs.languages import is_english, pair_language
+from jaxemb.data.pairs.pair_keys import StoredPairKeys, as_numpy
+from jaxemb.data.pairs.records import encode_record
+from jaxemb.data.pairs.report import FileTally, Report, Skipped
 from jaxemb.data.prepared import PreparedData
-from jaxemb.data.records import encode_record
-from jaxemb.data.report import FileTally, Report, Skipped
 from jaxemb.data.sources import SourcePart, source_parts
 from jaxemb.errors import UserError
 from jaxemb.files import cache_root

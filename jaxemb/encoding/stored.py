@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int64, UInt64
 
 from jaxemb.data.cache import fingerprint
-from jaxemb.data.normalize import text_hash
+from jaxemb.data.pairs.normalize import text_hash
 from jaxemb.encoding.embedder import Embedder
 from jaxemb.encoding.texts import BLOCK, embed_blocks
 from jaxemb.errors import CannotWrite, UserError

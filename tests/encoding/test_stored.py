@@ -16,7 +16,7 @@ import pytest
 from tiny_models import ENCODER, TOKENIZER_OF_MPNET, tiny_embedder, tiny_tokenizer
 
 from jaxemb.config import LoraConfig, Prompt
-from jaxemb.data.normalize import text_hash
+from jaxemb.data.pairs.normalize import text_hash
 from jaxemb.encoding import encode
 from jaxemb.encoding.stored import StoredEmbeddings, _Index, _mapped, fingerprint_of, stored_embeddings
 from jaxemb.encoding.texts import _tokenize

@@ -3,10 +3,10 @@
 import dataclasses
 
 from jaxemb.config import FilterConfig
-from jaxemb.data.exclude import Exclusion
-from jaxemb.data.filters import reason_to_drop
-from jaxemb.data.normalize import normalize_text
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.exclude import Exclusion
+from jaxemb.data.pairs.filters import reason_to_drop
+from jaxemb.data.pairs.normalize import normalize_text
+from jaxemb.data.pairs.records import Record
 
 NOTHING_EXCLUDED = Exclusion(())
 

@@ -4,9 +4,9 @@ import gzip
 import pytest
 
 from jaxemb.config import FilterConfig
-from jaxemb.data.clean import Dropped, clean
-from jaxemb.data.exclude import Exclusion
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.clean import Dropped, clean
+from jaxemb.data.pairs.exclude import Exclusion
+from jaxemb.data.pairs.records import Record
 
 CONFIG = FilterConfig(min_chars=3, max_chars=50, max_length_ratio=4.0)
 
