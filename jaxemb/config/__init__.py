@@ -19,7 +19,7 @@ from jaxemb.config.encoder import (
     Qwen3Config,
     RobertaConfig,
 )
-from jaxemb.config.model import DenseConfig, LoraConfig, ModelConfig, Prompt
+from jaxemb.config.model import Architecture, DenseConfig, ModelConfig
 from jaxemb.config.objective import (
     CustomObjective,
     DistillationObjective,
@@ -36,6 +36,7 @@ from jaxemb.config.objective import (
     check_maskable,
     check_views,
 )
+from jaxemb.config.options import LoraConfig, Prompt
 from jaxemb.config.sources import (
     EXTRAS,
     GettextSource,
@@ -60,6 +61,7 @@ from jaxemb.config.training import (
 )
 
 __all__ = [
+    "Architecture",
     "BertConfig",
     "CustomObjective",
     "DataConfig",

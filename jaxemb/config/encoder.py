@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
 from jaxemb.config.base import Fraction, Settings, Size, Width
+from jaxemb.config.kinds import Function, Start, Training
 
 Positive = Annotated[float, Field(gt=0.0, lt=1e12)]
 Epsilon = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -13,31 +14,31 @@ Epsilon = Annotated[float, Field(gt=0.0, lt=1.0)]
 class EncoderConfig(Settings):
     """What all encoders have; a family's own class says the rest."""
 
-    model_type: str
+    model_type: Function[str]
     """The family."""
-    vocab_size: Size | None = None
+    vocab_size: Function[Size | None] = None
     """Rows of the embedding table that have a token; the tokenizer's size when null."""
-    hidden_size: Width = 768
+    hidden_size: Function[Width] = 768
     """Width."""
-    num_hidden_layers: Size = 12
+    num_hidden_layers: Function[Size] = 12
     """Layers."""
-    num_attention_heads: Size = 12
+    num_attention_heads: Function[Size] = 12
     """Attention heads; must divide the width."""
-    intermediate_size: Size = 3072
+    intermediate_size: Function[Size] = 3072
     """Width of the feed-forward layer."""
-    max_position_embeddings: Size = 512
+    max_position_embeddings: Function[Size] = 512
     """Positions; what does not count from 0 (`position_offset`) holds fewer tokens."""
-    hidden_act: Literal["gelu", "gelu_new", "relu", "silu"] = "gelu"
+    hidden_act: Function[Literal["gelu", "gelu_new", "relu", "silu"]] = "gelu"
     """Activation of the feed-forward layer; `gelu` is the exact one, `gelu_new` the tanh approximation."""
-    hidden_dropout_prob: Fraction = 0.1
+    hidden_dropout_prob: Training[Fraction] = 0.1
     """Dropout on embeddings and on the output of each sub-layer."""
-    attention_probs_dropout_prob: Fraction = 0.1
+    attention_probs_dropout_prob: Training[Fraction] = 0.1
     """Dropout on attention probabilities."""
-    layer_norm_eps: Epsilon = 1e-12
+    layer_norm_eps: Function[Epsilon] = 1e-12
     """Epsilon of the norms."""
-    initializer_range: Annotated[float, Field(gt=0.0, lt=10.0)] = 0.02
+    initializer_range: Start[Annotated[float, Field(gt=0.0, lt=10.0)]] = 0.02
     """Standard deviation of the initial weights."""
-    pad_token_id: NonNegativeInt = 0
+    pad_token_id: Function[NonNegativeInt] = 0
     """Id of the padding token."""
 
     @property
@@ -72,24 +73,24 @@ class EncoderConfig(Settings):
 class BertConfig(EncoderConfig):
     """BERT: LaBSE, multilingual BERT, MiniLM, E5, BGE."""
 
-    model_type: Literal["bert"] = "bert"
+    model_type: Function[Literal["bert"]] = "bert"
     """The family."""
-    type_vocab_size: Size = 2
+    type_vocab_size: Function[Size] = 2
     """Token types; type 0 is added to every token."""
 
 
 class RobertaConfig(EncoderConfig):
     """RoBERTa, XLM-R and CamemBERT: BERT with positions that begin at `pad_token_id + 1` and count real tokens only."""
 
-    model_type: Literal["roberta", "xlm-roberta", "camembert"] = "roberta"
+    model_type: Function[Literal["roberta", "xlm-roberta", "camembert"]] = "roberta"
     """The family."""
-    max_position_embeddings: Size = 514
+    max_position_embeddings: Function[Size] = 514
     """Positions: 514 hold 512 tokens, as the first is `pad_token_id + 1`."""
-    type_vocab_size: Size = 1
+    type_vocab_size: Function[Size] = 1
     """Token types; type 0 is added to every token."""
-    layer_norm_eps: Epsilon = 1e-5
+    layer_norm_eps: Function[Epsilon] = 1e-5
     """Epsilon of the norms."""
-    pad_token_id: NonNegativeInt = 1
+    pad_token_id: Function[NonNegativeInt] = 1
     """Id of the padding token."""
 
     @property
@@ -101,24 +102,24 @@ class RobertaConfig(EncoderConfig):
 class DistilBertConfig(EncoderConfig):
     """DistilBERT: BERT without token types."""
 
-    model_type: Literal["distilbert"] = "distilbert"
+    model_type: Function[Literal["distilbert"]] = "distilbert"
     """The family."""
-    num_hidden_layers: Size = 6
+    num_hidden_layers: Function[Size] = 6
     """Layers."""
-    hidden_dropout_prob: Fraction = 0.1
+    hidden_dropout_prob: Training[Fraction] = 0.1
     """Dropout on embeddings and on the output of the feed-forward layer (`dropout` in config.json)."""
 
 
 class MPNetConfig(EncoderConfig):
     """MPNet: RoBERTa without token types, and a bias on attention scores by the distance of two tokens."""
 
-    model_type: Literal["mpnet"] = "mpnet"
+    model_type: Function[Literal["mpnet"]] = "mpnet"
     """The family."""
-    max_position_embeddings: Size = 514
+    max_position_embeddings: Function[Size] = 514
     """Positions: 514 hold 512 tokens, as the first is `pad_token_id + 1`."""
-    pad_token_id: Literal[1] = 1
+    pad_token_id: Function[Literal[1]] = 1
     """Id of the padding token."""
-    relative_attention_num_buckets: Literal[32] = 32
+    relative_attention_num_buckets: Function[Literal[32]] = 32
     """Classes of distances, half of them for each direction; a table of one bias for each head serves all layers."""
 
     @property
@@ -130,29 +131,29 @@ class MPNetConfig(EncoderConfig):
 class ModernBertConfig(EncoderConfig):
     """ModernBERT: norms before sub-layers, rotary positions, local and global attention, GeGLU, no biases."""
 
-    model_type: Literal["modernbert"] = "modernbert"
+    model_type: Function[Literal["modernbert"]] = "modernbert"
     """The family."""
-    num_hidden_layers: Size = 22
+    num_hidden_layers: Function[Size] = 22
     """Layers."""
-    intermediate_size: Size = 1152
+    intermediate_size: Function[Size] = 1152
     """Width of the feed-forward layer, of its gate and its values each."""
-    max_position_embeddings: Size = 8192
+    max_position_embeddings: Function[Size] = 8192
     """The longest text in tokens."""
-    hidden_dropout_prob: Fraction = 0.0
+    hidden_dropout_prob: Training[Fraction] = 0.0
     """Dropout inside the feed-forward layer, before its last product (`mlp_dropout` in config.json)."""
-    embedding_dropout: Fraction | None = None
+    embedding_dropout: Training[Fraction | None] = None
     """Dropout on embeddings; `hidden_dropout_prob` when null."""
-    attention_probs_dropout_prob: Fraction = 0.0
+    attention_probs_dropout_prob: Training[Fraction] = 0.0
     """Dropout on attention probabilities and on the output of attention (`attention_dropout` in config.json)."""
-    layer_norm_eps: Epsilon = 1e-5
+    layer_norm_eps: Function[Epsilon] = 1e-5
     """Epsilon of the norms."""
-    global_attn_every_n_layers: Size = 3
+    global_attn_every_n_layers: Function[Size] = 3
     """Layers 0, n, 2n, ... look at the whole text, the others at `local_attention` tokens."""
-    local_attention: Annotated[int, Field(ge=2, lt=2**31)] = 128
+    local_attention: Function[Annotated[int, Field(ge=2, lt=2**31)]] = 128
     """Tokens that a local layer looks at: half of them on either side."""
-    global_rope_theta: Positive = 160_000.0
+    global_rope_theta: Function[Positive] = 160_000.0
     """Base of the rotary frequencies in global layers."""
-    local_rope_theta: Positive = 10_000.0
+    local_rope_theta: Function[Positive] = 10_000.0
     """Base of the rotary frequencies in local layers."""
 
     @model_validator(mode="after")
@@ -165,31 +166,31 @@ class ModernBertConfig(EncoderConfig):
 class Qwen3Config(EncoderConfig):
     """Qwen3 (Qwen3-Embedding), a decoder: RMSNorm, grouped queries, rotary positions, SwiGLU, no biases."""
 
-    model_type: Literal["qwen3"] = "qwen3"
+    model_type: Function[Literal["qwen3"]] = "qwen3"
     """The family."""
-    hidden_size: Width = 1024
+    hidden_size: Function[Width] = 1024
     """Width."""
-    num_hidden_layers: Size = 28
+    num_hidden_layers: Function[Size] = 28
     """Layers."""
-    num_attention_heads: Size = 16
+    num_attention_heads: Function[Size] = 16
     """Attention heads."""
-    num_key_value_heads: Size = 8
+    num_key_value_heads: Function[Size] = 8
     """Heads of keys and values, each for several heads of queries; must divide `num_attention_heads`."""
-    head_dim: Width = 128
+    head_dim: Function[Width] = 128
     """Width of an attention head."""
-    max_position_embeddings: Size = 32_768
+    max_position_embeddings: Function[Size] = 32_768
     """The longest text in tokens."""
-    hidden_act: Literal["gelu", "gelu_new", "relu", "silu"] = "silu"
+    hidden_act: Function[Literal["gelu", "gelu_new", "relu", "silu"]] = "silu"
     """Activation of the feed-forward layer's gate."""
-    hidden_dropout_prob: Fraction = 0.0
+    hidden_dropout_prob: Training[Fraction] = 0.0
     """Dropout on embeddings and on the output of each sub-layer; a setting of runs, which config.json does not have."""
-    attention_probs_dropout_prob: Fraction = 0.0
+    attention_probs_dropout_prob: Training[Fraction] = 0.0
     """Dropout on attention probabilities."""
-    layer_norm_eps: Epsilon = 1e-6
+    layer_norm_eps: Function[Epsilon] = 1e-6
     """Epsilon of the norms."""
-    rope_theta: Positive = 1_000_000.0
+    rope_theta: Function[Positive] = 1_000_000.0
     """Base of the rotary frequencies."""
-    causal: bool = True
+    causal: Function[bool] = True
     """A token looks at itself and those before it only; false for an encoder that looks in both directions
     (`is_causal` in config.json)."""
 

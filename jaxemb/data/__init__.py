@@ -1,9 +1,9 @@
 """Sources of training examples, their cleaning, the evaluation split, tokenising and batches."""
 
 from jaxemb.data.batches import Batches, Examples
+from jaxemb.data.pairs.records import Record
 from jaxemb.data.preparation import prepare
 from jaxemb.data.prepared import PreparedData
-from jaxemb.data.records import Record
 from jaxemb.data.sequences import Sequences
 from jaxemb.data.tokenized import Tokenized, tokenize
 from jaxemb.data.tokenizer import train_tokenizer

@@ -10,10 +10,8 @@ import grain
 import numpy as np
 
 from jaxemb.config import DataConfig
-from jaxemb.data.permutation import permuted
-from jaxemb.data.prepared import rows_by_group
+from jaxemb.data.mixture import Mixture
 from jaxemb.data.tokenized import pad
-from jaxemb.data.tokenizer import smoothed_quotas
 from jaxemb.errors import UserError
 from jaxemb.packing import Row, lay_out_groups, pack
 
@@ -39,8 +37,6 @@ class Examples(Protocol):
         """What else a batch has of them."""
 
 
-_PERIOD = 1 << 16
-"""Rows after which the sequence of languages repeats, not that of examples; they are drawn in units of 1/_PERIOD."""
 _PROBE = 32
 """Batches whose packing says how many rows are compiled."""
 
@@ -48,12 +44,11 @@ _PROBE = 32
 class Batches:
     """The batches of a run.
 
-    Row number p of the run is row p % N of epoch p // N, and each epoch is another permutation of the N examples. With
-    `language_exponent` below 1 that holds within each language, and a table repeated every 65,536 rows says which
-    language is next. `window` batches are drawn together. To be packed, their examples are dealt out by length, so that
-    every batch has about as many tokens and one compiled shape serves nearly all. To be padded, they are sorted by
-    length, cut into batches and shuffled, so that a batch fits a short one of `length_buckets`. All of that follows
-    from the seed and the step alone: seeking is free, and every process sees the same global batches.
+    `Mixture` says which example is at which position of the run; `window` batches of consecutive positions are planned
+    together. For packing, examples are distributed over these batches by length, so that every batch has about as many
+    tokens and one compiled shape serves nearly all. For padding, examples are sorted by length, cut into batches and
+    shuffled, so that a batch fits a short one of `length_buckets`. All of that follows from the seed and the step
+    alone: seeking is free, and every process sees the same global batches.
     """
 
     def __init__(
@@ -96,8 +91,7 @@ class Batches:
         self._pad_id = pad_id
         self._devices = max(devices, process_count)
         self._process = (process_index, process_count)
-        self._pools = _language_pools(tokenized, config.language_exponent)
-        self._turns, self._places, self._counts = _turns([len(pool) for pool in self._pools], config, seed)
+        self._mixture = Mixture(tokenized.language_of, len(tokenized.languages), config.language_exponent, seed)
         self._window = functools.lru_cache(maxsize=4)(self._plan)
         self.sizes: tuple[tuple[int, ...], ...]
         """Shapes of batches, smallest first: tokens a row if padded, rows a device if packed; for each of the sides."""
@@ -150,7 +144,7 @@ class Batches:
     def _plan(self, window: int) -> np.ndarray:
         """Examples of a window's global batches, int64 [window, batch_size]."""
         count, size = self._config.window, self._batch_size
-        rows = self._draw(np.arange(window * count * size, (window + 1) * count * size))
+        rows = self._mixture.examples(np.arange(window * count * size, (window + 1) * count * size))
         rng = np.random.default_rng([self._seed, 0xBA7C4, window])
         lengths = self._tokenized.lengths[rows]
         if self._config.length_buckets is None:
@@ -198,40 +192,7 @@ class Batches:
             for side, tokens in enumerate(texts)
         ]
 
-    def _draw(self, positions: np.ndarray) -> np.ndarray:
-        """The examples at these consecutive positions of the run."""
-        period, turn = np.divmod(positions, len(self._turns))
-        pool_of, place = self._turns[turn], self._places[turn]
-        rows = np.empty(len(positions), np.int64)
-        for index, pool in enumerate(self._pools):
-            here = np.flatnonzero(pool_of == index)
-            if len(here):
-                epoch, position = np.divmod(period[here] * self._counts[index] + place[here], len(pool))
-                for number in np.unique(epoch).tolist():
-                    now = epoch == number
-                    key = int(np.random.SeedSequence([self._seed, index, number]).generate_state(1, np.uint64)[0])
-                    rows[here[now]] = pool[permuted(position[now], len(pool), key)]
-        return rows
-
 
 def _most_rows(packed: list[list[list[Row]]]) -> tuple[int, ...]:
     """Rows that the fullest device takes, for each side."""
     return tuple(max(map(len, side)) for side in packed)
-
-
-def _language_pools(tokenized: Examples, exponent: float) -> list[np.ndarray]:
-    """Positions that are drawn from separately: one pool of all where languages are drawn as they come."""
-    if exponent == 1.0:
-        return [np.arange(len(tokenized))]
-    return [pool for pool in rows_by_group(tokenized.language_of, len(tokenized.languages)) if len(pool)]
-
-
-def _turns(sizes: list[int], config: DataConfig, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which pool is next, how many times it was before in the period, and how many times it is in a period."""
-    if len(sizes) == 1:
-        return np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64)
-    counts = 1 + smoothed_quotas(np.array(sizes, np.float64) ** config.language_exponent, _PERIOD - len(sizes))
-    turns = np.random.default_rng([seed, 0x1A46]).permutation(np.repeat(np.arange(len(sizes)), counts))
-    places = np.empty_like(turns)
-    places[np.argsort(turns, kind="stable")] = np.concatenate([np.arange(count) for count in counts])
-    return turns, places, counts

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int
 
-from jaxemb.data.holdout import mix
+from jaxemb.data.pairs.holdout import mix
 
 _ROUNDS = 6
 

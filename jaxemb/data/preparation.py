@@ -11,15 +11,14 @@ import numpy as np
 
 from jaxemb.config import DataConfig, FilterConfig
 from jaxemb.data.cache import cached_directory, file_state, fingerprint, write_array_record
-from jaxemb.data.exclude import Exclusion, excluded_files
-from jaxemb.data.filters import reason_to_drop
-from jaxemb.data.holdout import PairKeys, choose_heldout
-from jaxemb.data.languages import is_english, pair_language
-from jaxemb.data.normalize import normalize_text
-from jaxemb.data.pair_keys import StoredPairKeys, as_numpy
+from jaxemb.data.pairs.clean import Dropped, clean
+from jaxemb.data.pairs.exclude import Exclusion, excluded_files
+from jaxemb.data.pairs.holdout import PairKeys, choose_heldout
+from jaxemb.data.pairs.languages import is_english, pair_language
+from jaxemb.data.pairs.pair_keys import StoredPairKeys, as_numpy
+from jaxemb.data.pairs.records import encode_record
+from jaxemb.data.pairs.report import FileTally, Report, Skipped
 from jaxemb.data.prepared import PreparedData
-from jaxemb.data.records import Record, encode_record
-from jaxemb.data.report import FileTally, Report, Skipped
 from jaxemb.data.sources import SourcePart, source_parts
 from jaxemb.errors import UserError
 from jaxemb.files import cache_root
@@ -133,28 +132,14 @@ def _encoded_pairs(
                     report.drop(item.language, item.reason)
                     continue
             tally.lines += 1
-            record = _normalized(item)
-            language = pair_language(record.anchor_lang, record.positive_lang)
+            language = pair_language(item.anchor_lang, item.positive_lang)
             report.read[language] += 1
-            if reason := reason_to_drop(record, filters) or ("excluded" if exclusion.matches(record) else None):
-                report.drop(language, reason)
+            cleaned = clean(item, filters, exclusion)
+            if isinstance(cleaned, Dropped):
+                report.drop(language, cleaned.reason)
                 continue
             about["pairs"] += 1
-            keys.add(record, language)
-            yield encode_record(record)
+            keys.add(cleaned, language)
+            yield encode_record(cleaned)
         report.finish_file(tally, filters.max_bad_line_share)
         log.debug("%s: %d lines, %d of them malformed", part.name, tally.lines, tally.bad)
-
-
-def _normalized(record: Record) -> Record:
-    return Record(
-        normalize_text(record.anchor),
-        normalize_text(record.positive),
-        tuple(normalize_text(text) for text in record.negatives),
-        record.label,
-        record.score,
-        record.anchor_lang,
-        record.positive_lang,
-        record.source,
-        record.id,
-    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxemb.data.cache import StoredRecords
-from jaxemb.data.records import Record, decode_record
+from jaxemb.data.pairs.records import Record, decode_record
 
 
 class TrainingPairs:

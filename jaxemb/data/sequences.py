@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from jaxemb.data.holdout import mix
+from jaxemb.data.pairs.holdout import mix
 from jaxemb.data.tokenized import Tokenized
 
 _SENTENCES = 1 << 18

@@ -11,9 +11,9 @@ from tokenizers import trainers
 
 from jaxemb.config import TokenizerConfig
 from jaxemb.data.cache import in_chunks
-from jaxemb.data.languages import is_english
+from jaxemb.data.pairs.languages import is_english
+from jaxemb.data.pairs.records import Record
 from jaxemb.data.prepared import PreparedData, rows_by_group
-from jaxemb.data.records import Record
 from jaxemb.data.tokenizer_normalizer import with_normalizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

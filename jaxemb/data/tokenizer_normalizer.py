@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, normalizers
 
-from jaxemb.data.normalize import normalize_text
+from jaxemb.data.pairs.normalize import normalize_text
 from jaxemb.fast_tokenizer import plain_backend, with_backend
 
 if TYPE_CHECKING:

@@ -1,8 +1,6 @@
 """Embeddings of a frozen teacher on disk, by the hash of the text: each text is embedded once, whatever run asks."""
 
 import functools
-import hashlib
-import json
 import re
 import time
 import uuid
@@ -10,65 +8,26 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import Float32, Int, Int64, UInt64
 
-from jaxemb.data.cache import fingerprint
-from jaxemb.data.normalize import text_hash
+from jaxemb.data.pairs.normalize import text_hash
 from jaxemb.encoding.embedder import Embedder
+from jaxemb.encoding.fingerprint import fingerprint
 from jaxemb.encoding.texts import BLOCK, embed_blocks
 from jaxemb.errors import CannotWrite, UserError
 from jaxemb.files import atomic_directory, cache_root, remove_partial
 from jaxemb.models import Params, encoded_size
 from jaxemb.texts import Texts, each_text
 
-VERSION = 1
-"""Counts up when the same model would give the same text another embedding, or the layout of shards changes."""
-
-_NO_MATTER = {
-    "init_from", "init_allow", "new_head", "prompts", "max_seq_length", "training_mlp", "remat", "scan_layers",
-    "similarity",
-}  # fmt: skip
-_NO_MATTER_OF_ENCODER = {
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "initializer_range",
-}  # fmt: skip
 _SHARD = re.compile(r"\d{20}-[0-9a-f]{8}")
 _LOOKED_UP = 4096  # texts whose hashes are looked up together
 _OPEN = 256  # shards that are mapped at a time: each holds a file open
 
 
-def fingerprint_of(embedder: Embedder) -> str:
-    """20 hexadecimal digits that change with all that embeddings depend on: settings, prompt, tokenizer, weights.
-
-    Where a model was loaded from does not count, nor does what only its training has (dropout, say). Reads
-    all weights and the tokenizer: two seconds for 120M parameters and 250,000 word pieces.
-    """
-    config = embedder.config
-    settings = config.model_dump(
-        mode="json", exclude={**dict.fromkeys(_NO_MATTER, True), "encoder": _NO_MATTER_OF_ENCODER}
-    )
-    tokenizer = json.loads(embedder.tokenizer.backend_tokenizer.to_str())
-    tokenizer["truncation"] = tokenizer["padding"] = None  # left over from earlier calls
-    side = embedder.tokenizer.truncation_side
-    weights = _digest({name: leaf for name, leaf in embedder.params.items() if name != "training_mlp"})
-    return fingerprint(VERSION, settings, config.longest_input, tokenizer, side, weights)
-
-
-def _digest(params: Params) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        array = np.ascontiguousarray(jax.device_get(leaf))
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape} ".encode())
-        digest.update(array.view(np.uint8).data)
-    return digest.hexdigest()
-
-
 def stored_embeddings(embedder: Embedder, cache_dir: str | None = None) -> "StoredEmbeddings":
     """What the cache holds of this model: folder `teacher-FINGERPRINT` of `cache_root(cache_dir)`, there or not yet."""
-    return StoredEmbeddings(
-        cache_root(cache_dir) / f"teacher-{fingerprint_of(embedder)}", encoded_size(embedder.config)
-    )
+    return StoredEmbeddings(cache_root(cache_dir) / f"teacher-{fingerprint(embedder)}", encoded_size(embedder.config))
 
 
 class StoredEmbeddings:
@@ -136,7 +95,7 @@ class StoredEmbeddings:
         Raises: ValueError if the cache is of another model; NotTexts for what is no string; UserError if the disk is
           full, say, or an embedding is not finite.
         """
-        if self.path.name != f"teacher-{fingerprint_of(embedder)}":
+        if self.path.name != f"teacher-{fingerprint(embedder)}":
             raise ValueError(f"{self.path}: holds the embeddings of another model: open `stored_embeddings(embedder)`")
         remove_partial(self.path, days=7.0)
         drawn: dict[int, str] = {}  # texts that are being embedded, in order, by hash

@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int
 
 from jaxemb.config import ModelConfig
+from jaxemb.config.kinds import PROGRAM_KINDS, keep_kinds
 from jaxemb.encoding.apart import layers_apart
 from jaxemb.encoding.model import Model
 from jaxemb.errors import UsageError
@@ -177,10 +178,8 @@ class _Batches:
     """Packs tokens into batches and sends them off."""
 
     def __init__(self, embedder: Model, params: Params, batch_size: int) -> None:
-        # Settings that do not change embeddings are set aside: all models of one architecture share their programs.
-        apart = {"init_from": None, "init_allow": None, "new_head": False, "max_seq_length": None, "prompt": ""}
-        apart |= {"include_prompt": True, "remat": "none", "similarity": "cosine"}
-        self._config = embedder.config.model_copy(update=apart)
+        # Models that differ in nothing that a program depends on share their programs.
+        self._config = keep_kinds(embedder.config, PROGRAM_KINDS)
         self._row_lengths = row_lengths(embedder.config.longest_input)
         self._sharding = _mesh_sharding(params)
         self._replicated = None if self._sharding is None else NamedSharding(self._sharding.mesh, PartitionSpec())

@@ -16,7 +16,7 @@ _SMALLEST_POOL = 2
 
 @runtime_checkable
 class TranslationPair(Protocol):
-    """A sentence and its translation, such as `jaxemb.data.records.Record`."""
+    """A sentence and its translation, such as `jaxemb.data.pairs.records.Record`."""
 
     @property
     def anchor(self) -> str:

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, get_args
 
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxemb.encoding import Embedder, Towers, encode
+from jaxemb.encoding.fingerprint import fingerprint
 from jaxemb.encoding.towers import as_towers
 from jaxemb.errors import UserError
 from jaxemb.models import encoded_size
@@ -44,7 +45,8 @@ class MtebModel:
             embeds what mteb calls documents, and that of the anchors everything else.
           name: `ORGANIZATION/MODEL`, under which mteb files results.
           revision: which one of that name. mteb gives the results that it has of a name and revision again instead of
-            computing them; so None stands for a hash of the weights, the tokenizer, the config and `prompts`.
+            computing them; so None stands for a hash of what changes a score: the weights, the tokenizer, the settings
+            that change an embedding (`jaxemb.encoding.fingerprint`), `similarity` and `prompts`.
           prompts: text before every input, by the keys above.
 
         Raises:
@@ -61,7 +63,7 @@ class MtebModel:
         leaves = jax.tree.leaves([tower.params for tower in towers.embedders])
         self.mteb_model_meta = mteb.models.ModelMeta(
             name=name,
-            revision=_fingerprint(towers.embedders, self.model_prompts) if revision is None else revision,
+            revision=_revision(towers, self.model_prompts) if revision is None else revision,
             loader=None,
             release_date=None,
             languages=None,
@@ -177,17 +179,8 @@ def _check_keys(prompts: Mapping[str, str]) -> None:
                 raise UserError(f"prompts: mteb knows no {word!r} (in {key!r}); did you mean {meant!r}?")
 
 
-def _fingerprint(embedders: Sequence[Embedder], prompts: Mapping[str, str] | None) -> str:
-    """40 hexadecimal digits that change with anything that changes an embedding."""
-    digest = hashlib.sha256(json.dumps(prompts, sort_keys=True).encode())
-    for embedder in embedders:
-        config = embedder.config.model_dump(exclude={"init_from", "new_head", "remat", "scan_layers"}, mode="json")
-        tokenizer = json.loads(embedder.tokenizer.backend_tokenizer.to_str())
-        for state in ("truncation", "padding"):  # of the last call
-            tokenizer.pop(state, None)
-        digest.update(json.dumps([config, tokenizer], sort_keys=True).encode())
-        for path, leaf in jax.tree_util.tree_flatten_with_path(embedder.params)[0]:
-            array = np.asarray(jax.device_get(leaf))
-            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-            digest.update(array.tobytes())
-    return digest.hexdigest()[:40]
+def _revision(towers: Towers, prompts: Mapping[str, str] | None) -> str:
+    """40 hexadecimal digits that change with anything that changes a score: an embedding, or how they are compared."""
+    embedders = [fingerprint(embedder) for embedder in towers.embedders]
+    values = [embedders, prompts, towers.anchor.config.similarity]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:40]

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxemb.config import LoraConfig, ModelConfig
+from jaxemb.config.kinds import EMBEDDING_KINDS, dump_kinds
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
@@ -22,11 +23,8 @@ from jaxemb.huggingface.tokenizer import save_tokenizer
 from jaxemb.huggingface.weights import FAMILIES, Entry, encoder_to_tensors
 from jaxemb.models.lora import LORA, merge
 
-_OF_TRAINING = {
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "initializer_range", "vocab_size",
-    "pad_token_id",
-}  # fmt: skip
-"""Settings of an encoder in which an adapted model may differ from its base."""
+_OF_VOCABULARY = {"vocab_size", "pad_token_id"}
+"""Settings of an encoder in which an adapted model may differ from its base, beside those that change no embedding."""
 TOLERANCE = 1e-5  # of merged kernels, over the largest value where that is more than 1
 CARD = """---
 base_model: {base}
@@ -136,9 +134,9 @@ def _check_base(base: str, config: ModelConfig, params: Any) -> tuple[str, str |
     there = load_model(folder)
     if there.config.encoder.model_type != config.encoder.model_type:
         raise UserError(f"{folder}: a {there.config.encoder.model_type}, not the model that was adapted")
-    settings = there.config.encoder.model_dump(exclude=_OF_TRAINING)
-    for key, value in config.encoder.model_dump(exclude=_OF_TRAINING).items():
-        if settings[key] != value:
+    settings = dump_kinds(there.config.encoder, EMBEDDING_KINDS)
+    for key, value in dump_kinds(config.encoder, EMBEDDING_KINDS).items():
+        if key not in _OF_VOCABULARY and settings[key] != value:
             raise UserError(
                 f"{folder}: not the model that was adapted: {key} is {settings[key]!r} there, not {value!r}"
             )

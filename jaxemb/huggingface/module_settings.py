@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from jaxemb.config import DenseConfig, Prompt
-from jaxemb.config.model import PoolingMode, Similarity
+from jaxemb.config.model import PoolingMode
+from jaxemb.config.options import Similarity
 from jaxemb.errors import UserError
 from jaxemb.huggingface.keys import check_keys, shorten
 from jaxemb.huggingface.tensors import read_object

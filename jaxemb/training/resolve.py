@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from jaxemb.config import (
+    Architecture,
     DenseConfig,
     EncoderConfig,
     ModelConfig,
@@ -22,6 +23,8 @@ from jaxemb.config import (
 )
 from jaxemb.config import files as config_files
 from jaxemb.config.explicit import given_paths, with_given
+from jaxemb.config.kinds import Kind, fields_of
+from jaxemb.config.options import ComputeOptions, StartOptions, UseOptions
 from jaxemb.data import PreparedData
 from jaxemb.encoding import Towers, count_prompt_tokens
 from jaxemb.errors import UsageError
@@ -33,11 +36,13 @@ from jaxemb.runs.storage.urls import is_remote
 from jaxemb.training.freezing import select_trained
 from jaxemb.training.scoring import sts_sets
 
-DROPOUT = {"hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout"}
-"""Settings of training, not of the weights that `model.init_from` brings; the last is ModernBERT's."""
-OF_USE = {"prompt", "prompts", "truncate_dim", "similarity"}
+FILLED_IN = {"prompt_tokens"}
+"""Settings that follow from others; one that is given is checked against what it must be."""
+OF_RUN = StartOptions.model_fields.keys() | ComputeOptions.model_fields.keys()
+"""Settings of the run: `model.init_from` has no say in them."""
+OF_USE = UseOptions.model_fields.keys()
 """Settings of how a model is used: what is given here counts, else what `model.init_from` says."""
-HEAD = {"pooling", "include_prompt", "training_mlp", "layer_norm", "dense", "normalize"}
+HEAD = Architecture.model_fields.keys() - FILLED_IN - {"encoder"}
 """What follows the encoder."""
 
 
@@ -195,10 +200,7 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     """
     model = config.model
     if base is not None:
-        own = {"init_from", "init_allow", "new_head", "compute_dtype", "remat", "scan_layers"}
-        own |= {"vocab_multiple", "prompt_tokens", "lora", "towers"}
-        own |= {*OF_USE, "max_seq_length"} & model.model_fields_set
-        own |= HEAD if model.new_head else set()
+        own = OF_RUN | FILLED_IN | (OF_USE & model.model_fields_set) | (HEAD if model.new_head else set())
         _check_contradictions(model, base, own)
         encoder = encoder_to_train(model.encoder, base.encoder)
         model = base.model_copy(update={name: getattr(model, name) for name in own} | {"encoder": encoder})
@@ -263,7 +265,7 @@ def encoder_to_train(given: EncoderConfig, base: EncoderConfig) -> EncoderConfig
     """The encoder of `model.init_from` with the dropout rates that are given, or the default of its family."""
     rates = {
         name: getattr(given, name) if name in given.model_fields_set else type(base).model_fields[name].default
-        for name in DROPOUT & type(base).model_fields.keys()
+        for name in fields_of(type(base), {Kind.TRAINING})
     }
     return base.model_copy(update=rates)
 
@@ -275,7 +277,7 @@ def _check_contradictions(model: ModelConfig, base: ModelConfig, own: set[str]) 
         for name in sorted(given.model_fields_set - free):
             wanted, found = getattr(given, name), getattr(there, name, None)
             if isinstance(wanted, BaseModel) and isinstance(found, BaseModel):
-                check(wanted, found, f"{path}.{name}", DROPOUT & type(found).model_fields.keys())
+                check(wanted, found, f"{path}.{name}", fields_of(type(found), {Kind.TRAINING}))
             elif wanted != found:
                 new_head = ", or set model.new_head" if f"{path}.{name}".split(".")[1] in HEAD else ""
                 raise UsageError(

@@ -9,7 +9,7 @@ from jaxemb import distributed
 from jaxemb.config import DistillationObjective, TrainConfig
 from jaxemb.data import PreparedData, Tokenized
 from jaxemb.data.cache import in_chunks
-from jaxemb.data.normalize import text_hash
+from jaxemb.data.pairs.normalize import text_hash
 from jaxemb.encoding import Embedder
 from jaxemb.encoding.stored import StoredEmbeddings, stored_embeddings
 from jaxemb.loading import load

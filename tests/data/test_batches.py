@@ -6,6 +6,7 @@ import pytest
 
 from jaxemb.config import TokenizerConfig
 from jaxemb.data import Batches, tokenize, train_tokenizer
+from jaxemb.data.mixture import Mixture
 from jaxemb.data.tokenized import pad
 from jaxemb.errors import UserError
 
@@ -72,7 +73,7 @@ def test_a_batch_depends_on_seed_and_step_only(pairs, data_config):
 @pytest.mark.parametrize("buckets", [None, (8, 16, 32)], ids=["packed", "padded"])
 def test_the_order_within_a_window_depends_on_seed_and_window(pairs, data_config, monkeypatch, buckets):
     """Of the same pairs, drawn for every seed and window: their order is shuffled apart from the draw."""
-    monkeypatch.setattr(Batches, "_draw", lambda self, positions: np.arange(len(positions)))
+    monkeypatch.setattr(Mixture, "examples", lambda self, positions: np.arange(len(positions)))
     config = data_config.model_copy(update={"length_buckets": buckets, "window": 8})
     windows = [
         ids(Batches(pairs, config, 8, seed=seed), range(first, first + 8)) for seed in (3, 4) for first in (0, 8)
@@ -92,15 +93,6 @@ def test_any_number_of_devices_gets_the_same_global_batches(pairs, data_config, 
     one, two, eight = (ids(Batches(pairs, config, 24, seed=0, devices=n), range(12)) for n in (1, 2, 8))
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(one, eight)
-
-
-def test_languages_and_pairs_are_drawn_by_the_seed(pairs, data_config):
-    config = data_config.model_copy(update={"language_exponent": 0.5})
-    one, other = (Batches(pairs, config, 24, seed) for seed in (3, 4))
-    assert (one._turns != other._turns).any()
-    np.testing.assert_array_equal(np.bincount(one._turns), np.bincount(other._turns))
-    other._turns, other._places = one._turns, one._places
-    assert (one._draw(np.arange(48)) != other._draw(np.arange(48))).any()
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -198,24 +190,6 @@ def test_sorting_by_length_saves_padding_without_sorting_the_run(pairs, data_con
     longest = [pairs.lengths[ids(sorted_, [step]).astype(int)].max(axis=1) for step in range(8)]
     assert any(a.mean() > b.mean() for a, b in itertools.pairwise(longest))
     assert any((np.diff(rows.astype(int)) < 0).any() for rows in longest)
-
-
-@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
-def test_languages_are_weighted(pairs, data_config, exponent):
-    config = data_config.model_copy(update={"language_exponent": exponent})
-    batches = Batches(pairs, config, batch_size=32, seed=0)
-    drawn = np.bincount(pairs.language_of[ids(batches, range(400)).astype(int)]) / (400 * 32)
-    weights = np.bincount(pairs.language_of) ** exponent
-    np.testing.assert_allclose(drawn, weights / weights.sum(), atol=0.01)
-
-
-def test_a_small_language_is_gone_through_before_it_repeats(pairs, data_config):
-    batches = Batches(pairs, data_config.model_copy(update={"language_exponent": 0.0}), batch_size=32, seed=0)
-    rows = ids(batches, range(400)).astype(int)
-    for language in (0, 1):
-        counts = np.bincount(rows, minlength=len(pairs))[pairs.language_of == language]
-        assert counts.max() - counts.min() <= 1
-        assert counts.min() > 5
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

@@ -3,8 +3,8 @@ import importlib.metadata
 import pytest
 
 from jaxemb.config import GettextSource
-from jaxemb.data.records import Record
-from jaxemb.data.report import Skipped
+from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
 from jaxemb.data.sources.gettext import licence, without_accelerators
 from jaxemb.errors import UserError

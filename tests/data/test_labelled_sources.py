@@ -18,8 +18,8 @@ from jaxemb.config import (
     TsvSource,
 )
 from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
-from jaxemb.data.records import Record
-from jaxemb.data.report import Skipped
+from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine

@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from jaxemb.config import MosesSource
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.records import Record
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine

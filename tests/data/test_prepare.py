@@ -6,8 +6,8 @@ import pytest
 
 from jaxemb.config import DataConfig, FilterConfig, HoldoutConfig, MosesSource, TsvSource
 from jaxemb.data import Record, prepare
-from jaxemb.data.languages import is_english
-from jaxemb.data.normalize import decontamination_key
+from jaxemb.data.pairs.languages import is_english
+from jaxemb.data.pairs.normalize import decontamination_key
 from jaxemb.errors import UserError
 from tests.data.conftest import sentences
 

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from jaxemb.config import TokenizerConfig
 from jaxemb.data import train_tokenizer
-from jaxemb.data.normalize import normalize_text
+from jaxemb.data.pairs.normalize import normalize_text
 from jaxemb.data.tokenizer_normalizer import normalizer, with_normalizer
 from jaxemb.encoding import Embedder
 from jaxemb.huggingface import export, load_tokenizer, save_tokenizer

@@ -13,12 +13,12 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from tiny_models import ENCODER, TOKENIZER_OF_MPNET, tiny_embedder, tiny_tokenizer
+from tiny_models import tiny_embedder
 
-from jaxemb.config import LoraConfig, Prompt
-from jaxemb.data.normalize import text_hash
+from jaxemb.data.pairs.normalize import text_hash
 from jaxemb.encoding import encode
-from jaxemb.encoding.stored import StoredEmbeddings, _Index, _mapped, fingerprint_of, stored_embeddings
+from jaxemb.encoding.fingerprint import fingerprint
+from jaxemb.encoding.stored import StoredEmbeddings, _Index, _mapped, stored_embeddings
 from jaxemb.encoding.texts import _tokenize
 from jaxemb.errors import UserError
 
@@ -50,7 +50,7 @@ def embedded(monkeypatch):
 
 def test_one_chunk_is_what_encode_gives_bit_for_bit(tmp_path):
     stored, some = stored_embeddings(EMBEDDER, str(tmp_path)), [*texts(40), "", "Съешь 敏捷"]
-    assert stored.path == tmp_path / f"teacher-{fingerprint_of(EMBEDDER)}"
+    assert stored.path == tmp_path / f"teacher-{fingerprint(EMBEDDER)}"
     assert stored.embed_missing(EMBEDDER, some, batch_size=8) == 42
     np.testing.assert_array_equal(take(stored, some[::-1]), encode(EMBEDDER, some, batch_size=8)[::-1])
     assert take(stored, []).shape == (0, 32)
@@ -269,37 +269,3 @@ def test_a_damaged_shard_is_named(tmp_path, name):
     _mapped.cache_clear()
     with pytest.raises(UserError, match="damaged"):
         StoredEmbeddings(tmp_path, 2)
-
-
-def test_the_fingerprint_changes_with_what_embeddings_depend_on():
-    same = [
-        EMBEDDER,
-        tiny_embedder(pooling="mean"),
-        tiny_embedder(pooling="mean", remat="full", init_from="somewhere", prompts=(Prompt(name="a", text="b"),)),
-        tiny_embedder(pooling="mean", encoder=ENCODER.model_copy(update={"hidden_dropout_prob": 0.5})),
-        replace(EMBEDDER, params=jax.device_get(EMBEDDER.params)),
-        replace(EMBEDDER, config=EMBEDDER.config.model_copy(update={"training_mlp": True})),
-    ]
-    assert len({fingerprint_of(one) for one in same}) == 1
-    EMBEDDER.encode(["a b c"])  # leaves its truncation with the tokenizer
-    assert fingerprint_of(EMBEDDER) == fingerprint_of(same[1])
-    leaf = EMBEDDER.params["encoder"]["layers"]["attention"]["key"]["kernel"]
-    changed = jax.tree.map(lambda other: other.at[(0,) * other.ndim].add(1e-6) if other is leaf else other, {
-        **EMBEDDER.params
-    })  # fmt: skip
-    cut_left = tiny_tokenizer()
-    cut_left.truncation_side = "left"
-    others = [
-        replace(EMBEDDER, tokenizer=cut_left),
-        EMBEDDER.with_prompt("query: "),
-        replace(EMBEDDER, params=changed),
-        replace(EMBEDDER, tokenizer=TOKENIZER_OF_MPNET),
-        tiny_embedder(seed=1, pooling="mean"),
-        tiny_embedder(),
-        tiny_embedder(pooling="mean", max_seq_length=39),
-        tiny_embedder(pooling="mean", normalize=False),
-        tiny_embedder(pooling="mean", compute_dtype="bfloat16"),
-        tiny_embedder(pooling="mean", encoder=ENCODER.model_copy(update={"layer_norm_eps": 1e-5})),
-        tiny_embedder(pooling="mean", lora=LoraConfig(rank=2)),
-    ]
-    assert len({fingerprint_of(one) for one in [EMBEDDER, *others]}) == len(others) + 1

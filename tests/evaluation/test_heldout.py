@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxemb.config import EvaluationConfig
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.records import Record
 from jaxemb.evaluation.heldout import build_pools, evaluate_heldout, heldout_report
 from jaxemb.evaluation.pools import score_pools
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import types
 import typing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -265,6 +266,29 @@ def test_another_model_does_not_get_cached_scores(embedder, tmp_path):
     for n, other in enumerate(others, start=2):
         assert abs(score(other, sts_task(), cache)["cosine_pearson"] - first) > 1e-4
         assert files() == n
+
+
+def test_the_revision_changes_with_what_changes_a_score_alone(embedder):
+    def revision(prompts=None, **settings):
+        changed = embedder.config.model_copy(update=settings)
+        return MtebModel(replace(embedder, config=changed), prompts=prompts).mteb_model_meta.revision
+
+    other_training = embedder.config.encoder.model_copy(update={"hidden_dropout_prob": 0.5, "initializer_range": 0.3})
+    same = [
+        revision(),
+        revision(encoder=other_training),
+        revision(init_from="somewhere", init_allow="x", new_head=True),
+        revision(remat="full", scan_layers=True),
+    ]
+    assert len(set(same)) == 1
+    assert len(same[0]) == 40
+    others = [
+        revision(similarity="dot"),  # the embeddings are the same, but their scores are not
+        revision(normalize=True),
+        revision(prompts={"STS": "a: "}),
+        revision(prompts={}),
+    ]
+    assert len({same[0], *others}) == 5
 
 
 @pytest.mark.parametrize(

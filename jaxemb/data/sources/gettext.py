@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jaxemb.config import GettextSource
-from jaxemb.data.languages import is_english, language_tag
-from jaxemb.data.records import Record
-from jaxemb.data.report import Skipped
+from jaxemb.data.pairs.languages import is_english, language_tag
+from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart
 from jaxemb.errors import UserError
 from jaxemb.readers.gettext import Message, parse_mo, parse_po

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import JsonlSource
-from jaxemb.data.records import Record
-from jaxemb.data.report import Skipped
+from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.keyed import example
 from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.readers.json_lines import read_json_lines

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxemb.config import JsonlSource, TfdsSource
-from jaxemb.data.records import Record
-from jaxemb.data.report import Skipped
+from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 
 
 def example(values: Mapping[str, Any], config: JsonlSource | TfdsSource, source: str, place: str) -> Record | Skipped:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import MosesSource
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.records import Record
 from jaxemb.data.sources.part import SourcePart
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine, read_lines

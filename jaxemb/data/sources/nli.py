@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxemb.config import NliSource
-from jaxemb.data.normalize import normalize_text
-from jaxemb.data.records import Record
-from jaxemb.data.report import Skipped
+from jaxemb.data.pairs.normalize import normalize_text
+from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.errors import UserError
 from jaxemb.readers.json_lines import read_json_lines

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import StsSource
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.records import Record
 from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.errors import UserError
 from jaxemb.readers.sts import read_sts

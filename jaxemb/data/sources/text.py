@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import TextSource
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.records import Record
 from jaxemb.data.sources.part import SourcePart, file_parts, language_in_name
 from jaxemb.errors import UserError
 from jaxemb.readers.json_lines import read_json_lines

@@ -7,8 +7,8 @@ from typing import Any
 
 from jaxemb.config import TfdsSource
 from jaxemb.data.cache import in_chunks
-from jaxemb.data.records import Record
-from jaxemb.data.report import Skipped
+from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.keyed import example
 from jaxemb.data.sources.part import SourcePart
 from jaxemb.errors import UserError

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import TsvSource
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.records import Record
 from jaxemb.data.sources.part import SourcePart, language_in_name, matching_files
 from jaxemb.readers.lines import BadLine, read_lines
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxemb.config import HoldoutConfig
-from jaxemb.data.holdout import MAX_LANGUAGE_SHARE, PairKeys, choose_heldout
+from jaxemb.data.pairs.holdout import MAX_LANGUAGE_SHARE, PairKeys, choose_heldout
 
 
 def random_keys(pairs=20_000, sides=3000, languages=12, seed=0):

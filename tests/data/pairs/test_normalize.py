@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxemb.data.normalize import decontamination_key, normalize_text, text_hash
+from jaxemb.data.pairs.normalize import decontamination_key, normalize_text, text_hash
 
 
 @given(st.text())

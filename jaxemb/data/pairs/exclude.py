@@ -4,8 +4,8 @@ import glob
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxemb.data.normalize import decontamination_key, text_hash
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.normalize import decontamination_key, text_hash
+from jaxemb.data.pairs.records import Record
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import read_lines
 

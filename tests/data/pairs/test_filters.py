@@ -1,8 +1,8 @@
 import pytest
 
 from jaxemb.config import FilterConfig
-from jaxemb.data.filters import reason_to_drop
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.filters import reason_to_drop
+from jaxemb.data.pairs.records import Record
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxemb.data.languages import is_english, language_tag
+from jaxemb.data.pairs.languages import is_english, language_tag
 
 
 @pytest.mark.parametrize(

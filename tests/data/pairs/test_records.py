@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxemb.data.records import Record, decode_record, encode_record
+from jaxemb.data.pairs.records import Record, decode_record, encode_record
 
 text = st.text(st.characters(codec="utf-8"))
 

@@ -1,7 +1,7 @@
 """What a pair must satisfy, and the name of the reason when it does not."""
 
 from jaxemb.config import FilterConfig
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.records import Record
 
 LENGTH_RATIO_FROM_BYTES = 20
 """Shorter texts are exempt from the length ratio: a menu entry of one word may become a sentence."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxemb.data.holdout import mix
-from jaxemb.data.languages import is_english
-from jaxemb.data.normalize import decontamination_key, text_hash
-from jaxemb.data.records import Record
+from jaxemb.data.pairs.holdout import mix
+from jaxemb.data.pairs.languages import is_english
+from jaxemb.data.pairs.normalize import decontamination_key, text_hash
+from jaxemb.data.pairs.records import Record
 from jaxemb.errors import UserError
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxemb.data.report import FileTally, Report
+from jaxemb.data.pairs.report import FileTally, Report
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine
 
