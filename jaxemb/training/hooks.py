@@ -71,7 +71,7 @@ class CheckFinite(Hook):
         if distributed.is_first():
             write_atomically(self._run.not_finite, json.dumps(report, indent=1))
         return (
-            f"step {done.step}: the loss is {values['loss']} and the norm of the gradient is {values['gradient_norm']}. "
+            f"step {done.step}: the loss is {values['loss']}, and the gradient's norm is {values['gradient_norm']}. "
             f"{self._run.not_finite} lists the ids of the batch. "
             + (f"The last good checkpoint is that of step {good}" if good is not None else "There is no checkpoint yet")
             + ". A new run with a lower optimizer.learning_rate or more optimizer.warmup_steps may help"

@@ -117,8 +117,8 @@ def resume_run(config: TrainConfig, run: RunDirectory, objective: str | None, di
     run.check_same_data(data.report)
     if (changed := changed_since(run.random_bits(), config)) is not None:
         display.headline(
-            f"an older jaxemb, which drew other random numbers for {changed}, began this run: its masks differ from here "
-            "on from those that the older release would have drawn (see CHANGELOG.md); the run is resumed"
+            f"an older jaxemb, which drew other random numbers for {changed}, began this run: from here on "
+            "its masks differ from those of that release (see CHANGELOG.md); the run is resumed"
         )
     if distributed.is_first():
         run.save_config(config, objective)

@@ -35,7 +35,12 @@ def test_resume_continues_bit_for_bit(whole, tmp_path, capsys):
     lines = (killed / "config.yaml").read_text().splitlines(keepends=True)
     (killed / "config.yaml").write_text("".join(line for line in lines if "random bits" not in line))
     resumed = jaxemb.train({**values, "output_dir": str(killed)}, resume=True)
-    assert capsys.readouterr().out.count("an older jaxemb, which drew other random numbers for attention dropout, began this run") == 1
+    assert (
+        capsys.readouterr().out.count(
+            "an older jaxemb, which drew other random numbers for attention dropout, began this run"
+        )
+        == 1
+    )
     assert [line for line in lines if "random bits" in line] == ["# random bits: version 2\n"]
     assert "# random bits: version 2\n" in (killed / "config.yaml").read_text()
     expected = losses_of(whole.run_dir)
