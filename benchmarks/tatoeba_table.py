@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jaxemb.evaluation import report_from_json
 from jaxemb.evaluation.baselines import score_pools_tfidf
-from jaxemb.evaluation.tatoeba import tatoeba_pools
+from jaxemb.evaluation.suites.tatoeba import tatoeba_pools
 
 # ISO 639-3 of Tatoeba's files, by the primary subtag of the training data's languages.
 TATOEBA = dict(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxemb.encoding import Towers, encode
-from jaxemb.evaluation.report import PairAccuracy
 from jaxemb.evaluation.retrieval import retrieval_accuracy
+from jaxemb.evaluation.retrieval_report import PairAccuracy
 from jaxemb.texts import Texts, as_texts
 
 EncodeFn = Callable[[Sequence[str]], np.ndarray]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.markup import escape
 from rich.table import Table
 
-from jaxemb.evaluation.report import RetrievalReport
+from jaxemb.evaluation.retrieval_report import RetrievalReport
 from jaxemb.evaluation.sts_report import StsReport
 
 

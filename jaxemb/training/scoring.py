@@ -22,11 +22,11 @@ from jaxemb.evaluation import (
     sts_tfidf,
     teacher_mse,
 )
-from jaxemb.evaluation.sts_files import find_sts
-from jaxemb.evaluation.sts_languages import cross_lingual
 from jaxemb.models import in_float32
 from jaxemb.models.paths import model_params
 from jaxemb.readers.sts import StsPairs, read_sts
+from jaxemb.readers.sts_files import find_sts
+from jaxemb.readers.sts_languages import cross_lingual
 from jaxemb.reporting.display import Display
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports

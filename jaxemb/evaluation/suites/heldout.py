@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from jaxemb.config import EvaluationConfig
 from jaxemb.evaluation.masking import brand_names, has_letters, mask_pair, mask_placeholders
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
-from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
+from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average
 from jaxemb.evaluation.scripts import majority_script
 
 LATIN = "Latin"

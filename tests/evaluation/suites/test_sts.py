@@ -10,7 +10,7 @@ from scipy import stats
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
-from jaxemb.evaluation.sts import cosine, sts
+from jaxemb.evaluation.suites.sts import cosine, sts
 from jaxemb.evaluation.tables import sts_table
 from jaxemb.loading import load
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from rich.console import Console
 
-from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
+from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average
 from jaxemb.evaluation.tables import comparison_table, report_table
 
 PAIRS = (PairAccuracy("ru", 50.0, 25.0, 4, "Cyrillic"), PairAccuracy("de", 100.0, 75.5, 1000, "Latin"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxemb.errors import UserError
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
-from jaxemb.evaluation.report import RetrievalReport, macro_average
+from jaxemb.evaluation.retrieval_report import RetrievalReport, macro_average
 from jaxemb.readers.aligned import read_moses
 
 _CODES = {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
-from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
+from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average
 from jaxemb.readers.aligned import find_aligned, read_moses, read_tsv
 
 

@@ -9,10 +9,10 @@ from jaxtyping import Float, Float32
 from jaxemb.errors import UserError
 from jaxemb.evaluation.baselines import tfidf_encode
 from jaxemb.evaluation.pools import EncodeFns, embed_sides
-from jaxemb.evaluation.sts_files import SPLITS, find_sts
-from jaxemb.evaluation.sts_languages import cross_lingual
 from jaxemb.evaluation.sts_report import StsReport, StsScore
 from jaxemb.readers.sts import StsPairs, read_sts
+from jaxemb.readers.sts_files import SPLITS, find_sts
+from jaxemb.readers.sts_languages import cross_lingual
 from jaxemb.search import check_finite
 
 PUBLISHED_PAIRS = {"STS12": 3108, "STS13": 1500, "STS14": 3750, "STS15": 3000, "STS16": 1186}
