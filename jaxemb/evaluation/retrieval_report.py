@@ -1,8 +1,10 @@
-"""What an evaluation found: accuracies per language, their averages, and the JSON form."""
+"""What a retrieval suite found: accuracies per language, their averages, their table and JSON form."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from jaxemb.evaluation.report import Comparison, Report, ReportTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,36 @@ class RetrievalReport:
             },
             "notes": list(self.notes),
         }
+
+    def report(self) -> Report:
+        """What was found, for tables and files."""
+        directions = tuple(direction.replace("->", "→") for direction in self.directions)
+        both = " / ".join(directions)
+        comparison = Comparison(
+            "Retrieval accuracy in percent, macro-averaged over languages",
+            {f"{one.name} ({one.present})\n{both}": f"{one.forward:.1f} / {one.backward:.1f}" for one in self.averages},
+            tuple((pair.name, pair.n) for pair in self.pairs),
+        )
+        return Report(self.suite, self._table(directions), self.to_json(), self.notes, comparison, result=self)
+
+    def _table(self, directions: tuple[str, ...]) -> ReportTable:
+        """A language a row, sorted, then the macro averages: accuracy forward and backward, and pool size."""
+        with_script = any(pair.script for pair in self.pairs)
+
+        def row(name: str, script: str, one: PairAccuracy | Average, count: str) -> tuple[str, ...]:
+            return (name, *([script] * with_script), f"{one.forward:.1f}", f"{one.backward:.1f}", count)
+
+        def count(average: Average) -> str:
+            return str(average.present) if average.present == average.of else f"{average.present} of {average.of}"
+
+        pairs = sorted(self.pairs, key=lambda pair: pair.name)
+        return ReportTable(
+            "retrieval accuracy in percent",
+            ("file" if self.suite == "parallel" else "language", *(["script"] * with_script)),
+            (*directions, "n"),
+            tuple(row(pair.name, pair.script, pair, str(pair.n)) for pair in pairs),
+            tuple(row(f"mean: {one.name}", "", one, count(one)) for one in self.averages),
+        )
 
 
 def report_from_json(values: Mapping[str, Any]) -> RetrievalReport:

@@ -1,1 +1,34 @@
-"""The suites: a file each."""
+"""The suites, one file each: a module NAME here whose `ENTRY` describes the suite NAME is all that a suite needs.
+
+`jaxemb evaluate --help` imports these modules, so they import jax only inside functions.
+"""
+
+import importlib
+import pkgutil
+
+from jaxemb.evaluation.suite import Command, Entry, InRuns
+
+
+def suites() -> dict[str, Entry]:
+    """The entries of all suites by name, in their order.
+
+    Raises:
+      ValueError: if an entry has another name than its file.
+    """
+    found = []
+    for file in pkgutil.iter_modules(__path__):
+        entry: Entry = importlib.import_module(f"{__name__}.{file.name}").ENTRY
+        if entry.name != file.name:
+            raise ValueError(f"the suite in {file.name}.py has the name {entry.name!r}: both must be the same")
+        found.append(entry)
+    return {entry.name: entry for entry in sorted(found, key=lambda entry: (entry.order, entry.name))}
+
+
+def commands() -> dict[str, Command]:
+    """What `jaxemb evaluate` offers."""
+    return {name: entry.command for name, entry in suites().items() if entry.command is not None}
+
+
+def in_runs() -> dict[str, InRuns]:
+    """What scores runs."""
+    return {name: entry.in_runs for name, entry in suites().items() if entry.in_runs is not None}

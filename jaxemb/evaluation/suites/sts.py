@@ -1,19 +1,25 @@
 """The suite `sts`: does the cosine of two sentences rise with how alike people find them?"""
 
+import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
-from jaxemb.errors import UserError
+from jaxemb.config import EvaluationConfig
+from jaxemb.config.training import split_language_pair
+from jaxemb.errors import UsageError, UserError
 from jaxemb.evaluation.baselines import tfidf_encode
+from jaxemb.evaluation.correlation import correlations, cosine
 from jaxemb.evaluation.pools import EncodeFns, embed_sides
-from jaxemb.evaluation.sts_report import StsReport, StsScore
-from jaxemb.readers.sts import StsPairs, read_sts
-from jaxemb.readers.sts_files import SPLITS, find_sts
-from jaxemb.readers.sts_languages import cross_lingual
-from jaxemb.search import check_finite
+from jaxemb.evaluation.report import Report
+from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
+from jaxemb.evaluation.suite import Command, Entry, Flag, InRuns
+from jaxemb.readers.sts import StsPairs
+from jaxemb.readers.sts_files import SPLITS
+from jaxemb.readers.sts_sets import StsSetPairs, read_sts_sets
 
 PUBLISHED_PAIRS = {"STS12": 3108, "STS13": 1500, "STS14": 3750, "STS15": 3000, "STS16": 1186}
 """Pairs of each year's test set in published results (SentEval, Conneau & Kiela 2018)."""
@@ -47,8 +53,10 @@ def sts(
       UserError: if a file is missing or malformed, a folder holds nothing of the kind, an embedding is not finite, or
         all pairs of a file have the same cosine.
     """
-    sets = _sets(paths, split, language_pairs)
-    every = [pairs for *_, files in sets for pairs in files]
+    from jaxemb.search import check_finite  # imports jax, which `--help` does not need
+
+    sets = read_sts_sets(paths, split, language_pairs)
+    every = [pairs for one in sets for pairs in one.pairs]
     first, second = embed_sides(
         encode_fn, [text for pairs in every for text in pairs.first], [text for pairs in every for text in pairs.second]
     )
@@ -76,31 +84,18 @@ def sts_tfidf(
         a, b = tfidf_encode(pairs.first, pairs.second)
         return np.asarray(a.multiply(b).sum(axis=1), np.float32).ravel()
 
-    return _report(_sets(paths, split, language_pairs), split, similarity)
+    return _report(read_sts_sets(paths, split, language_pairs), split, similarity)
 
 
-Sets = list[tuple[str, tuple[str, ...], list[StsPairs]]]
-"""Name, names of its files where it has several, and their pairs."""
-
-
-def _sets(paths: Sequence[Path], split: str, language_pairs: Sequence[tuple[str, str]] | None) -> Sets:
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}: it must be one of {', '.join(SPLITS)}")
-    if language_pairs is None:
-        return [(one.name, one.subsets, [read_sts(path) for path in one.files]) for one in find_sts(paths, split)]
-    if not language_pairs:
-        raise ValueError("language_pairs is empty: name a pair, or leave it out")
-    crossed = cross_lingual(paths, split, language_pairs)
-    return [("-".join(languages), (), [pairs]) for languages, pairs in crossed.items()]
-
-
-def _report(sets: Sets, split: str, similarity: Callable[[StsPairs], Float32[np.ndarray, "N"]]) -> StsReport:
+def _report(
+    sets: Sequence[StsSetPairs], split: str, similarity: Callable[[StsPairs], Float32[np.ndarray, "N"]]
+) -> StsReport:
     scored: list[StsScore] = []
-    for name, subsets, files in sets:
-        found = [similarity(pairs) for pairs in files]
-        gold = [np.array(pairs.scores) for pairs in files]
-        parts = tuple(_score(*part) for part in zip(subsets, found, gold, strict=False))
-        scored.append(_score(name, np.concatenate(found), np.concatenate(gold), parts))
+    for one in sets:
+        found = [similarity(pairs) for pairs in one.pairs]
+        gold = [np.array(pairs.scores) for pairs in one.pairs]
+        parts = tuple(_score(*part) for part in zip(one.subsets, found, gold, strict=False))
+        scored.append(_score(one.name, np.concatenate(found), np.concatenate(gold), parts))
     notes = tuple(
         f"{score.name}: {score.n:,} pairs; published scores are over {PUBLISHED_PAIRS[score.name]:,}"
         for score in scored
@@ -121,28 +116,87 @@ def _check_spread(cosines: Float32[np.ndarray, "N"], source: str) -> None:
         )
 
 
-def correlations(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> tuple[float, float]:
-    """Spearman (average ranks for ties) and Pearson correlation, x 100.
+@dataclass(frozen=True)
+class Sts:
+    """The suite on the files that `paths` name; the first three fields are arguments of `sts`."""
 
-    >>> spearman, pearson = correlations(np.array([0.0, 1.0, 4.0, 9.0]), np.array([0.0, 1.0, 2.0, 3.0]))
-    >>> round(spearman, 2), round(pearson, 2)
-    (100.0, 95.83)
-    """
-    from scipy import stats
+    paths: Sequence[Path]
+    split: str = "test"
+    language_pairs: Sequence[tuple[str, str]] | None = None
+    alignment: bool = False
+    """Whether to log alignment and uniformity of the first file, too."""
 
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    return 100 * float(stats.spearmanr(x, y).statistic), 100 * float(stats.pearsonr(x, y).statistic)
+    def check(self) -> None:
+        """Reads all files.
+
+        Raises:
+          UserError: if one is missing or malformed.
+        """
+        self._read()
+
+    def evaluate(self, encode_fn: EncodeFns) -> Report:
+        """As `sts`."""
+        report = sts(encode_fn, self.paths, split=self.split, language_pairs=self.language_pairs).report()
+        return self._with_alignment(report, encode_fn) if self.alignment else report
+
+    def baseline(self) -> Report:
+        """As `sts_tfidf`."""
+        return sts_tfidf(self.paths, split=self.split, language_pairs=self.language_pairs).report()
+
+    def _read(self) -> list[StsSetPairs]:
+        return read_sts_sets(self.paths, self.split, self.language_pairs)
+
+    def _with_alignment(self, report: Report, encode_fn: EncodeFns) -> Report:
+        from jaxemb.evaluation.alignment import alignment_uniformity  # imports jax
+
+        first_file = self._read()[0].pairs[0]
+        found = alignment_uniformity(encode_fn if callable(encode_fn) else encode_fn[0], first_file)
+        log = report.log
+        assert log is not None
+        shown = f"{log.shown}, alignment {found.alignment:.3f}, uniformity {found.uniformity:.3f}"
+        metrics = {**log.metrics, "alignment": found.alignment, "uniformity": found.uniformity}
+        return replace(report, log=replace(log, shown=shown, metrics=metrics))
 
 
-def cosine(a: Float[np.ndarray, "N E"], b: Float[np.ndarray, "N E"]) -> Float32[np.ndarray, "N"]:
-    """Cosine of each row of `a` with the same row of `b`; 0 for a row of zeros.
+_FILES = """\
+DIR holds folders 2012 ... 2016 of NAME.test.tsv (SemEval: score, sentence, sentence), LANG.test.csv (STSb:
+sentence, sentence, score), SICK_test*.txt, or is such a file; each may be .gz; several paths may follow.
+With --language-pairs the sets are made of the LANG.test.csv: en-de takes sentence 1 from en's file and
+sentence 2 from de's, which must be translated row by row (STSb-multi-mt)"""
+_SPLIT = Flag(
+    "--split",
+    has="splits to choose from",
+    help="which files of a folder are taken (default: test)",
+    settings={"choices": list(SPLITS)},
+)
+_LANGUAGE_PAIRS = Flag(
+    "--language-pairs",
+    has="pairs of languages",
+    help="cross-lingual sets, such as en-de, instead of those of one language",
+    settings={"metavar": "LANG-LANG", "nargs": "+"},
+)
 
-    Computed in float64, then rounded to float32: all pairs of equal sentences get 1 and share their rank.
 
-    >>> a, b = np.array([[0.1, 0.7], [3.0, 4.0], [0.0, 0.0]]), np.array([[0.1, 0.7], [4.0, -3.0], [1.0, 1.0]])
-    >>> cosine(a, b)
-    array([1., 0., 0.], dtype=float32)
-    """
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return ((a * b).sum(1) / np.maximum(norms, np.finfo(np.float64).tiny)).astype(np.float32)
+def _suite_of(arguments: argparse.Namespace) -> Sts:
+    try:
+        pairs = [split_language_pair("--language-pairs", pair) for pair in _LANGUAGE_PAIRS.value(arguments) or ()]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Sts(arguments.data, _SPLIT.value(arguments) or "test", pairs or None)
+
+
+def _card_note(report: Report, config: EvaluationConfig) -> str:
+    return f"STS: Spearman correlation of cosine and gold score, x 100, on the split {report.result.split}."
+
+
+ENTRY = Entry(
+    "sts",
+    Command(
+        about="STS: how does the cosine of two sentences correlate with how alike people find them?",
+        files=_FILES,
+        suite_of=_suite_of,
+        flags=(_SPLIT, _LANGUAGE_PAIRS),
+    ),
+    InRuns(key="sts", report_of=lambda values: sts_report_from_json(values).report(), card_note=_card_note),
+    order=3,
+)

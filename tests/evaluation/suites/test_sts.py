@@ -10,7 +10,8 @@ from scipy import stats
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
-from jaxemb.evaluation.suites.sts import cosine, sts
+from jaxemb.evaluation.correlation import cosine
+from jaxemb.evaluation.suites.sts import sts
 from jaxemb.evaluation.tables import sts_table
 from jaxemb.loading import load
 
