@@ -51,6 +51,7 @@ from jaxemb.training.resolve import (
 from jaxemb.training.scoring import Scores
 from jaxemb.training.stacking import stack_state
 from jaxemb.training.step import abstract_state, init_state, make_train_step
+from jaxemb.training.suites import suites_of
 from jaxemb.training.teacher import Teacher, load_teacher
 
 
@@ -192,7 +193,7 @@ class _Run:
                 )
             first = distributed.is_first()
             with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) if first else NoMetrics() as writer:
-                scores = Scores(config, tokenizer, data, run, writer, self.display, teacher)
+                scores = Scores(config, tokenizer, suites_of(config, data, teacher), run, writer, self.display)
                 if resumed:
                     scores.load()
                 else:
@@ -239,7 +240,7 @@ class _Run:
             if first:
                 self._finish(towers, int(state.step), scores.reports)
         export_dir = run.export if config.export.enabled else None
-        return TrainResult(towers, run.path, export_dir, scores.reports.heldout, scores.reports.sts)
+        return TrainResult(towers, run.path, export_dir, scores.reports)
 
     def _finish(self, towers: Towers, step: int, reports: Reports) -> None:
         """Writes the results, the picture and the export."""
@@ -368,7 +369,7 @@ class _Run:
         reports = Reports() if results is None else results.reports
         export_dir = self.run.export if self.config.export.enabled else None
         towers = load_towers(self.run.path).map(Embedder.merged)
-        return TrainResult(towers, self.run.path, export_dir, reports.heldout, reports.sts)
+        return TrainResult(towers, self.run.path, export_dir, reports)
 
 
 def _count(params: Params, trained: Select) -> str:
