@@ -193,7 +193,7 @@ class _Run:
                 )
             first = distributed.is_first()
             with MetricsWriter(run.metrics, run.tensorboard, int(state.step)) if first else NoMetrics() as writer:
-                scores = Scores(config, tokenizer, suites_of(config, data, teacher), run, writer, self.display)
+                scores = Scores(config, tokenizer, suites_of(config, data.heldout, teacher), run, writer, self.display)
                 if resumed:
                     scores.load()
                 else:

@@ -1,10 +1,11 @@
 """The suites that score a run, made of the settings `evaluation.*`, the held-out split and the teacher."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxemb.config import TrainConfig
 from jaxemb.config.training import split_language_pair
-from jaxemb.data import PreparedData
+from jaxemb.data.records import Record
 from jaxemb.evaluation import Suite, build_pools
 from jaxemb.evaluation.suites.heldout import Heldout
 from jaxemb.evaluation.suites.sts import Sts
@@ -12,18 +13,20 @@ from jaxemb.evaluation.suites.teacher_mse import TeacherMse
 from jaxemb.training.teacher import Teacher
 
 
-def suites_of(config: TrainConfig, data: PreparedData, teacher: Teacher | None = None) -> dict[str, Suite]:
+def suites_of(
+    config: TrainConfig, heldout: Mapping[str, Sequence[Record]], teacher: Teacher | None = None
+) -> dict[str, Suite]:
     """The suites by name, in the order in which they score.
 
     Args:
       config: `evaluation.sts` adds the suite `sts`.
-      data: its held-out split adds the suite `heldout`.
+      heldout: pairs by language: the held-out split. It adds the suite `heldout`.
       teacher: adds the suite `teacher_mse` on the held-out split.
     """
     suites: dict[str, Suite] = {}
-    pools = build_pools(data.heldout, config.evaluation)
+    pools = build_pools(heldout, config.evaluation)
     if pools:
-        suites["heldout"] = Heldout(pools, sorted(data.heldout.keys() - {pool.name for pool in pools}))
+        suites["heldout"] = Heldout(pools, sorted(heldout.keys() - {pool.name for pool in pools}))
     if (sts := _sts(config)) is not None:
         suites["sts"] = sts
     if pools and teacher is not None:

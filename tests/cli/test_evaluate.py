@@ -1,6 +1,7 @@
-"""`jaxemb evaluate --suite sts`, run in this process."""
+"""`jaxemb evaluate`, run in this process: the suite `sts`, and one that is added."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tiny_models import tiny_embedder
 from jaxemb.cli.evaluate import run
 from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError
+from jaxemb.evaluation import suites
 
 PAIRS = [("a cat", "a dog", 2.5), ("one, two", "three", 0.0), ("a bird", "birds", 4.0), ("x y z", "a dog", 1.0)]
 
@@ -75,3 +77,107 @@ def test_cross_lingual_sts_on_the_command_line(folder, capsys):
 def test_options_of_another_suite(arguments, message):
     with pytest.raises(UsageError, match=message):
         run(["model", "--data", ".", *arguments])
+
+
+TOY = """
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jaxemb.errors import UsageError
+from jaxemb.evaluation.report import Report, ReportTable
+from jaxemb.evaluation.suite import Command, Entry, Flag
+
+TIMES = Flag("--times", has="repetitions", help="how often", settings={"type": int})
+SPLIT = Flag(
+    "--split",
+    has="splits to choose from",
+    help="which files of a folder are taken (default: test)",
+    settings={"choices": ["train", "dev", "test"]},
+)
+
+
+@dataclass(frozen=True)
+class Toy:
+    path: Path
+    times: int
+
+    def evaluate(self, encode_fn):
+        texts = self.path.read_text().splitlines()
+        encode = encode_fn if callable(encode_fn) else encode_fn[0]
+        a, b = encode(texts * self.times), encode(texts * self.times)
+        cosine = float(np.mean(np.sum(a * b, axis=1)))
+        row = (self.path.name, f"{cosine:.3f}", str(len(a)))
+        return Report(
+            "toy", ReportTable("mean cosine", ("file",), ("cosine", "n"), (row,)), {"suite": "toy", "cosine": cosine}
+        )
+
+    def baseline(self):
+        return None
+
+
+def suite_of(arguments):
+    if len(arguments.data) > 1:
+        raise UsageError("--data: the suite toy takes one file")
+    return Toy(arguments.data[0], TIMES.value(arguments) or 1)
+
+
+ENTRY = Entry(
+    "toy",
+    Command(
+        about="Toy: is a sentence itself?",
+        files="DIR is a file,\\na sentence a line",
+        suite_of=suite_of,
+        flags=(TIMES, SPLIT),
+    ),
+)
+"""
+
+
+@pytest.fixture
+def toy(folder, monkeypatch):
+    """One more file among the suites, for the time of a test."""
+    (folder / "suites").mkdir()
+    (folder / "suites" / "toy.py").write_text(TOY)
+    (folder / "toy.txt").write_text("a cat\na dog\n")
+    monkeypatch.setattr(suites, "__path__", [*suites.__path__, str(folder / "suites")])
+    yield folder
+    sys.modules.pop("jaxemb.evaluation.suites.toy", None)
+    vars(suites).pop("toy", None)
+
+
+def test_a_new_suite_is_one_file(toy, capsys):
+    arguments = ["model", "--suite", "toy", "--data", "toy.txt", "--quiet"]
+    assert run([*arguments, "--times", "3", "--json", "scores.json"]) == 0
+    rows = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
+    assert "model: mean cosine (toy)".split() in rows
+    assert ["toy.txt", "1.000", "6"] in rows
+    scores = json.loads((toy / "scores.json").read_text())
+    assert scores == {"model": "model", "suite": "toy", "cosine": pytest.approx(1, abs=1e-6)}
+    with pytest.raises(UsageError, match="--data: the suite toy takes one file"):
+        run([*arguments, "--data", "toy.txt", "toy.txt"])
+    with pytest.raises(UsageError, match=r"^--times: only the suite toy has repetitions$"):
+        run(["model", "--suite", "sts", "--data", ".", "--times", "3"])
+    with pytest.raises(UsageError, match=r"^--split: only the suites sts and toy have splits to choose from$"):
+        run(["model", "--suite", "parallel", "--data", ".", "--split", "dev"])
+    assert run([*arguments, "--split", "dev"]) == 0
+
+
+def test_help_tells_a_new_suite(toy, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        run(["--help"])
+    shown = capsys.readouterr().out
+    assert "--suite {tatoeba,parallel,sts,toy}" in shown
+    assert "STS: how does the cosine of two sentences correlate with how alike people find them?\nToy: is a" in shown
+    assert "  --times TIMES         toy: how often\n" in shown
+    assert "sts, toy: which files of a folder are taken (default: test)" in shown
+    assert shown.count("--split {train,dev,test}") == 2  # in the usage and in the list
+    assert "  toy       DIR is a file,\n            a sentence a line\n" in shown
+
+
+def test_without_it_there_is_no_toy(folder, capsys):
+    with pytest.raises(SystemExit):
+        run(["model", "--suite", "toy", "--data", "."])
+    assert "invalid choice: 'toy' (choose from" in capsys.readouterr().err

@@ -1,22 +1,11 @@
 import json
 
-import pytest
-from rich.console import Console
-
-from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average
-from jaxemb.evaluation.tables import comparison_table, report_table
+from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average, report_from_json
 
 PAIRS = (PairAccuracy("ru", 50.0, 25.0, 4, "Cyrillic"), PairAccuracy("de", 100.0, 75.5, 1000, "Latin"))
 REPORT = RetrievalReport(
     "heldout", ("en->xx", "xx->en"), PAIRS, tuple(macro_average("all", PAIRS, of=14)), ("left out: fr",)
 )
-
-
-def _text(table) -> str:
-    console = Console(width=100, force_terminal=False)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get()
 
 
 def test_a_macro_average_counts_languages_not_sentences():
@@ -40,31 +29,16 @@ def test_json_holds_everything_and_is_strict():
     }
 
 
-def test_the_table_is_sorted_and_complete():
-    rows = [line.replace("│", " ").split() for line in _text(report_table(REPORT)).splitlines()]
-    assert ["de", "Latin", "100.0", "75.5", "1000"] in rows
-    assert rows.index(["de", "Latin", "100.0", "75.5", "1000"]) + 1 == rows.index(
-        ["ru", "Cyrillic", "50.0", "25.0", "4"]
-    )
-    assert ["mean:", "all", "75.0", "50.2", "2", "of", "14"] in rows
-    text = _text(report_table(REPORT, title="Before"))
-    assert "Before" in text
-    assert "en→xx" in text
-    assert "left out: fr" in text
+def test_from_json_gives_it_again():
+    assert report_from_json(json.loads(json.dumps(REPORT.to_json()))) == REPORT
 
 
-def test_scripts_are_shown_only_where_they_are_known():
-    plain = RetrievalReport("parallel", ("first->second", "second->first"), (PairAccuracy("x", 1.0, 2.0, 3),), ())
-    text = _text(report_table(plain))
-    assert "script" not in text
-    assert "file" in text
-
-
-def test_systems_side_by_side():
-    text = _text(comparison_table({"trained": REPORT, "untrained": REPORT}))
-    assert "all (2)" in text
-    cells = [[cell.strip() for cell in line.split("│")] for line in text.splitlines() if "trained" in line]
-    assert cells == [["", "trained", "75.0 / 50.2", ""], ["", "untrained", "75.0 / 50.2", ""]]
-    other = RetrievalReport("heldout", REPORT.directions, PAIRS[:1], REPORT.averages)
-    with pytest.raises(ValueError, match="same pools"):
-        comparison_table({"trained": REPORT, "other": other})
+def test_the_report_for_tables_and_files():
+    report = REPORT.report()
+    assert (report.suite, report.values, report.notes) == ("heldout", REPORT.to_json(), ("left out: fr",))
+    assert report.result is REPORT
+    assert report.table.columns == ("language", "script")
+    assert report.table.rows == (("de", "Latin", "100.0", "75.5", "1000"), ("ru", "Cyrillic", "50.0", "25.0", "4"))
+    assert report.table.means == (("mean: all", "", "75.0", "50.2", "2 of 14"),)
+    assert report.comparison.cells == {"all (2)\nen→xx / xx→en": "75.0 / 50.2"}
+    assert report.comparison.over == (("ru", 4), ("de", 1000))
