@@ -1,4 +1,4 @@
-"""The functions that embed texts for the suites, made of a model."""
+"""The functions by which a model embeds the texts of a suite."""
 
 from functools import partial
 from typing import Any

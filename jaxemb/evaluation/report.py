@@ -1,4 +1,4 @@
-"""What a suite found for one model, in the form that tables, the model card, the page, logs and files take it."""
+"""The result of a suite for one model, as tables, the model card, the page, logs and files need it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ class ReportTable:
     means: tuple[tuple[str, ...], ...] = ()
     """Rows of averages, which stand below in bold."""
     variant: str = ""
-    """What else the title names beside the suite: the split, say."""
+    """What the title names after the suite, such as the split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A model's row in a table of several systems."""
+    """The row of one model in a table that compares several."""
 
     title: str
     """Title of that table."""
     cells: Mapping[str, str]
     """Heading of each column -> the cell of this model."""
     over: tuple[Any, ...] = ()
-    """What must be the same for all systems."""
+    """Only models for which this is equal can be compared, such as the pools and their sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +44,31 @@ class PageSection:
     scores: Mapping[str, float]
     """Heading of each column -> the score."""
     details: Mapping[str, float] = field(default_factory=dict)
-    """Scores of parts, such as languages: they are folded away, a row each, with a column for each system."""
+    """Scores of parts, such as languages. The page shows them on a click: a row for each part, a column for each
+    system."""
     part: str = ""
-    """What such a part is: `language`."""
+    """What a part is: `language`. Empty without details."""
     details_caption: str = ""
     """Caption of the table of the parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """What a run logs of it: one line in the terminal, and metrics."""
+    """What a run logs: one line in the terminal, and metrics."""
 
     what: str
-    """Begins the line: `STS dev`, which ` after step N: ` follows."""
+    """Start of the line, such as `STS dev`; ` after step N: ` follows."""
     shown: str
-    """Ends the line: the numbers."""
+    """End of the line: the numbers."""
     metrics: Mapping[str, float]
-    """Name -> value, for `metrics.jsonl` and TensorBoard, where `evaluation/` precedes the names."""
+    """Name -> value. In `metrics.jsonl` and TensorBoard the names begin with `evaluation/`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a suite found for one model.
+    """The result of a suite for one model.
 
-    `jaxemb evaluate` needs the first three. A suite that scores runs needs `log`, and the others as far as the run's
-    summary, model card, page and `seeds.json` are to show it.
+    `jaxemb evaluate` needs `suite`, `table` and `values`. A run shows the other fields: an empty field is left out.
     """
 
     suite: str
@@ -80,14 +80,14 @@ class Report:
     notes: tuple[str, ...] = ()
     """What a reader must know of the numbers, such as languages that are left out."""
     comparison: Comparison | None = None
-    """Its row among several systems; None where they are not compared."""
+    """The row in the summary at the end of a run; None for no such table."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """The main scores, by names that say what they are: `STS en.dev`. Several seeds are compared by these."""
+    """The main scores by full names, such as `STS en.dev`: seeds are compared by these."""
     card: Mapping[str, float] = field(default_factory=dict)
-    """The scores in the model card, by the heading of their column."""
+    """The scores in the model card, by the headings of their columns."""
     page: PageSection | None = None
-    """Its part of the page."""
+    """What the page of a run shows."""
     log: LogEntry | None = None
     """What a run logs."""
     result: Any = None
-    """The same in the suite's own type, such as `RetrievalReport` or `StsReport`."""
+    """The result in the suite's own type, such as `RetrievalReport` or `StsReport`."""

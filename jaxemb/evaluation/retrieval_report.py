@@ -1,4 +1,4 @@
-"""What a retrieval suite found: accuracies per language, their averages, their table and JSON form."""
+"""The result of a retrieval suite: accuracies per language, their averages, their table and JSON form."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ class RetrievalReport:
         }
 
     def report(self) -> Report:
-        """What was found, for tables and files."""
+        """The result for tables and files."""
         directions = tuple(direction.replace("->", "→") for direction in self.directions)
         both = " / ".join(directions)
         comparison = Comparison(
@@ -100,7 +100,7 @@ class RetrievalReport:
         return Report(self.suite, self._table(directions), self.to_json(), self.notes, comparison, result=self)
 
     def _table(self, directions: tuple[str, ...]) -> ReportTable:
-        """A language a row, sorted, then the macro averages: accuracy forward and backward, and pool size."""
+        """One row per language, sorted, then the macro averages: accuracy forward and backward, and pool size."""
         with_script = any(pair.script for pair in self.pairs)
 
         def row(name: str, script: str, one: PairAccuracy | Average, count: str) -> tuple[str, ...]:

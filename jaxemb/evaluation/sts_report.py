@@ -1,4 +1,4 @@
-"""What the suite `sts` found: correlations per set, their average, and the forms that show and keep them."""
+"""The result of the suite `sts`: correlations per set, their average, and how they are shown and kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class StsReport:
         }
 
     def report(self) -> Report:
-        """What was found, for tables, the model card, the page, logs and files."""
+        """The result for tables, the model card, the page, logs and files."""
         several = len(self.scores) > 1
         named = {f"STS {score.name}": score.spearman for score in self.scores}
         cells = {f"{score.name} ({score.n:,})": f"{score.spearman:.2f}" for score in self.scores}
@@ -87,7 +87,7 @@ class StsReport:
         )
 
     def _table(self, several: bool) -> ReportTable:
-        """A set a row, in the report's order, then the mean of several: Spearman and Pearson, x 100, and pairs."""
+        """One row per set, then the mean of several: Spearman and Pearson, x 100, and the number of pairs."""
 
         def row(name: str, one: "StsScore | StsReport", count: int) -> tuple[str, ...]:
             return name, f"{one.spearman:.2f}", f"{one.pearson:.2f}", str(count)

@@ -1,4 +1,4 @@
-"""What a suite is: an object that scores a model, and the entry by which jaxemb finds and offers it."""
+"""A suite scores models. Its entry tells the command line and runs how to use it."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from jaxemb.evaluation.report import Report
 
 @runtime_checkable
 class Suite(Protocol):
-    """Scores a model on texts that it was made with: a test set with its settings."""
+    """A test set with its settings, on which models are scored."""
 
     def evaluate(self, encode_fn: EncodeFns) -> Report:
         """Scores the model behind `encode_fn`.
@@ -25,17 +25,17 @@ class Suite(Protocol):
         """
 
     def baseline(self) -> Report | None:
-        """What counting characters reaches on the same texts (TF-IDF); None if the suite has no such baseline."""
+        """The score of TF-IDF of character n-grams on the same texts; None if the suite has no such baseline."""
 
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag of `jaxemb evaluate` that only some suites have. It is None where it is not given."""
+    """A flag of `jaxemb evaluate` for some suites only. Its value is None if the user does not give it."""
 
     name: str
     """`--split`."""
     has: str
-    """Ends the error `--split: only the suite sts has ...`, which a suite without the flag gives."""
+    """End of the error `--split: only the suite sts has ...`, for a user who gives the flag with another suite."""
     help: str
     """Text for `--help`."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -51,43 +51,43 @@ class Command:
     """What `jaxemb evaluate --suite NAME` needs of a suite."""
 
     about: str
-    """One line for the head of `--help`: which question the suite answers. Suites may share it."""
+    """One line for the start of `--help`: the question that the suite answers. Suites may share it."""
     files: str
     """Text for the end of `--help`, in lines of up to 108 characters: what `--data` must name."""
     suite_of: Callable[[argparse.Namespace], Suite]
-    """Makes the suite of `data` (a list of paths) and the suite's flags. Raises UsageError where they do not fit."""
+    """Makes the suite from `data` (a list of paths) and the flags. Raises UsageError if they do not fit."""
     flags: tuple[Flag, ...] = ()
-    """Flags of this suite. Suites may share one."""
+    """Flags of this suite. Several suites may have an equal flag."""
 
 
 def no_note(report: Report, config: EvaluationConfig) -> str:
-    """Nothing."""
+    """The model card says nothing more."""
     return ""
 
 
 @dataclass(frozen=True)
 class InRuns:
-    """What a run needs of a suite that scores it."""
+    """What a run needs, if the suite scores runs."""
 
     key: str
     """Key of the suite in `results.json`."""
     report_of: Callable[[Mapping[str, Any]], Report]
-    """Makes the report of its `values` again."""
+    """Makes a report from its `values`, as `results.json` keeps them."""
     card_note: Callable[[Report, EvaluationConfig], str] = no_note
-    """What the model card says of the scores, by one of the reports and the run's `evaluation`."""
+    """Text for the model card on what the scores are; gets one of the reports and the run's `evaluation`."""
     whole_embeddings: bool = False
-    """Whether the suite needs the embeddings before `model.truncate_dim` cuts them."""
+    """Whether the suite needs embeddings that `model.truncate_dim` has not cut."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A suite in the registry: `ENTRY` of `jaxemb/evaluation/suites/NAME.py`."""
+    """A suite in the registry: the `ENTRY` of `jaxemb/evaluation/suites/NAME.py`."""
 
     name: str
     """NAME."""
     command: Command | None = None
     """None if `jaxemb evaluate` does not offer the suite."""
     in_runs: InRuns | None = None
-    """None if no run is scored by the suite."""
+    """None if the suite scores no runs."""
     order: int = 100
-    """Where it stands among the suites; those of the same order stand by name."""
+    """Suites are listed by this number, then by name."""

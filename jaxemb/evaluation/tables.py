@@ -11,18 +11,18 @@ from jaxemb.evaluation.report import Report
 
 @runtime_checkable
 class Result(Protocol):
-    """What a suite found in its own type, such as `RetrievalReport` or `StsReport`."""
+    """The result of a suite in its own type, such as `RetrievalReport` or `StsReport`."""
 
     def report(self) -> Report:
-        """The same as a report."""
+        """The report of this result."""
 
 
 def report_table(report: Report | Result, title: str = "") -> Table:
-    """The table of a report: a language or set a row, then the averages, and the notes below.
+    """The table of a report: one row per language, set or file, then the averages, and the notes below.
 
     Args:
-      report: what a suite found.
-      title: heading; what the numbers are, and the suite, if empty.
+      report: the result of a suite.
+      title: heading; if empty, what the numbers are, and the suite.
     """
     report = _report(report)
     found, suite = report.table, ", ".join(filter(None, (report.suite, report.table.variant)))
@@ -43,7 +43,7 @@ def report_table(report: Report | Result, title: str = "") -> Table:
 
 
 def comparison_table(reports: Mapping[str, Report] | Mapping[str, Result], title: str = "") -> Table:
-    """Several systems on the same texts side by side, one a row.
+    """Compares several systems on the same texts, one row each.
 
     Args:
       reports: the report of each system, by its name.

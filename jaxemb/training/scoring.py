@@ -1,4 +1,4 @@
-"""Scores during a run: the systems that the suites score, what is logged of it, and `results.json`."""
+"""Scores during a run: the suites score the model and the baseline, and the results are logged and written."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +22,7 @@ TFIDF = "character n-gram TF-IDF"
 
 
 class Scores:
-    """Scores states by suites, through the same encode path as everything else."""
+    """Scores states on the suites, through the same encode path as everything else."""
 
     def __init__(
         self,

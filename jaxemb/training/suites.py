@@ -1,4 +1,4 @@
-"""The suites that score a run, made of the settings `evaluation.*`, the held-out split and the teacher."""
+"""The suites that score a run. This is the one place where the settings `evaluation.*` become suites."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def suites_of(
 
 
 def wants_baselines(config: TrainConfig, suites: dict[str, Suite]) -> bool:
-    """Whether the baselines are to be scored: only beside the held-out split."""
+    """Whether to score the baselines: they need the held-out split."""
     return config.evaluation.baselines and "heldout" in suites
 
 

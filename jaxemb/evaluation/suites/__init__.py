@@ -1,6 +1,6 @@
-"""The suites, one file each: a module NAME here whose `ENTRY` describes the suite NAME is all that a suite needs.
+"""The suites, one file each. To add the suite NAME, write NAME.py with an `ENTRY`; nothing else lists the suites.
 
-`jaxemb evaluate --help` imports these modules, so they import jax only inside functions.
+`jaxemb evaluate --help` imports these files, so they import jax only inside functions.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from jaxemb.evaluation.suite import Command, Entry, InRuns
 
 
 def suites() -> dict[str, Entry]:
-    """The entries of all suites by name, in their order.
+    """The entries of all suites by name, sorted by `order`.
 
     Raises:
       ValueError: if an entry has another name than its file.
@@ -25,10 +25,10 @@ def suites() -> dict[str, Entry]:
 
 
 def commands() -> dict[str, Command]:
-    """What `jaxemb evaluate` offers."""
+    """The suites that `jaxemb evaluate` offers."""
     return {name: entry.command for name, entry in suites().items() if entry.command is not None}
 
 
 def in_runs() -> dict[str, InRuns]:
-    """What scores runs."""
+    """The suites that score runs."""
     return {name: entry.in_runs for name, entry in suites().items() if entry.in_runs is not None}

@@ -122,7 +122,7 @@ class Heldout:
 
 
 def _report(found: RetrievalReport) -> Report:
-    """What a run shows, logs and keeps of it."""
+    """What a run shows, logs and keeps."""
     report, averages = found.report(), found.averages
     assert report.comparison is not None
     title = "Held-out retrieval accuracy in percent, macro-averaged over languages"
