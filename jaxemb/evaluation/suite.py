@@ -75,6 +75,8 @@ class InRuns:
     """Makes a report from its `values`, as `results.json` keeps them."""
     card_note: Callable[[Report, EvaluationConfig], str] = no_note
     """Text for the model card on what the scores are; gets one of the reports and the run's `evaluation`."""
+    always: bool = False
+    """Whether `results.json` has the key even if the suite scored nothing, as it had before there were more suites."""
     whole_embeddings: bool = False
     """Whether the suite needs embeddings that `model.truncate_dim` has not cut."""
 

@@ -45,10 +45,11 @@ class Reports:
         return {name: score for report in self.of_system(system) for name, score in report.scores.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values: each suite that scores runs has its key, though nothing may be scored."""
+        """As plain JSON values."""
         return {
             suite.key: {system: report.values for system, report in self.of(name).items()}
             for name, suite in in_runs().items()
+            if suite.always or self.of(name)
         }
 
 

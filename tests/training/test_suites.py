@@ -32,7 +32,8 @@ def test_settings_become_suites(tmp_path):
     wanted = StsConfig(paths=("stsb", "/other/SICK.txt"), split="train", language_pairs=("en-de",), alignment=True)
     teacher = NoModel()
     suites = suites_of(config_of(tmp_path, sts=wanted), HELDOUT, teacher)
-    assert list(suites) == ["heldout", "sts", "teacher_mse"] == list(in_runs())
+    assert list(suites) == ["heldout", "sts", "teacher_mse"]
+    assert suites.keys() <= in_runs().keys()
     assert [pool.name for pool in suites["heldout"].pools] == ["de"]
     assert suites["heldout"].left_out == ["fr"]
     sts = suites["sts"]

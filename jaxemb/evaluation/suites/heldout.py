@@ -156,6 +156,8 @@ def _card_note(report: Report, config: EvaluationConfig) -> str:
 
 ENTRY = Entry(
     "heldout",
-    in_runs=InRuns(key="systems", report_of=lambda values: _report(report_from_json(values)), card_note=_card_note),
+    in_runs=InRuns(
+        key="systems", always=True, report_of=lambda values: _report(report_from_json(values)), card_note=_card_note
+    ),
     order=0,
 )

@@ -197,6 +197,8 @@ ENTRY = Entry(
         suite_of=_suite_of,
         flags=(_SPLIT, _LANGUAGE_PAIRS),
     ),
-    InRuns(key="sts", report_of=lambda values: sts_report_from_json(values).report(), card_note=_card_note),
+    InRuns(
+        key="sts", always=True, report_of=lambda values: sts_report_from_json(values).report(), card_note=_card_note
+    ),
     order=3,
 )
