@@ -3,6 +3,11 @@
 import numpy as np
 from jaxtyping import Float, Float32
 
+from jaxemb.errors import UserError
+
+_NOISE = 1e-6
+"""Cosines of float32 embeddings that lie closer together than this differ by rounding only."""
+
 
 def correlations(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> tuple[float, float]:
     """Spearman (average ranks for ties) and Pearson correlation, x 100.
@@ -29,3 +34,16 @@ def cosine(a: Float[np.ndarray, "N E"], b: Float[np.ndarray, "N E"]) -> Float32[
     a, b = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return ((a * b).sum(1) / np.maximum(norms, np.finfo(np.float64).tiny)).astype(np.float32)
+
+
+def check_spread(cosines: Float32[np.ndarray, "N"], source: str) -> None:
+    """Refuses the cosines of a collapsed model.
+
+    Raises:
+      UserError: if all are equal but for rounding; `source` names the file.
+    """
+    if np.ptp(cosines) < _NOISE:
+        raise UserError(
+            f"{source}: every pair has the cosine {cosines[0]:.6f}, so nothing correlates with them: the model's "
+            "embeddings have collapsed; use an earlier checkpoint or train with a lower learning rate"
+        )

@@ -80,7 +80,7 @@ def test_options_of_another_suite(arguments, message):
         run(["model", "--data", ".", *arguments])
 
 
-TOY = """
+PROBE = """
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ SPLIT = Flag(
 
 
 @dataclass(frozen=True)
-class Toy:
+class Probe:
     path: Path
     times: int
 
@@ -111,7 +111,7 @@ class Toy:
         cosine = float(np.mean(np.sum(a * b, axis=1)))
         row = (self.path.name, f"{cosine:.3f}", str(len(a)))
         return Report(
-            "toy", ReportTable("mean cosine", ("file",), ("cosine", "n"), (row,)), {"suite": "toy", "cosine": cosine}
+            "probe", ReportTable("mean cosine", ("file",), ("cosine", "n"), (row,)), {"suite": "probe", "cosine": cosine}
         )
 
     def baseline(self):
@@ -120,14 +120,14 @@ class Toy:
 
 def suite_of(arguments):
     if len(arguments.data) > 1:
-        raise UsageError("--data: the suite toy takes one file")
-    return Toy(arguments.data[0], TIMES.value(arguments) or 1)
+        raise UsageError("--data: the suite probe takes one file")
+    return Probe(arguments.data[0], TIMES.value(arguments) or 1)
 
 
 ENTRY = Entry(
-    "toy",
+    "probe",
     Command(
-        about="Toy: is a sentence itself?",
+        about="Probe: is a sentence itself?",
         files="DIR is a file,\\na sentence a line",
         suite_of=suite_of,
         flags=(TIMES, SPLIT),
@@ -137,48 +137,48 @@ ENTRY = Entry(
 
 
 @pytest.fixture
-def toy(folder, monkeypatch):
+def probe(folder, monkeypatch):
     """One more file among the suites, for the time of a test."""
     (folder / "suites").mkdir()
-    (folder / "suites" / "toy.py").write_text(TOY)
-    (folder / "toy.txt").write_text("a cat\na dog\n")
+    (folder / "suites" / "probe.py").write_text(PROBE)
+    (folder / "probe.txt").write_text("a cat\na dog\n")
     monkeypatch.setattr(suites, "__path__", [*suites.__path__, str(folder / "suites")])
     yield folder
-    sys.modules.pop("jaxemb.evaluation.suites.toy", None)
-    vars(suites).pop("toy", None)
+    sys.modules.pop("jaxemb.evaluation.suites.probe", None)
+    vars(suites).pop("probe", None)
 
 
-def test_a_new_suite_is_one_file(toy, capsys):
-    arguments = ["model", "--suite", "toy", "--data", "toy.txt", "--quiet"]
+def test_a_new_suite_is_one_file(probe, capsys):
+    arguments = ["model", "--suite", "probe", "--data", "probe.txt", "--quiet"]
     assert run([*arguments, "--times", "3", "--json", "scores.json"]) == 0
     rows = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
-    assert "model: mean cosine (toy)".split() in rows
-    assert ["toy.txt", "1.000", "6"] in rows
-    scores = json.loads((toy / "scores.json").read_text())
-    assert scores == {"model": "model", "suite": "toy", "cosine": pytest.approx(1, abs=1e-6)}
-    with pytest.raises(UsageError, match="--data: the suite toy takes one file"):
-        run([*arguments, "--data", "toy.txt", "toy.txt"])
-    with pytest.raises(UsageError, match=r"^--times: only the suite toy has repetitions$"):
+    assert "model: mean cosine (probe)".split() in rows
+    assert ["probe.txt", "1.000", "6"] in rows
+    scores = json.loads((probe / "scores.json").read_text())
+    assert scores == {"model": "model", "suite": "probe", "cosine": pytest.approx(1, abs=1e-6)}
+    with pytest.raises(UsageError, match="--data: the suite probe takes one file"):
+        run([*arguments, "--data", "probe.txt", "probe.txt"])
+    with pytest.raises(UsageError, match=r"^--times: only the suite probe has repetitions$"):
         run(["model", "--suite", "sts", "--data", ".", "--times", "3"])
-    with pytest.raises(UsageError, match=r"^--split: only the suites sts and toy have splits to choose from$"):
+    with pytest.raises(UsageError, match=r"^--split: only the suites sts and probe have splits to choose from$"):
         run(["model", "--suite", "parallel", "--data", ".", "--split", "dev"])
     assert run([*arguments, "--split", "dev"]) == 0
 
 
-def test_help_tells_a_new_suite(toy, capsys, monkeypatch):
+def test_help_tells_a_new_suite(probe, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit):
         run(["--help"])
     shown = capsys.readouterr().out
-    assert re.search(r"--suite \{tatoeba,parallel,sts,.*toy.*\}", shown)
-    assert "\nToy: is a sentence itself?\n" in shown.partition("options:")[0]
-    assert "  --times TIMES         toy: how often\n" in shown
-    assert "sts, toy: which files of a folder are taken (default: test)" in shown
+    assert re.search(r"--suite \{tatoeba,parallel,sts,.*probe.*\}", shown)
+    assert "\nProbe: is a sentence itself?\n" in shown.partition("options:")[0]
+    assert "  --times TIMES         probe: how often\n" in shown
+    assert "sts, probe: which files of a folder are taken (default: test)" in shown
     assert shown.count("--split {train,dev,test}") == 2  # in the usage and in the list
-    assert re.search(r"\n  toy +DIR is a file,\n            +a sentence a line\n", shown)
+    assert re.search(r"\n  probe +DIR is a file,\n            +a sentence a line\n", shown)
 
 
-def test_without_it_there_is_no_toy(folder, capsys):
+def test_without_it_there_is_no_probe(folder, capsys):
     with pytest.raises(SystemExit):
-        run(["model", "--suite", "toy", "--data", "."])
-    assert "invalid choice: 'toy' (choose from" in capsys.readouterr().err
+        run(["model", "--suite", "probe", "--data", "."])
+    assert "invalid choice: 'probe' (choose from" in capsys.readouterr().err

@@ -10,9 +10,9 @@ from jaxtyping import Float32
 
 from jaxemb.config import EvaluationConfig
 from jaxemb.config.training import split_language_pair
-from jaxemb.errors import UsageError, UserError
+from jaxemb.errors import UsageError
 from jaxemb.evaluation.baselines import tfidf_encode
-from jaxemb.evaluation.correlation import correlations, cosine
+from jaxemb.evaluation.correlation import check_spread, correlations, cosine
 from jaxemb.evaluation.pools import EncodeFns, embed_sides
 from jaxemb.evaluation.report import Report
 from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
@@ -23,8 +23,6 @@ from jaxemb.readers.sts_sets import StsSetPairs, read_sts_sets
 
 PUBLISHED_PAIRS = {"STS12": 3108, "STS13": 1500, "STS14": 3750, "STS15": 3000, "STS16": 1186}
 """Pairs of each year's test set in published results (SentEval, Conneau & Kiela 2018)."""
-_NOISE = 1e-6
-"""Cosines of float32 embeddings that lie closer together than this differ by rounding only."""
 
 
 def sts(
@@ -65,7 +63,7 @@ def sts(
         a, b = first(pairs.first), second(pairs.second)
         check_finite(np.concatenate([a, b]), f" of {pairs.source}")
         cosines = cosine(a, b)
-        _check_spread(cosines, pairs.source)
+        check_spread(cosines, pairs.source)
         return cosines
 
     return _report(sets, split, similarity)
@@ -106,14 +104,6 @@ def _report(
 
 def _score(name: str, cosines: np.ndarray, gold: np.ndarray, subsets: tuple[StsScore, ...] = ()) -> StsScore:
     return StsScore(name, *correlations(cosines, gold), len(gold), subsets)
-
-
-def _check_spread(cosines: Float32[np.ndarray, "N"], source: str) -> None:
-    if np.ptp(cosines) < _NOISE:
-        raise UserError(
-            f"{source}: every pair has the cosine {cosines[0]:.6f}, so nothing correlates with them: the model's "
-            "embeddings have collapsed; use an earlier checkpoint or train with a lower learning rate"
-        )
 
 
 @dataclass(frozen=True)
