@@ -110,9 +110,8 @@ class Probe:
         a, b = encode(texts * self.times), encode(texts * self.times)
         cosine = float(np.mean(np.sum(a * b, axis=1)))
         row = (self.path.name, f"{cosine:.3f}", str(len(a)))
-        return Report(
-            "probe", ReportTable("mean cosine", ("file",), ("cosine", "n"), (row,)), {"suite": "probe", "cosine": cosine}
-        )
+        table = ReportTable("mean cosine", ("file",), ("cosine", "n"), (row,))
+        return Report("probe", table, {"suite": "probe", "cosine": cosine})
 
     def baseline(self):
         return None
