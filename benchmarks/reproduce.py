@@ -119,11 +119,11 @@ def scores_of(folder: Path) -> dict[str, Any]:
     results = run.load_results()
     assert results is not None
     reports = results.reports
-    systems = {name: reports.scores(name) for name in {**reports.heldout, **reports.sts}}
-    for name, report in reports.sts.items():
-        systems[name]["STS"] = report.spearman
-    for name, errors in reports.teacher_mse.items():
-        systems[name]["teacher_mse"] = 100 * statistics.mean(errors.values())
+    systems = {name: reports.scores(name) for name in reports.systems}
+    for name, report in reports.of("sts").items():
+        systems[name]["STS"] = report.result.spearman
+    for name, report in reports.of("teacher_mse").items():
+        systems[name]["teacher_mse"] = 100 * statistics.mean(report.result.values())
     curve: dict[int, dict[str, float]] = {}
     for line in read_metrics(run.metrics):
         scored = {key.removeprefix("evaluation/"): value for key, value in line.items() if "evaluation/" in key}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jaxemb.evaluation import report_from_json
 from jaxemb.evaluation.baselines import score_pools_tfidf
-from jaxemb.evaluation.tatoeba import tatoeba_pools
+from jaxemb.evaluation.suites.tatoeba import tatoeba_pools
 
 # Maps the primary subtag of a training language to the ISO 639-3 code in the names of Tatoeba's files.
 TATOEBA = dict(

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxemb.errors import UserError
 from jaxemb.evaluation.pools import Pool
-from jaxemb.evaluation.report import PairAccuracy
+from jaxemb.evaluation.retrieval_report import PairAccuracy
 from jaxemb.texts import Texts, as_texts
 
 NGRAMS = (2, 4)

@@ -2,26 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 
-from jaxemb.encoding import Towers, encode
-from jaxemb.evaluation.report import PairAccuracy
-from jaxemb.evaluation.retrieval import retrieval_accuracy
+from jaxemb.evaluation.retrieval_report import PairAccuracy
 from jaxemb.texts import Texts, as_texts
 
 EncodeFn = Callable[[Sequence[str]], np.ndarray]
 """Texts to embeddings, float [N, E], one row a text, in order; any norm."""
 EncodeFns = EncodeFn | tuple[EncodeFn, EncodeFn]
 """One for all texts, or one for each side of the pairs: that of the anchors, that of the positives."""
-
-
-def encode_fns(towers: Towers, **settings: Any) -> EncodeFns:
-    """`encode` of each tower, with these settings."""
-    anchor, positive = (partial(encode, tower, **settings) for tower in (towers.anchor, towers.positive))
-    return anchor if towers.tied else (anchor, positive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +46,8 @@ def score_pools(encode_fn: EncodeFns, pools: Sequence[Pool]) -> tuple[PairAccura
     """
     if not pools:
         return ()
+    from jaxemb.evaluation.retrieval import retrieval_accuracy  # imports jax, which `--help` does not need
+
     anchor, positive = embed_sides(
         encode_fn,
         [text for pool in pools for text in pool.anchors],

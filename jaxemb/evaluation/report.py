@@ -1,115 +1,93 @@
-"""What an evaluation found: accuracies per language, their averages, and the JSON form."""
+"""The result of a suite for one model, as tables, the model card, the page, logs and files need it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class PairAccuracy:
-    """Retrieval accuracy in one pool of sentence pairs."""
+class ReportTable:
+    """A table of text."""
 
-    name: str
-    """The language, or the file."""
-    forward: float
-    """Percent right from the first side to the second."""
-    backward: float
-    """Percent right from the second side to the first."""
-    n: int
-    """Pairs in the pool."""
-    script: str = ""
-    """Script of the second side (`Latin`, `Cyrillic`, ...), where it was looked at."""
-
-    @property
-    def mean(self) -> float:
-        """Mean of both directions."""
-        return (self.forward + self.backward) / 2
+    quantity: str
+    """What the numbers are, for the title: `retrieval accuracy in percent`."""
+    columns: tuple[str, ...]
+    """Headings of the first columns, which hold text; the first one names the rows."""
+    numbers: tuple[str, ...]
+    """Headings of the columns of numbers, which follow."""
+    rows: tuple[tuple[str, ...], ...]
+    """The cells of each row, one for each heading."""
+    means: tuple[tuple[str, ...], ...] = ()
+    """Rows of averages, which stand below in bold."""
+    variant: str = ""
+    """What the title names after the suite, such as the split."""
 
 
 @dataclass(frozen=True, slots=True)
-class Average:
-    """Macro average: every language counts the same."""
+class Comparison:
+    """The row of one model in a table that compares several."""
 
-    name: str
-    """The group of languages."""
-    forward: float
-    """Mean percentage of the forward direction."""
-    backward: float
-    """Mean percentage of the backward direction."""
-    present: int
-    """Languages that were averaged."""
-    of: int
-    """Languages of the whole group."""
-
-    @property
-    def mean(self) -> float:
-        """Mean of both directions."""
-        return (self.forward + self.backward) / 2
+    title: str
+    """Title of that table."""
+    cells: Mapping[str, str]
+    """Heading of each column -> the cell of this model."""
+    over: tuple[Any, ...] = ()
+    """Only models for which this is equal can be compared, such as the pools and their sizes."""
 
 
 @dataclass(frozen=True, slots=True)
-class RetrievalReport:
-    """The result of one suite for one model."""
+class PageSection:
+    """A model's part in the section of the page of a run (`jaxemb report`)."""
+
+    caption: str
+    """Caption of the section's table, which has a row for each system."""
+    scores: Mapping[str, float]
+    """Heading of each column -> the score."""
+    details: Mapping[str, float] = field(default_factory=dict)
+    """Scores of parts, such as languages. The page shows them on a click: a row for each part, a column for each
+    system."""
+    part: str = ""
+    """What a part is: `language`. Empty without details."""
+    details_caption: str = ""
+    """Caption of the table of the parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """What a run logs: one line in the terminal, and metrics."""
+
+    what: str
+    """Start of the line, such as `STS dev`; ` after step N: ` follows."""
+    shown: str
+    """End of the line: the numbers."""
+    metrics: Mapping[str, float]
+    """Name -> value. In `metrics.jsonl` and TensorBoard the names begin with `evaluation/`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of a suite for one model.
+
+    `jaxemb evaluate` needs `suite`, `table` and `values`. A run shows the other fields: an empty field is left out.
+    """
 
     suite: str
-    """`heldout`, `tatoeba` or `parallel`."""
-    directions: tuple[str, str]
-    """Names of forward and backward, such as `en->xx` and `xx->en`."""
-    pairs: tuple[PairAccuracy, ...]
-    """One a language, sorted by name."""
-    averages: tuple[Average, ...]
-    """Groups without any language are left out."""
+    """Name of the suite."""
+    table: ReportTable
+    """The table that `jaxemb evaluate` prints."""
+    values: Mapping[str, Any]
+    """Plain JSON values, for `jaxemb evaluate --json` and `results.json`."""
     notes: tuple[str, ...] = ()
-    """What a reader must know of the numbers, such as languages left out."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain JSON values; accuracies in percent."""
-        forward, backward = self.directions
-        return {
-            "suite": self.suite,
-            "metric": "top-1 retrieval accuracy by cosine, percent",
-            "languages": {
-                pair.name: {forward: pair.forward, backward: pair.backward, "mean": pair.mean, "n": pair.n}
-                | ({"script": pair.script} if pair.script else {})
-                for pair in self.pairs
-            },
-            "averages": {
-                average.name: {
-                    forward: average.forward,
-                    backward: average.backward,
-                    "mean": average.mean,
-                    "present": average.present,
-                    "of": average.of,
-                }
-                for average in self.averages
-            },
-            "notes": list(self.notes),
-        }
-
-
-def report_from_json(values: Mapping[str, Any]) -> RetrievalReport:
-    """The report that `RetrievalReport.to_json` gave these values."""
-    forward, backward = list(next(iter(values["languages"].values())))[:2]
-    pairs = tuple(
-        PairAccuracy(name, one[forward], one[backward], one["n"], one.get("script", ""))
-        for name, one in values["languages"].items()
-    )
-    averages = tuple(
-        Average(name, one[forward], one[backward], one["present"], one["of"])
-        for name, one in values["averages"].items()
-    )
-    return RetrievalReport(values["suite"], (forward, backward), pairs, averages, tuple(values["notes"]))
-
-
-def macro_average(name: str, pairs: Iterable[PairAccuracy], of: int | None = None) -> list[Average]:
-    """The average over `pairs` as a list of one; of none where there is no pair.
-
-    >>> macro_average("all", [PairAccuracy("de", 80.0, 60.0, 10), PairAccuracy("fr", 100.0, 70.0, 1000)])
-    [Average(name='all', forward=90.0, backward=65.0, present=2, of=2)]
-    """
-    pairs = list(pairs)
-    if not pairs:
-        return []
-    forward = sum(pair.forward for pair in pairs) / len(pairs)
-    backward = sum(pair.backward for pair in pairs) / len(pairs)
-    return [Average(name, forward, backward, len(pairs), len(pairs) if of is None else of)]
+    """What a reader must know of the numbers, such as languages that are left out."""
+    comparison: Comparison | None = None
+    """The row in the summary at the end of a run; None for no such table."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """The main scores by full names, such as `STS en.dev`: seeds are compared by these."""
+    card: Mapping[str, float] = field(default_factory=dict)
+    """The scores in the model card, by the headings of their columns."""
+    page: PageSection | None = None
+    """What the page of a run shows."""
+    log: LogEntry | None = None
+    """What a run logs."""
+    result: Any = None
+    """The result in the suite's own type, such as `RetrievalReport` or `StsReport`."""

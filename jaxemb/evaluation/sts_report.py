@@ -1,8 +1,10 @@
-"""What the suite `sts` found: correlations per set, their average, and the JSON form."""
+"""The result of the suite `sts`: correlations per set, their average, and how they are shown and kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from jaxemb.evaluation.report import Comparison, LogEntry, PageSection, Report, ReportTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,47 @@ class StsReport:
             "average": {"spearman": self.spearman, "pearson": self.pearson, "present": len(self.scores)},
             "notes": list(self.notes),
         }
+
+    def report(self) -> Report:
+        """The result for tables, the model card, the page, logs and files."""
+        several = len(self.scores) > 1
+        named = {f"STS {score.name}": score.spearman for score in self.scores}
+        cells = {f"{score.name} ({score.n:,})": f"{score.spearman:.2f}" for score in self.scores}
+        columns = {score.name: score.spearman for score in self.scores}
+        if several:
+            cells["mean"], columns["mean"] = f"{self.spearman:.2f}", self.spearman
+        title = f"Spearman correlation of cosine and gold score, x 100 (sts, {self.split})"
+        return Report(
+            "sts",
+            self._table(several),
+            self.to_json(),
+            self.notes,
+            Comparison(title, cells),
+            scores=named,
+            card=named,
+            page=PageSection("Semantic textual similarity: Spearman x 100", columns),
+            log=LogEntry(
+                f"STS {self.split}",
+                f"Spearman {self.spearman:.2f}, Pearson {self.pearson:.2f} (x 100)",
+                {"sts_spearman": self.spearman, "sts_pearson": self.pearson},
+            ),
+            result=self,
+        )
+
+    def _table(self, several: bool) -> ReportTable:
+        """One row per set, then the mean of several: Spearman and Pearson, x 100, and the number of pairs."""
+
+        def row(name: str, one: "StsScore | StsReport", count: int) -> tuple[str, ...]:
+            return name, f"{one.spearman:.2f}", f"{one.pearson:.2f}", str(count)
+
+        return ReportTable(
+            "correlation of cosine and gold score, x 100",
+            ("set",),
+            ("Spearman", "Pearson", "n"),
+            tuple(row(score.name, score, score.n) for score in self.scores),
+            (row("mean: all", self, len(self.scores)),) if several else (),
+            self.split,
+        )
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
+from jaxemb.evaluation.suites import in_runs
 from jaxemb.huggingface import CardInfo, DataSource
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports
@@ -15,8 +15,8 @@ from jaxemb.runs.results import Reports
 def card_of(path: Path, step: int | None = None) -> CardInfo:
     """The card of the run in `path` at `step` (the newest when None).
 
-    It tells the data and their licences, the command with the whole config, and the held-out scores if they are those
-    of that very step.
+    It tells the data and their licences, the command with the whole config, and the scores if they are those of that
+    very step.
     """
     run = RunDirectory(path)
     config = run.load_config()
@@ -38,7 +38,7 @@ def card_of(path: Path, step: int | None = None) -> CardInfo:
         command="jaxemb train --config config.yaml",
         command_note=f"{step:,} steps of {config.training.batch_size} examples.",
         config=run.objective_note() + config_files.dump(_without_paths(config)),
-        scores=tuple(_row(name, reports) for name in {**reports.heldout, **reports.sts}),
+        scores=tuple(_row(name, reports) for name in reports.systems),
         scores_note="\n\n".join(_notes(config, reports)),
     )
 
@@ -49,21 +49,13 @@ def _without_paths(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"output_dir": None, "data": data})
 
 
-def _row(name: str, reports: Reports) -> dict[str, Any]:
-    row: dict[str, Any] = {"system": name}
-    if name in reports.heldout:
-        row |= {f"{one.name} ({one.present})": one.mean for one in reports.heldout[name].averages}
-    if name in reports.sts:
-        row |= {f"STS {one.name}": one.spearman for one in reports.sts[name].scores}
-    return row
+def _row(system: str, reports: Reports) -> dict[str, str | float]:
+    cells = {heading: score for report in reports.of_system(system) for heading, score in report.card.items()}
+    return {"system": system, **cells}
 
 
 def _notes(config: TrainConfig, reports: Reports) -> Iterator[str]:
-    if reports.heldout:
-        masked = " Placeholders, numbers and brand names are masked." * config.evaluation.mask_placeholders
-        yield (
-            "Held-out translation retrieval: top-1 accuracy in percent, mean of both directions, macro-averaged over "
-            f"languages. No English side of it was in training.{masked}"
-        )
-    for report in list(reports.sts.values())[:1]:
-        yield f"STS: Spearman correlation of cosine and gold score, x 100, on the split {report.split}."
+    for name, suite in in_runs().items():
+        for report in list(reports.of(name).values())[:1]:
+            if note := suite.card_note(report, config.evaluation):
+                yield note

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxemb.data.cut import Cut
 from jaxemb.errors import UserError
-from jaxemb.evaluation import RetrievalReport, StsReport
+from jaxemb.evaluation import Report
 from jaxemb.reporting.plots import alignment_path, draw_alignment, draw_curves, has_matplotlib
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.metrics import read_metrics
@@ -107,40 +107,32 @@ def _by_system(caption: str, scores: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _scores(reports: Reports) -> str:
-    parts = ["<h2>Scores</h2>"]
-    if heldout := reports.heldout:
-        averages = {name: {one.name: one.mean for one in report.averages} for name, report in heldout.items()}
-        languages = {name: {one.name: one.mean for one in report.pairs} for name, report in heldout.items()}
-        parts += [
-            _by_system("Held-out retrieval: accuracy in percent, mean of both directions, of languages", averages),
-            f"<details><summary>by language</summary>{_languages(languages)}</details>",
-            _notes(heldout),
-        ]
-    if sts := reports.sts:
-        scores = {name: {one.name: one.spearman for one in report.scores} for name, report in sts.items()}
-        for name, report in sts.items():
-            if len(report.scores) > 1:
-                scores[name]["mean"] = report.spearman
-        parts += [_by_system("Semantic textual similarity: Spearman x 100", scores), _notes(sts)]
-    if reports.teacher_mse:
-        errors = {
-            name: {language: 100 * error for language, error in one.items()}
-            for name, one in reports.teacher_mse.items()
-        }
-        parts += [_by_system("Mean squared error against the teacher, x 100", errors)]
-    return "\n".join(filter(None, parts)) if len(parts) > 1 else ""
+    parts = [part for by_system in reports.by_suite.values() for part in _section(by_system)]
+    return "\n".join(["<h2>Scores</h2>", *filter(None, parts)]) if parts else ""
 
 
-def _languages(accuracy: Mapping[str, Mapping[str, float]]) -> str:
-    """Languages down, systems across."""
-    names = list(dict.fromkeys(name for one in accuracy.values() for name in one))
-    rows = [[name, *(one.get(name) for one in accuracy.values())] for name in names]
-    return _table("Accuracy in percent", ["language", *accuracy], rows)
-
-
-def _notes(reports: Mapping[str, RetrievalReport] | Mapping[str, StsReport]) -> str:
+def _section(reports: Mapping[str, Report]) -> list[str]:
+    """What one suite found, of all systems."""
+    found = {system: report.page for system, report in reports.items() if report.page is not None}
+    if not found:
+        return []
+    first = next(iter(found.values()))
+    details = {system: page.details for system, page in found.items()}
     notes = dict.fromkeys(note for report in reports.values() for note in report.notes)
-    return "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return [
+        _by_system(first.caption, {system: page.scores for system, page in found.items()}),
+        f"<details><summary>by {escape(first.part)}</summary>"
+        f"{_by_part(first.details_caption, first.part, details)}</details>"
+        if first.part
+        else "",
+        "".join(f"<p>{escape(note)}</p>" for note in notes),
+    ]
+
+
+def _by_part(caption: str, part: str, scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Parts, such as languages, down, systems across."""
+    names = list(dict.fromkeys(name for one in scores.values() for name in one))
+    return _table(caption, [part, *scores], [[name, *(one.get(name) for one in scores.values())] for name in names])
 
 
 def _picture(drawn: str, about: str) -> str:

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
-from jaxemb.evaluation import comparison_table, sts_comparison_table
+from jaxemb.evaluation import comparison_table
 from jaxemb.runs.result import TrainResult
 from jaxemb.runs.seeds import Scores, mean_and_sd
 
@@ -23,13 +23,11 @@ def print_seeds(scores: Mapping[int, Scores]) -> None:
 
 
 def print_result(result: TrainResult) -> None:
-    """Prints the held-out scores of all systems and how to use the export."""
+    """Prints the scores of all systems and how to use the export."""
     console = Console(highlight=False, soft_wrap=True)
-    if result.heldout:
-        title = "Held-out retrieval accuracy in percent, macro-averaged over languages"
-        console.print(comparison_table(result.heldout, title))
-    if result.sts:
-        console.print(sts_comparison_table(result.sts))
+    for reports in result.reports.by_suite.values():
+        if all(report.comparison is not None for report in reports.values()):
+            console.print(comparison_table(reports))
     if result.export_dir is None:
         console.print(f"run directory: {escape(str(result.run_dir))}")
         return

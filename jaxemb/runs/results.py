@@ -4,48 +4,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from jaxemb.evaluation import RetrievalReport, StsReport, report_from_json, sts_report_from_json
+from jaxemb.evaluation.report import Report
+from jaxemb.evaluation.suites import in_runs
 
 
 @dataclass(frozen=True)
 class Reports:
-    """Scores of systems (the model before and after training, a baseline), by their names."""
+    """Reports of systems (the model before and after training, a baseline)."""
 
-    heldout: dict[str, RetrievalReport] = field(default_factory=dict)
-    """Retrieval on the held-out split."""
-    sts: dict[str, StsReport] = field(default_factory=dict)
-    """Semantic textual similarity, with `evaluation.sts`."""
-    teacher_mse: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Distillation: the squared error of each language's held-out translations against the teacher."""
+    by_suite: dict[str, dict[str, Report]] = field(default_factory=dict)
+    """Name of the suite -> name of the system -> its report; a suite that scored nothing is left out."""
+
+    def add(self, system: str, report: Report) -> None:
+        """Keeps a system's report, in place of an earlier one."""
+        self.by_suite.setdefault(report.suite, {})[system] = report
+
+    def of(self, suite: str) -> dict[str, Report]:
+        """The reports of a suite by system; empty if it scored nothing."""
+        return self.by_suite.get(suite, {})
+
+    @property
+    def systems(self) -> list[str]:
+        """All systems, in the order of their scoring."""
+        return list(dict.fromkeys(system for reports in self.by_suite.values() for system in reports))
+
+    def of_system(self, system: str) -> list[Report]:
+        """One system's reports, in the order of the suites; none of an unknown one."""
+        return [reports[system] for reports in self.by_suite.values() if system in reports]
 
     def only(self, *systems: str) -> "Reports":
         """Those of these systems."""
-        kept = [{name: one for name, one in reports.items() if name in systems} for reports in vars(self).values()]
-        return Reports(*kept)
+        kept = Reports()
+        for system in self.systems:
+            for report in self.of_system(system) if system in systems else ():
+                kept.add(system, report)
+        return kept
 
     def scores(self, system: str) -> dict[str, float]:
-        """One system's macro averages in percent and Spearman correlations x 100, by name; empty of an unknown one."""
-        found: dict[str, float] = {}
-        if system in self.heldout:
-            found |= {f"held-out {one.name}": one.mean for one in self.heldout[system].averages}
-        if system in self.sts:
-            found |= {f"STS {one.name}": one.spearman for one in self.sts[system].scores}
-        return found
+        """One system's main scores by name, accuracies in percent and correlations x 100; empty of an unknown one."""
+        return {name: score for report in self.of_system(system) for name, score in report.scores.items()}
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {
-            "systems": {name: report.to_json() for name, report in self.heldout.items()},
-            "sts": {name: report.to_json() for name, report in self.sts.items()},
-            "teacher_mse": self.teacher_mse,
+            suite.key: {system: report.values for system, report in self.of(name).items()}
+            for name, suite in in_runs().items()
+            if suite.always or self.of(name)
         }
 
 
 def reports_from_json(values: Mapping[str, Any]) -> Reports:
-    """The scores that `Reports.to_json` gave these values."""
-    heldout = {name: report_from_json(report) for name, report in values["systems"].items()}
-    sts = {name: sts_report_from_json(report) for name, report in values.get("sts", {}).items()}
-    return Reports(heldout, sts, dict(values.get("teacher_mse", {})))
+    """The scores that `Reports.to_json` gave these values. Older files lack the keys of newer suites."""
+    reports = Reports()
+    for suite in in_runs().values():
+        for system, found in values.get(suite.key, {}).items():
+            reports.add(system, suite.report_of(found))
+    return reports
 
 
 class Results(NamedTuple):

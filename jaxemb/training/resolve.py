@@ -34,7 +34,7 @@ from jaxemb.objectives.masking import token_kinds
 from jaxemb.runs.storage.store import check_protocol
 from jaxemb.runs.storage.urls import is_remote
 from jaxemb.training.freezing import select_trained
-from jaxemb.training.scoring import sts_sets
+from jaxemb.training.suites import check_suites
 
 FILLED_IN = {"prompt_tokens"}
 """Settings that follow from others; one that is given is checked against what it must be."""
@@ -71,7 +71,7 @@ def preflight(config: TrainConfig) -> None:
         check_exportable(config.model)
     if config.model.init_from is None:
         select_trained(config)
-    sts_sets(config)
+    check_suites(config)
     if config.evaluation.baselines and importlib.util.find_spec("sklearn") is None:
         raise UsageError(
             "evaluation.baselines needs scikit-learn: pip install 'jaxemb[quickstart]', or set it to false"

@@ -23,7 +23,7 @@ from jaxemb.objectives.masking import token_kinds
 from jaxemb.parallel import make_mesh, replicated
 from jaxemb.reporting.display import Display
 from jaxemb.reporting.model_card import card_of
-from jaxemb.reporting.plots import plot_alignment
+from jaxemb.reporting.plots import alignment_path, plot_alignment
 from jaxemb.runs.checkpoints import Checkpoints
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.result import TrainResult
@@ -39,6 +39,7 @@ from jaxemb.training.resolve import check_batch, preflight, read_config
 from jaxemb.training.scoring import Scores
 from jaxemb.training.setup import Setup, resume_run, start_run
 from jaxemb.training.stages import Stages
+from jaxemb.training.suites import suites_of
 
 
 def train(
@@ -142,7 +143,8 @@ class _Run:
             for line in describe_training(program, state, batches, len(data.train)):
                 say(line)
             with trackers_of(run, int(state.step)) as tracker:
-                scores = Scores(config, setup.tokenizer, data, run, tracker, self.display, setup.teacher)
+                suites = suites_of(config, data.heldout, setup.teacher)
+                scores = Scores(config, setup.tokenizer, suites, run, tracker, self.display)
                 if resumed:
                     scores.load()
                 else:
@@ -169,13 +171,13 @@ class _Run:
         step = int(state.step)
         with distributed.first_before_others("the export"):
             if distributed.is_first():
-                if config.evaluation.sts is not None and config.evaluation.sts.alignment:
+                if alignment_path(run):
                     self.display.headline(plot_alignment(run))
                 run.save_results(step, None, reports)
                 if config.export.enabled:
                     self._export(config, towers)
                     run.save_results(step, step, reports)
-        return TrainResult(towers, run.path, _export_dir(config, run), reports.heldout, reports.sts)
+        return TrainResult(towers, run.path, _export_dir(config, run), reports)
 
     def _export(self, config: TrainConfig, towers: Towers) -> None:
         run = self.storage.run
@@ -192,7 +194,7 @@ def _finished(config: TrainConfig, run: RunDirectory) -> TrainResult:
     results = run.load_results()
     reports = Reports() if results is None else results.reports
     towers = load_towers(run.path).map(Embedder.merged)
-    return TrainResult(towers, run.path, _export_dir(config, run), reports.heldout, reports.sts)
+    return TrainResult(towers, run.path, _export_dir(config, run), reports)
 
 
 def _export_dir(config: TrainConfig, run: RunDirectory) -> Path | None:

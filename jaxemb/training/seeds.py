@@ -9,7 +9,6 @@ from jaxemb.config import TrainConfig
 from jaxemb.errors import UsageError
 from jaxemb.files import write_atomically
 from jaxemb.runs.directory import RunDirectory
-from jaxemb.runs.results import Reports
 from jaxemb.runs.seeds import Scores, mean_and_sd
 from jaxemb.runs.storage.urls import is_remote
 from jaxemb.training.run import train
@@ -46,8 +45,7 @@ def train_seeds(
         training = config.training.model_copy(update={"seed": seed})
         one = config.model_copy(update={"output_dir": str(folder), "training": training})
         result = train(one, resume=resume, quiet=quiet)
-        reports = Reports(dict(result.heldout), dict(result.sts))
-        scores[seed] = reports.scores("trained") | RunDirectory(result.run_dir).best_score()
+        scores[seed] = result.reports.scores("trained") | RunDirectory(result.run_dir).best_score()
     values = {
         "seeds": {str(seed): one for seed, one in scores.items()},
         "mean_and_sd": {name: list(both) for name, both in mean_and_sd(scores).items()},

@@ -1,6 +1,8 @@
-"""`jaxemb evaluate --suite sts`, run in this process."""
+"""`jaxemb evaluate`, run in this process: the suite `sts`, and one that is added."""
 
 import json
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tiny_models import tiny_embedder
 from jaxemb.cli.evaluate import run
 from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError
+from jaxemb.evaluation import suites
 
 PAIRS = [("a cat", "a dog", 2.5), ("one, two", "three", 0.0), ("a bird", "birds", 4.0), ("x y z", "a dog", 1.0)]
 
@@ -75,3 +78,106 @@ def test_cross_lingual_sts_on_the_command_line(folder, capsys):
 def test_options_of_another_suite(arguments, message):
     with pytest.raises(UsageError, match=message):
         run(["model", "--data", ".", *arguments])
+
+
+PROBE = """
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jaxemb.errors import UsageError
+from jaxemb.evaluation.report import Report, ReportTable
+from jaxemb.evaluation.suite import Command, Entry, Flag
+
+TIMES = Flag("--times", has="repetitions", help="how often", settings={"type": int})
+SPLIT = Flag(
+    "--split",
+    has="splits to choose from",
+    help="which files of a folder are taken (default: test)",
+    settings={"choices": ["train", "dev", "test"]},
+)
+
+
+@dataclass(frozen=True)
+class Probe:
+    path: Path
+    times: int
+
+    def evaluate(self, encode_fn):
+        texts = self.path.read_text().splitlines()
+        encode = encode_fn if callable(encode_fn) else encode_fn[0]
+        a, b = encode(texts * self.times), encode(texts * self.times)
+        cosine = float(np.mean(np.sum(a * b, axis=1)))
+        row = (self.path.name, f"{cosine:.3f}", str(len(a)))
+        table = ReportTable("mean cosine", ("file",), ("cosine", "n"), (row,))
+        return Report("probe", table, {"suite": "probe", "cosine": cosine})
+
+    def baseline(self):
+        return None
+
+
+def suite_of(arguments):
+    if len(arguments.data) > 1:
+        raise UsageError("--data: the suite probe takes one file")
+    return Probe(arguments.data[0], TIMES.value(arguments) or 1)
+
+
+ENTRY = Entry(
+    "probe",
+    Command(
+        about="Probe: is a sentence itself?",
+        files="DIR is a file,\\na sentence a line",
+        suite_of=suite_of,
+        flags=(TIMES, SPLIT),
+    ),
+)
+"""
+
+
+@pytest.fixture
+def probe(folder, monkeypatch):
+    """One more file among the suites, for the time of a test."""
+    (folder / "suites").mkdir()
+    (folder / "suites" / "probe.py").write_text(PROBE)
+    (folder / "probe.txt").write_text("a cat\na dog\n")
+    monkeypatch.setattr(suites, "__path__", [*suites.__path__, str(folder / "suites")])
+    yield folder
+    sys.modules.pop("jaxemb.evaluation.suites.probe", None)
+    vars(suites).pop("probe", None)
+
+
+def test_a_new_suite_is_one_file(probe, capsys):
+    arguments = ["model", "--suite", "probe", "--data", "probe.txt", "--quiet"]
+    assert run([*arguments, "--times", "3", "--json", "scores.json"]) == 0
+    rows = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
+    assert "model: mean cosine (probe)".split() in rows
+    assert ["probe.txt", "1.000", "6"] in rows
+    scores = json.loads((probe / "scores.json").read_text())
+    assert scores == {"model": "model", "suite": "probe", "cosine": pytest.approx(1, abs=1e-6)}
+    with pytest.raises(UsageError, match="--data: the suite probe takes one file"):
+        run([*arguments, "--data", "probe.txt", "probe.txt"])
+    with pytest.raises(UsageError, match=r"^--times: only the suite probe has repetitions$"):
+        run(["model", "--suite", "sts", "--data", ".", "--times", "3"])
+    with pytest.raises(UsageError, match=r"^--split: only the suites sts and probe have splits to choose from$"):
+        run(["model", "--suite", "parallel", "--data", ".", "--split", "dev"])
+    assert run([*arguments, "--split", "dev"]) == 0
+
+
+def test_help_tells_a_new_suite(probe, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        run(["--help"])
+    shown = capsys.readouterr().out
+    assert re.search(r"--suite \{tatoeba,parallel,sts,.*probe.*\}", shown)
+    assert "\nProbe: is a sentence itself?\n" in shown.partition("options:")[0]
+    assert "  --times TIMES         probe: how often\n" in shown
+    assert "sts, probe: which files of a folder are taken (default: test)" in shown
+    assert shown.count("--split {train,dev,test}") == 2  # in the usage and in the list
+    assert re.search(r"\n  probe +DIR is a file,\n            +a sentence a line\n", shown)
+
+
+def test_without_it_there_is_no_probe(folder, capsys):
+    with pytest.raises(SystemExit):
+        run(["model", "--suite", "probe", "--data", "."])
+    assert "invalid choice: 'probe' (choose from" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxemb.evaluation.tatoeba import GROUPS
+from jaxemb.evaluation.suites.tatoeba import GROUPS
 from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.tensors import open_tensors
 from jaxemb.huggingface.weights import encoder_to_tensors

@@ -12,10 +12,9 @@ import pytest
 from jaxemb.cli import report
 from jaxemb.config import DataConfig, LabseObjective, TrainConfig, TrainingConfig, TsvSource
 from jaxemb.errors import UsageError
-from jaxemb.evaluation import report_from_json, sts_report_from_json
 from jaxemb.reporting.page import curves_of, page_of
 from jaxemb.runs.directory import RunDirectory
-from jaxemb.runs.results import Reports
+from jaxemb.runs.results import reports_from_json
 
 pytest.importorskip("matplotlib")
 
@@ -45,21 +44,15 @@ def run(tmp_path):
 
 
 def finish(run):
-    """Scores and the data report."""
+    """What it writes when it ends: scores and the data report."""
     language = {"en->xx": 70.0, "xx->en": 80.5, "mean": 75.25, "n": 100, "script": "Latin"}
     average = {"en->xx": 70.0, "xx->en": 80.5, "mean": 75.25, "present": 1, "of": 1}
-    heldout = report_from_json(
-        {
-            "suite": "heldout",
-            "metric": "",
-            "languages": {"de": language},
-            "averages": {"all": average},
-            "notes": ["a < b"],
-        }
-    )
+    heldout = {"suite": "heldout", "languages": {"de": language}, "averages": {"all": average}, "notes": ["a < b"]}
     sets = {name: {"spearman": value, "pearson": 0.0, "n": 10} for name, value in (("en", 61.5), ("de", 62.5))}
-    sts = sts_report_from_json({"suite": "sts", "metric": "", "split": "dev", "sets": sets, "notes": []})
-    run.save_results(20, None, Reports({"trained": heldout}, {"trained": sts}, {"trained": {"de": 0.0125}}))
+    sts = {"suite": "sts", "split": "dev", "sets": sets, "notes": []}
+    values = {"systems": heldout, "sts": sts, "teacher_mse": {"de": 0.0125}}
+    reports = reports_from_json({suite: {"trained": found} for suite, found in values.items()})
+    run.save_results(20, None, reports)
     counts = {"read": 1300, "train": 1234, "heldout": 20, "dropped": {"too_long": 46}}
     told = {
         "totals": counts, "languages": {"de": counts}, "train_hash": "",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation.sts_files import SPLITS, named
 from jaxemb.readers.sts import StsPairs, read_sts
+from jaxemb.readers.sts_files import SPLITS, named
 
 _NAME = r"(?:stsb[.-])?(?P<language>\w+)[.-](?:{})\.csv"
 

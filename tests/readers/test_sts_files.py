@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation.sts_files import find_sts
 from jaxemb.readers.sts import read_sts
+from jaxemb.readers.sts_files import find_sts
 
 SICK_HEADER = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment\n"
 

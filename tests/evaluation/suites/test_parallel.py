@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation.parallel import parallel
+from jaxemb.evaluation.suites.parallel import parallel
 
 
 def _encode(texts):

@@ -5,8 +5,8 @@ import pytest
 
 from jaxemb.config import EvaluationConfig
 from jaxemb.data.pairs.records import Record
-from jaxemb.evaluation.heldout import build_pools, evaluate_heldout, heldout_report
 from jaxemb.evaluation.pools import score_pools
+from jaxemb.evaluation.suites.heldout import build_pools, evaluate_heldout, heldout_report
 
 CONFIG = EvaluationConfig()
 NOUNS = {"cat": "кошка", "dog": "собака", "bird": "птица", "horse": "лошадь", "fish": "рыба", "cow": "корова"}

@@ -7,7 +7,7 @@ import pytest
 
 from jaxemb.encoding import encode
 from jaxemb.errors import UserError
-from jaxemb.evaluation.tatoeba import GROUPS, tatoeba
+from jaxemb.evaluation.suites.tatoeba import GROUPS, tatoeba
 from jaxemb.loading import load
 
 WORDS = ["cat", "dog", "bird", "horse"]

@@ -1,9 +1,8 @@
-import json
-
 import pytest
 from rich.console import Console
 
-from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
+from jaxemb.evaluation.report import Comparison, Report, ReportTable
+from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average
 from jaxemb.evaluation.tables import comparison_table, report_table
 
 PAIRS = (PairAccuracy("ru", 50.0, 25.0, 4, "Cyrillic"), PairAccuracy("de", 100.0, 75.5, 1000, "Latin"))
@@ -17,27 +16,6 @@ def _text(table) -> str:
     with console.capture() as capture:
         console.print(table)
     return capture.get()
-
-
-def test_a_macro_average_counts_languages_not_sentences():
-    [average] = macro_average("all", PAIRS)
-    assert (average.forward, average.backward, average.mean) == (75.0, 50.25, 62.625)
-    assert (average.present, average.of) == (2, 2)
-    assert macro_average("none", []) == []
-
-
-def test_json_holds_everything_and_is_strict():
-    text = json.dumps(REPORT.to_json(), allow_nan=False)
-    assert json.loads(text) == {
-        "suite": "heldout",
-        "metric": "top-1 retrieval accuracy by cosine, percent",
-        "languages": {
-            "ru": {"en->xx": 50.0, "xx->en": 25.0, "mean": 37.5, "n": 4, "script": "Cyrillic"},
-            "de": {"en->xx": 100.0, "xx->en": 75.5, "mean": 87.75, "n": 1000, "script": "Latin"},
-        },
-        "averages": {"all": {"en->xx": 75.0, "xx->en": 50.25, "mean": 62.625, "present": 2, "of": 14}},
-        "notes": ["left out: fr"],
-    }
 
 
 def test_the_table_is_sorted_and_complete():
@@ -68,3 +46,17 @@ def test_systems_side_by_side():
     other = RetrievalReport("heldout", REPORT.directions, PAIRS[:1], REPORT.averages)
     with pytest.raises(ValueError, match="same pools"):
         comparison_table({"trained": REPORT, "other": other})
+
+
+def test_texts_of_others_are_no_markup():
+    table = ReportTable("[b]x", ("[b]file",), ("n",), (("[b]a", "1"),), (("mean", "2"),), "[b]dev")
+    report = Report("toy", table, {}, ("[b]note",), Comparison("[b]title", {"[b]score": "[b]3"}))
+    shown = _text(report_table(report))
+    for text in ("[b]x (toy, [b]dev)", "[b]file", "[b]a", "[b]note"):
+        assert text in " ".join(shown.split())
+    shown = _text(comparison_table({"[b]system": report}))
+    for text in ("[b]title", "[b]score", "[b]3", "[b]system"):
+        assert text in shown
+    alone = Report("toy", table, {})
+    with pytest.raises(ValueError, match="this suite compares no systems"):
+        comparison_table({"trained": report, "untrained": alone})

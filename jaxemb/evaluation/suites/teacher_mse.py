@@ -1,13 +1,14 @@
-"""How far a student's embeddings of translations are from its teacher's of the sentences that were translated."""
+"""The suite `teacher_mse`: how far are a student's embeddings of translations from its teacher's of the originals?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation.pools import EncodeFn, Pool, embed_sides
-from jaxemb.search import check_finite
+from jaxemb.evaluation.pools import EncodeFn, EncodeFns, Pool, embed_sides
+from jaxemb.evaluation.report import LogEntry, PageSection, Report, ReportTable
+from jaxemb.evaluation.suite import Entry, InRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def teacher_mse(student: EncodeFn, teacher: EncodeFn, pools: Sequence[Pool]) -> 
     """
     if not pools:
         return []
+    from jaxemb.search import check_finite  # imports jax, which `jaxemb evaluate --help` does not need
+
     of_anchors, of_positives = embed_sides(
         (teacher, student),
         [text for pool in pools for text in pool.anchors],
@@ -66,3 +69,40 @@ def teacher_mse(student: EncodeFn, teacher: EncodeFn, pools: Sequence[Pool]) -> 
         difference = found.astype(np.float64) - wanted.astype(np.float64)
         errors.append(PoolError(pool.name, float(np.mean(difference**2)), len(pool.anchors)))
     return errors
+
+
+@dataclass(frozen=True)
+class TeacherMse:
+    """The suite on pools of source sentences and their translations; the fields are arguments of `teacher_mse`."""
+
+    teacher: EncodeFn
+    pools: Sequence[Pool]
+
+    def evaluate(self, encode_fn: EncodeFns) -> Report:
+        """As `teacher_mse`; of two functions that of the positives, which the translations are, is the student."""
+        student = encode_fn if callable(encode_fn) else encode_fn[1]
+        return _report({one.name: one.mse for one in teacher_mse(student, self.teacher, self.pools)})
+
+    def baseline(self) -> None:
+        """There is none."""
+
+
+def _report(errors: Mapping[str, float]) -> Report:
+    """What a run shows, logs and keeps of the error of each pool."""
+    quantity, mean = "squared error against the teacher", sum(errors.values()) / len(errors)
+    rows = tuple((name, f"{100 * error:.4f}") for name, error in errors.items())
+    return Report(
+        "teacher_mse",
+        ReportTable(f"{quantity}, x 100", ("language",), ("error",), rows, (("mean: all", f"{100 * mean:.4f}"),)),
+        errors,
+        page=PageSection(
+            "Mean squared error against the teacher, x 100", {name: 100 * error for name, error in errors.items()}
+        ),
+        log=LogEntry(quantity, f"{100 * mean:.4f} (x 100)", {"teacher_mse": mean}),
+        result=errors,
+    )
+
+
+ENTRY = Entry(
+    "teacher_mse", in_runs=InRuns(key="teacher_mse", always=True, report_of=_report, whole_embeddings=True), order=4
+)

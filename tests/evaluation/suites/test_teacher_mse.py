@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.evaluation.distillation import PoolError, teacher_mse
 from jaxemb.evaluation.pools import Pool
+from jaxemb.evaluation.suites.teacher_mse import PoolError, teacher_mse
 
 POOLS = [
     Pool("de", ("one", "two", "one"), ("eins", "zwei", "ein")),

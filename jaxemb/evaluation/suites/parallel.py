@@ -1,10 +1,13 @@
 """The suite `parallel`: retrieval accuracy on any aligned files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
-from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
+from jaxemb.evaluation.report import Report
+from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average
+from jaxemb.evaluation.suite import Command, Entry
 from jaxemb.readers.aligned import find_aligned, read_moses, read_tsv
 
 
@@ -38,3 +41,28 @@ def parallel(
     scored.sort(key=lambda pair: pair.name)
     averages = tuple(macro_average("all", scored))
     return RetrievalReport("parallel", ("first->second", "second->first"), tuple(scored), averages, tuple(notes))
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """The suite on the files that `paths` name; see `parallel`."""
+
+    paths: Sequence[Path]
+
+    def evaluate(self, encode_fn: EncodeFns) -> Report:
+        """As `parallel`."""
+        return parallel(encode_fn, self.paths).report()
+
+    def baseline(self) -> None:
+        """There is none."""
+
+
+ENTRY = Entry(
+    "parallel",
+    Command(
+        about="Retrieval: for each sentence, is its translation the nearest one?",
+        files="DIR is a .tsv (or .gz) file, a folder of them, or of two aligned text files; several paths may follow",
+        suite_of=lambda arguments: Parallel(arguments.data),
+    ),
+    order=2,
+)

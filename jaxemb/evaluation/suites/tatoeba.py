@@ -1,13 +1,17 @@
 """The suite `tatoeba`: the 112-language test set of LASER (Artetxe & Schwenk 2019), as XTREME and LaBSE report it."""
 
+import argparse
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from jaxemb.errors import UserError
+from jaxemb.errors import UsageError, UserError
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
-from jaxemb.evaluation.report import RetrievalReport, macro_average
+from jaxemb.evaluation.report import Report
+from jaxemb.evaluation.retrieval_report import RetrievalReport, macro_average
+from jaxemb.evaluation.suite import Command, Entry, Flag
 from jaxemb.readers.aligned import read_moses
 
 _CODES = {
@@ -103,3 +107,44 @@ def _choose(languages: Sequence[str], present: Sequence[str], data_dir: Path) ->
     if not chosen:
         raise UserError(f"{data_dir}: holds none of the languages asked for ({', '.join(languages)})")
     return sorted(chosen)
+
+
+@dataclass(frozen=True)
+class Tatoeba:
+    """The suite on the files of a folder; the fields are arguments of `tatoeba`."""
+
+    data_dir: Path
+    languages: Sequence[str] | None
+
+    def evaluate(self, encode_fn: EncodeFns) -> Report:
+        """As `tatoeba`."""
+        return tatoeba(encode_fn, self.data_dir, self.languages).report()
+
+    def baseline(self) -> None:
+        """There is none."""
+
+
+_LANGUAGES = Flag(
+    "--languages",
+    has="languages to choose from",
+    help="codes such as deu, or groups 14, 36, 112 (default: all)",
+    settings={"nargs": "+"},
+)
+
+
+def _suite_of(arguments: argparse.Namespace) -> Tatoeba:
+    if len(arguments.data) > 1:
+        raise UsageError("--data: the suite tatoeba takes one folder")
+    return Tatoeba(arguments.data[0], _LANGUAGES.value(arguments))
+
+
+ENTRY = Entry(
+    "tatoeba",
+    Command(
+        about="Retrieval: for each sentence, is its translation the nearest one?",
+        files="DIR holds tatoeba.XXX-eng.XXX and tatoeba.XXX-eng.eng (LASER's 112-language test set)",
+        suite_of=_suite_of,
+        flags=(_LANGUAGES,),
+    ),
+    order=1,
+)

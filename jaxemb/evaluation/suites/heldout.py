@@ -2,13 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from jaxemb.config import EvaluationConfig
+from jaxemb.evaluation.baselines import score_pools_tfidf
 from jaxemb.evaluation.masking import brand_names, has_letters, mask_pair, mask_placeholders
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
-from jaxemb.evaluation.report import PairAccuracy, RetrievalReport, macro_average
+from jaxemb.evaluation.report import LogEntry, PageSection, Report
+from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average, report_from_json
 from jaxemb.evaluation.scripts import majority_script
+from jaxemb.evaluation.suite import Entry, InRuns
 
 LATIN = "Latin"
 _SMALLEST_POOL = 2
@@ -98,3 +102,62 @@ def _pool(
 
 def _order(pair: TranslationPair) -> bytes:
     return hashlib.blake2b(f"{pair.anchor}\0{pair.positive}".encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """The suite on pools of the held-out split, as from `build_pools`."""
+
+    pools: Sequence[Pool]
+    left_out: Sequence[str]
+    """Languages without a pool."""
+
+    def evaluate(self, encode_fn: EncodeFns) -> Report:
+        """As `evaluate_heldout`."""
+        return _report(heldout_report(score_pools(encode_fn, self.pools), left_out=self.left_out))
+
+    def baseline(self) -> Report:
+        """As `score_pools_tfidf`."""
+        return _report(heldout_report(score_pools_tfidf(self.pools), left_out=self.left_out))
+
+
+def _report(found: RetrievalReport) -> Report:
+    """What a run shows, logs and keeps."""
+    report, averages = found.report(), found.averages
+    assert report.comparison is not None
+    title = "Held-out retrieval accuracy in percent, macro-averaged over languages"
+    return replace(
+        report,
+        comparison=replace(report.comparison, title=title),
+        scores={f"held-out {one.name}": one.mean for one in averages},
+        card={f"{one.name} ({one.present})": one.mean for one in averages},
+        page=PageSection(
+            "Held-out retrieval: accuracy in percent, mean of both directions, of languages",
+            {one.name: one.mean for one in averages},
+            {pair.name: pair.mean for pair in found.pairs},
+            "language",
+            "Accuracy in percent",
+        ),
+        log=LogEntry(
+            "held-out retrieval",
+            ", ".join(f"{one.name} {one.mean:.1f} %" for one in averages),
+            {f"{one.name.replace(' ', '_')}_accuracy": one.mean for one in averages},
+        ),
+    )
+
+
+def _card_note(report: Report, config: EvaluationConfig) -> str:
+    masked = " Placeholders, numbers and brand names are masked." * config.mask_placeholders
+    return (
+        "Held-out translation retrieval: top-1 accuracy in percent, mean of both directions, macro-averaged over "
+        f"languages. No English side of it was in training.{masked}"
+    )
+
+
+ENTRY = Entry(
+    "heldout",
+    in_runs=InRuns(
+        key="systems", always=True, report_of=lambda values: _report(report_from_json(values)), card_note=_card_note
+    ),
+    order=0,
+)

@@ -1,0 +1,40 @@
+"""The sentence pairs of STS test sets: of one language, or cross-lingual."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxemb.readers.sts import StsPairs, read_sts
+from jaxemb.readers.sts_files import SPLITS, find_sts
+from jaxemb.readers.sts_languages import cross_lingual
+
+
+@dataclass(frozen=True, slots=True)
+class StsSetPairs:
+    """The pairs of a set, whose files are correlated together."""
+
+    name: str
+    """Its name; see `find_sts`. `en-de` for a cross-lingual set."""
+    pairs: tuple[StsPairs, ...]
+    """Those of each of its files."""
+    subsets: tuple[str, ...] = ()
+    """Names of these files; none for a single one."""
+
+
+def read_sts_sets(
+    paths: Sequence[Path], split: str, language_pairs: Sequence[tuple[str, str]] | None = None
+) -> list[StsSetPairs]:
+    """Reads the sets that `paths` name: those of `find_sts`, or with `language_pairs` those of `cross_lingual`.
+
+    Raises:
+      ValueError: if there is no such split, or no pair in `language_pairs`.
+      UserError: if a file is missing or malformed, or a folder holds nothing of the kind.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}: it must be one of {', '.join(SPLITS)}")
+    if language_pairs is None:
+        return [StsSetPairs(one.name, tuple(map(read_sts, one.files)), one.subsets) for one in find_sts(paths, split)]
+    if not language_pairs:
+        raise ValueError("language_pairs is empty: name a pair, or leave it out")
+    crossed = cross_lingual(paths, split, language_pairs)
+    return [StsSetPairs("-".join(languages), (pairs,)) for languages, pairs in crossed.items()]
