@@ -9,12 +9,12 @@ from jaxemb.config.encoder import BertConfig, Encoder
 
 PoolingMode = Literal[
     "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", "first_last_mean"
-]  # in the order in which sentence-transformers concatenates them; the last is unknown to it
+]  # in the order in which sentence-transformers concatenates them; it does not know the last one
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 
 
 class Prompt(Settings):
-    """A text that may be put before inputs."""
+    """A text that can be put before inputs."""
 
     name: str
     """Name, such as `query` or `document`."""
@@ -28,13 +28,13 @@ class DenseConfig(Settings):
     out_features: PositiveInt | None = None
     """Width of the embedding; the pooled vector's when null."""
     activation: Literal["tanh", "identity", "gelu", "relu", "sigmoid", "silu"] = "tanh"
-    """Activation (LaBSE: tanh); `gelu` is the exact one."""
+    """Activation (LaBSE: tanh); `gelu` is exact, not the tanh approximation."""
     bias: bool = True
-    """Whether a bias is added."""
+    """Whether the layer adds a bias."""
     layer_norm: bool = False
-    """Layer norm after the activation."""
+    """Whether a layer norm follows the activation."""
     normalize: bool = False
-    """L2-normalise what comes out, before the next dense layer (`model.normalize` is for the last)."""
+    """Whether to L2-normalise the output before the next dense layer (`model.normalize` does it after the last)."""
 
 
 ONE, SEVERAL = "one", "several"
@@ -52,7 +52,7 @@ Dense = Annotated[
 
 
 class LoraConfig(Settings):
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha / rank * A B, the encoder itself frozen.
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha / rank * A B, with the encoder's W frozen.
 
     Turned on in YAML: `lora: {}`.
     """
@@ -60,12 +60,12 @@ class LoraConfig(Settings):
     rank: PositiveInt = 8
     """Columns of A and rows of B."""
     alpha: PositiveFloat = 16.0
-    """Scale of the product, times `rank`."""
+    """The product A B is scaled by `alpha / rank`."""
     targets: str = r"encoder/layers/attention/(query|key|value|output)/kernel"
-    """Regular expression of the encoder's kernels that get an adapter, by their whole paths; those of the feed-forward
-    layer are `encoder/layers/(intermediate|gate|output)/kernel`."""
+    """Regular expression that matches the whole path of each encoder kernel that gets an adapter. The kernels of the
+    feed-forward layer are `encoder/layers/(intermediate|gate|output)/kernel`."""
     train_head: bool = True
-    """Whether the layer norm and dense layer after pooling are trained, too."""
+    """Whether the layer norm and the dense layers after pooling are trained, too."""
 
     @model_validator(mode="after")
     def _check(self) -> "LoraConfig":
@@ -74,72 +74,75 @@ class LoraConfig(Settings):
 
 
 class ModelConfig(Settings):
-    """From tokens to one embedding: encoder, pooling, layer norm, dense layer, L2 normalisation."""
+    """From tokens to one embedding: encoder, pooling, layer norm, dense layers, L2 normalisation."""
 
     init_from: str | None = None
-    """Start from MODEL (a run directory, a Hugging Face folder, or `owner/name` or `owner/name@revision` of the Hub,
-    from its cache or, with `HF_HUB_OFFLINE=0`, the network): it decides on encoder, head and tokenizer. A
-    setting that is given here must be the same there. These replace its own: dropout rates, `prompt`, `prompts`,
-    `max_seq_length`, `truncate_dim`, `similarity`. The run's config.yaml records the commit."""
+    """Start from MODEL: a run directory, a Hugging Face folder, or `owner/name` or `owner/name@revision` of the Hub,
+    read from the Hub's cache or, with `HF_HUB_OFFLINE=0`, from the network. It determines the encoder, the head and the
+    tokenizer: a setting of these that is given here must equal the model's. Settings given here replace the model's
+    only for dropout rates, `prompt`, `prompts`, `max_seq_length`, `truncate_dim` and `similarity`. The run's
+    config.yaml records the commit."""
     init_allow: str | None = None
-    """With `init_from`: a regular expression. Tensors whose whole name matches may be missing there (and are drawn as
-    in a new model) or left over; without it every tensor must be used."""
+    """With `init_from`: a regular expression. Tensors whose whole name matches may be missing from the model (they are
+    initialized as in a new model) or unused; without it, every tensor must be there and be used."""
     new_head: bool = False
-    """With `init_from`: take the encoder only, and begin the pooling, dense layer and normalisation given here."""
+    """With `init_from`: take only its encoder, and start a new head with the pooling, dense layers and normalisation
+    given here."""
     lora: LoraConfig | None = None
-    """With `init_from`: train low-rank adapters (LoRA) in place of the encoder's own weights; null for none."""
+    """With `init_from`: train low-rank adapters (LoRA) instead of the encoder's weights; null for none."""
     towers: Literal["tied", "untied"] = "tied"
-    """One encoder for both sides of a pair, or one of the same architecture for each: `untied`, for sides that are
-    unlike, such as queries and documents. Both start alike, from random weights or `init_from`, or each from its own
-    where `init_from` has two."""
+    """`tied`: one encoder for both sides of a pair. `untied`: one for each side, of the same architecture, when the
+    sides differ, as queries and documents do. Both start from the same weights, random or from `init_from`; if
+    `init_from` has two towers, each starts from its own."""
     encoder: Encoder = BertConfig()
-    """The encoder; its `model_type` chooses the family (bert, roberta, xlm-roberta, camembert, distilbert, mpnet,
-    modernbert, qwen3), in YAML."""
+    """The encoder; `model_type` in YAML chooses its family (bert, roberta, xlm-roberta, camembert, distilbert, mpnet,
+    modernbert, qwen3)."""
     pooling: PoolingMode | tuple[PoolingMode, ...] = "cls"
-    """`cls`: the first token's vector (LaBSE). `mean`: the mean over real tokens (Sentence-BERT). `max`, `lasttoken`
-    (decoders), `mean_sqrt_len_tokens`: the sum over the root of the number of tokens. `weightedmean`: weights 1, 2, 3,
-    ... (SGPT). `first_last_mean`: the mean over tokens and over the first and last layer (SimCSE's baseline). Several
-    are concatenated."""
+    """`cls`: the first token's vector (LaBSE). `mean`: the mean over tokens, padding aside (Sentence-BERT). `max`: the
+    maximum over them. `lasttoken`: the last token's vector (decoders). `mean_sqrt_len_tokens`: the sum divided by the
+    square root of the number of tokens. `weightedmean`: the mean with weights 1, 2, 3, ... (SGPT). `first_last_mean`:
+    the mean over tokens and over the first and last layer (SimCSE's baseline). Several are concatenated."""
     include_prompt: bool = True
-    """Whether the prompt's tokens count in pooling."""
+    """Whether pooling includes the prompt's tokens."""
     prompt_tokens: NonNegativeInt = 0
-    """First tokens of a text that pooling leaves out; set from `prompt` where `include_prompt` is false."""
+    """Number of tokens at the start of a text that pooling leaves out; set from `prompt` if `include_prompt` is
+    false."""
     training_mlp: bool = False
-    """A dense layer with tanh after pooling that only training has (SimCSE, unsupervised)."""
+    """A dense layer with tanh after pooling, used in training only (unsupervised SimCSE)."""
     layer_norm: bool = False
-    """Layer norm after pooling."""
+    """Whether a layer norm follows pooling."""
     dense: Dense | None = DenseConfig()
     """Dense layer after pooling; null for none; in YAML also a list of several, one after the other."""
     normalize: bool = True
-    """L2-normalise the embedding."""
+    """Whether to L2-normalise the embedding."""
     truncate_dim: PositiveInt | None = None
-    """Dimensions that `encode` keeps of each embedding, the first ones (Matryoshka), without normalising it again; null
-    for all. Training sees them all. Exported."""
+    """Number of leading dimensions that `encode` keeps of each embedding (Matryoshka), without normalising it again;
+    null for all. Training uses all dimensions. Exported."""
     similarity: Similarity = "cosine"
-    """How readers of the export compare embeddings (`similarity_fn_name` of sentence-transformers)."""
+    """How users of the export should compare embeddings (`similarity_fn_name` of sentence-transformers)."""
     max_seq_length: PositiveInt | None = None
-    """Longest input in tokens when encoding, also of the exported model. Null: the longest trained on
-    (`data.max_length`). Left out with `init_from`: that model's own, if it is longer."""
+    """Longest input in tokens when encoding, also for the exported model. Null: the longest input of training
+    (`data.max_length`). If it is left out with `init_from`: that model's own, if longer."""
     prompt: str = ""
     """Text put before every input (E5: `query: `)."""
     prompts: tuple[Prompt, ...] = ()
     """Prompts (`name`, `text`) to choose from when encoding; chosen in YAML, and exported."""
     vocab_multiple: Size = 1
-    """Rows of the embedding table are padded to a multiple of this, the devices of a mesh, say; the rows beyond
-    `encoder.vocab_size` are inert, and cut off on export."""
+    """Pad the embedding table to a multiple of this number of rows, such as the number of devices of a mesh; the rows
+    beyond `encoder.vocab_size` are never used, and the export leaves them out."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of activations; parameters stay float32. bfloat16 on TPU and GPU, whose float32 products are rounded, too
-    (to TF32, say), unless JAX_DEFAULT_MATMUL_PRECISION is `highest`."""
+    """Type of activations; parameters stay float32. Use bfloat16 on TPU and GPU: they round float32 matrix products as
+    well (to TF32, for example), unless JAX_DEFAULT_MATMUL_PRECISION is `highest`."""
     remat: Literal["none", "dots", "full"] = "none"
-    """What a layer keeps for the backward pass: everything, matrix products only (often best on a GPU), or nothing but
-    its input."""
+    """What a layer keeps for the backward pass. `none`: everything. `dots`: only matrix products (often best on a GPU).
+    `full`: only its input."""
     scan_layers: bool | None = None
-    """Compile one layer and run it in a loop, or every layer by itself: longer to compile, and 15 to 20 % faster on a
-    CPU. null: the loop, save on a CPU."""
+    """true compiles one layer and runs it in a loop; false compiles every layer separately, which takes longer to
+    compile and runs 15 to 20 % faster on a CPU. null: false on a CPU, true elsewhere."""
 
     @property
     def poolings(self) -> tuple[PoolingMode, ...]:
-        """The poolings that are concatenated, one mostly."""
+        """The poolings that are concatenated, usually one."""
         return (self.pooling,) if isinstance(self.pooling, str) else self.pooling
 
     @property
@@ -159,7 +162,7 @@ class ModelConfig(Settings):
 
     @property
     def longest_input(self) -> int:
-        """Where texts are cut when encoding, in tokens."""
+        """The length in tokens at which `encode` cuts texts."""
         return self.max_seq_length or self.encoder.max_tokens
 
     @property
@@ -178,9 +181,9 @@ class ModelConfig(Settings):
         if self.init_allow is not None:
             check_pattern("init_allow", self.init_allow)
         if self.dense == ():
-            raise ValueError("dense: a list without a layer: set it to null for none")
+            raise ValueError("dense: the list is empty; set it to null for no dense layer")
         if isinstance(self.dense, tuple) and self.dense[-1].normalize:
-            raise ValueError("dense: normalize of the last layer is model.normalize: set that")
+            raise ValueError("dense: leave normalize out of the last layer; set model.normalize instead")
         if isinstance(self.dense, DenseConfig) and self.dense.normalize:
-            raise ValueError("dense.normalize: of the only layer it is model.normalize: set that")
+            raise ValueError("dense.normalize: leave it out of the only layer; set model.normalize instead")
         return self
