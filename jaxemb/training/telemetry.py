@@ -1,4 +1,4 @@
-"""What a run tells of itself while it trains: rates, waiting, memory, a trace."""
+"""Telemetry of a training run: rates, waiting for input, memory, a trace."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,26 +14,26 @@ from jaxemb.parallel.chips import CHIPS, GIB
 
 T = TypeVar("T")
 STEPS_BEFORE_PROFILE = 2
-"""The first one compiles, the second may still wait for what that kept back."""
+"""Steps before a trace: the first one compiles, and the second may still wait for work that was queued meanwhile."""
 
 
 class Telemetry:
-    """Rates between two log lines. Evaluations and checkpoints are left out."""
+    """Rates between two log lines, without evaluations and checkpoints."""
 
     def __init__(self, config: TrainConfig, params: Any, mesh: Mesh) -> None:
-        """Of a run, or a stage of one, with these parameters (or their shapes)."""
+        """Telemetry of a run, or a stage of one, with these parameters (or their shapes)."""
         self._config, self._devices = config, mesh.size
         self._shapes = jax.eval_shape(lambda x: x, params)
         self._chip = CHIPS.get(mesh.devices.flat[0].device_kind)
         self.restart()
 
     def restart(self) -> None:
-        """Forgets what came before."""
+        """Starts a new interval."""
         self._began, self._waited = time.monotonic(), 0.0
-        self._steps, self._tokens, self._places = 0, 0.0, 0
+        self._steps, self._tokens, self._positions = 0, 0.0, 0
 
     def timed(self, batches: Iterable[T]) -> Iterator[T]:
-        """The same batches; the time until each is there counts as waiting."""
+        """Passes on the batches; the time until each one arrives counts as waiting."""
         iterator = iter(batches)
         while True:
             began = time.monotonic()
@@ -44,23 +44,22 @@ class Telemetry:
             self._waited += time.monotonic() - began
             yield batch
 
-    def count(self, tokens: float, places: int) -> None:
-        """Counts a step of so many tokens in so many places."""
+    def count(self, tokens: float, positions: int) -> None:
+        """Counts a step with this many tokens, in this many token positions, padding included."""
         self._steps += 1
         self._tokens += tokens
-        self._places += places
+        self._positions += positions
 
     def rates(self) -> dict[str, float]:
-        """Since the last call: examples and tokens (without padding) a second, shares of padding and of waiting for
-        input, and where the chip is known the share of its peak that the model's operations come to; and the most
-        memory that a device had in use, ever.
+        """Since the last call: examples and tokens (without padding) per second, the shares of padding and of waiting
+        for input, and, for a known chip, the model FLOPs utilization. Also the peak memory of any device so far.
         """
         seconds, steps = time.monotonic() - self._began, self._steps
         found: dict[str, float] = {}
         if steps:
             found["examples_per_second"] = steps * self._config.training.batch_size / seconds
             found["tokens_per_second"] = self._tokens / seconds
-            found["padding"] = 1.0 - self._tokens / max(1, self._places)
+            found["padding"] = 1.0 - self._tokens / max(1, self._positions)
             found["waiting_for_input"] = min(1.0, self._waited / seconds)
             if self._chip is not None:
                 done = steps * model_flops(self._config, self._shapes, self._tokens / steps)
@@ -72,14 +71,14 @@ class Telemetry:
 
 
 class Profile:
-    """A trace of some steps for xprof and TensorBoard, soon after the first."""
+    """A trace of some steps for xprof and TensorBoard, shortly after the first step."""
 
     def __init__(self, folder: Path, start: int, steps: int) -> None:
         self._folder, self._first, self._steps = folder, start + STEPS_BEFORE_PROFILE, steps
         self._running = False
 
     def after(self, step: int, finish: Callable[[], None]) -> bool:
-        """Begins or ends after this step, which `finish` waits for; tells whether it has ended now."""
+        """Starts or ends the trace after this step, which `finish` waits for; returns whether it has just ended."""
         if not self._steps or step not in (self._first, self._first + self._steps):
             return False
         finish()
@@ -91,7 +90,7 @@ class Profile:
         return True
 
     def close(self) -> None:
-        """Ends it, if it runs."""
+        """Ends the trace, if it is running."""
         if self._running:
             jax.profiler.stop_trace()
             self._running = False

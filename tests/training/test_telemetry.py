@@ -70,7 +70,7 @@ def test_rates_by_hand(monkeypatch):
 
     for _ in told.timed(batches()):
         now[0] += 0.5  # the step
-        told.count(tokens=30.0, places=40)
+        told.count(tokens=30.0, positions=40)
     assert told.rates() == pytest.approx(
         {
             "examples_per_second": 12 / 4.0,
@@ -83,7 +83,7 @@ def test_rates_by_hand(monkeypatch):
     now[0] += 9.0
     told.restart()
     now[0] += 2.0
-    told.count(tokens=10.0, places=10)
+    told.count(tokens=10.0, positions=10)
     assert told.rates()["tokens_per_second"] == 5.0
     assert told.rates() == {}
 
