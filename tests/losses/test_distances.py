@@ -78,7 +78,7 @@ def test_other_names_and_shapes_are_refused():
             pairwise_distance(jnp.ones((2, 3)), jnp.ones((2, 3)), "manhattan")
         with pytest.raises(ValueError, match="both sides of the pairs must have the same shape"):
             paired_distance(jnp.ones((2, 3)), jnp.ones((3, 3)), "cosine")
-        with pytest.raises(ValueError, match="width 3 and 4"):
+        with pytest.raises(ValueError, match="vectors must have the same width for a distance, not 3 and 4"):
             pairwise_distance(jnp.ones((2, 3)), jnp.ones((2, 4)), "cosine")
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)
