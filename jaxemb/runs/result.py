@@ -1,4 +1,4 @@
-"""What a run gives back."""
+"""The result of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from jaxemb.evaluation import RetrievalReport, StsReport
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves behind."""
+    """The result of a run: its directory, its model and its scores."""
 
     towers: Towers
-    """What embeds anchors and what embeds positives; one and the same unless `model.towers` is `untied`."""
+    """The embedders of anchors and of positives; the same one unless `model.towers` is `untied`."""
     run_dir: Path
     export_dir: Path | None
-    """The Hugging Face folder; None if `export.enabled` is off."""
+    """The Hugging Face folder; None if `export.enabled` is false."""
     heldout: Mapping[str, RetrievalReport]
-    """Held-out retrieval of each system: `untrained` (`before training` with `model.init_from`), TF-IDF if asked for,
-    `trained`. Empty without a split."""
+    """Held-out retrieval of each system: `untrained` (`before training` with `model.init_from`), TF-IDF if configured,
+    `trained`. Empty without a held-out set."""
     sts: Mapping[str, StsReport] = field(default_factory=dict)
-    """Semantic textual similarity likewise, with `evaluation.sts`."""
+    """Semantic textual similarity of the same systems, with `evaluation.sts`."""
 
     @property
     def embedder(self) -> Embedder:
-        """The model; that of the anchors where the towers are untied."""
+        """The model; the one of the anchors if the towers are untied."""
         return self.towers.anchor

@@ -15,7 +15,7 @@ from jaxemb.runs.metrics import read_metrics
 
 @contextlib.contextmanager
 def _absent(module: str) -> Iterator[None]:
-    """Imports go on as if a module were not installed, unless it is imported already."""
+    """Inside, imports behave as if a module were not installed, unless it has been imported already."""
     loaded = module in sys.modules
     if not loaded:
         sys.modules[module] = None  # type: ignore[assignment]
@@ -26,14 +26,14 @@ def _absent(module: str) -> Iterator[None]:
             del sys.modules[module]
 
 
-with _absent("torch"):  # seconds of start-up, for tensors of PyTorch, of which there are none here
+with _absent("torch"):  # its import takes seconds, and there are no PyTorch tensors here
     from tensorboardX.event_file_writer import EventsWriter
     from tensorboardX.proto.event_pb2 import Event, SessionLog
     from tensorboardX.proto.summary_pb2 import Summary
 
 
 class NoMetrics:
-    """Writes nothing: what every process but the first has in place of a `MetricsWriter`."""
+    """Writes nothing: replaces `MetricsWriter` on all processes except the primary one."""
 
     def __enter__(self) -> "NoMetrics":
         return self
@@ -46,22 +46,22 @@ class NoMetrics:
 
 
 class MetricsWriter:
-    """Writes scalars, one JSON line a call, flushed; and the same to TensorBoard.
+    """Writes scalars as one JSON line per call, flushed, and to TensorBoard.
 
-    Events are written by the calling thread: the thread of tensorboardX's `SummaryWriter` dies on a full disk, and its
+    The calling thread writes the events: the thread of tensorboardX's `SummaryWriter` dies on a full disk, and its
     queue then blocks the training loop for ever.
     """
 
     def __init__(self, path: Path, tensorboard: Path, start: int = 0) -> None:
-        """Opens the files of a run that goes on after step `start`; what was written of later steps is dropped."""
+        """Opens the files of a run that is resumed after step `start`; lines of later steps are dropped."""
         if path.exists():
             kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= start]
             write_atomically(path, "".join(kept))
         self._path = path
         tensorboard.mkdir(exist_ok=True)
-        self._lines = path.open("ab", buffering=0)  # nothing is left to be written when it is closed
+        self._lines = path.open("ab", buffering=0)  # unbuffered: closing it writes nothing
         self._events = EventsWriter(str(tensorboard / "events"))
-        if start:  # tells TensorBoard to drop what it has of later steps
+        if start:  # tells TensorBoard to drop later steps
             self._event(Event(step=start + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def __enter__(self) -> "MetricsWriter":
@@ -71,7 +71,7 @@ class MetricsWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lines.close()
-        with contextlib.suppress(OSError):  # what `write` has told of already
+        with contextlib.suppress(OSError):  # `write` has reported it already
             self._events.close()
 
     def _event(self, event: Event) -> None:
@@ -83,7 +83,7 @@ class MetricsWriter:
         """Writes `values` of a step under names `prefix/name`.
 
         Raises:
-          CannotWrite: if the disk is full, say.
+          CannotWrite: if the disk is full, for example.
         """
         named = {f"{prefix}/{name}": value for name, value in values.items()}
         try:
