@@ -2,29 +2,29 @@
 
 
 class UserError(Exception):
-    """Something the user can put right: a file, a key or a value. The message names it and the way out."""
+    """A problem that the user can fix: a file, a key or a value. The message names it and the way out."""
 
 
 class UsageError(UserError):
-    """A wrong config or command line: nothing was started (exit code 2)."""
+    """A wrong config or command line; nothing was started (exit code 2)."""
 
 
 class NotTexts(UsageError, TypeError):
-    """Something else than strings where texts are wanted; the message names its place and its type."""
+    """An argument that should be texts but is not strings; the message gives its index and its type."""
 
 
 class CannotWrite(UserError):
-    """An output cannot be written: the disk is full, say."""
+    """An output cannot be written, because the disk is full, for example."""
 
 
 class NotFinite(UserError):
-    """A loss or a gradient is infinite or NaN; the message names the step and what was written of it."""
+    """A loss or a gradient is infinite or NaN; the message names the step and the files about it."""
 
 
 class Stopped(BaseException):
     """Training was stopped by a signal, and `--resume` continues it.
 
-    No `Exception`, as KeyboardInterrupt is none: code that catches those must not swallow it.
+    Like KeyboardInterrupt, it is not an `Exception`, so that code that catches exceptions does not swallow it.
     """
 
     def __init__(self, message: str, exit_code: int, *, together: bool = False) -> None:

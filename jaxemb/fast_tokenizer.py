@@ -1,7 +1,7 @@
-"""Fast tokenizers by their backend: copied as it stands, put under another tokenizer, or asked for token ids.
+"""The backend of fast tokenizers: copies it, puts it into another tokenizer, or gets token ids from it.
 
-A tokenizer of transformers keeps in its backend how it cuts and pads texts, and sets it anew in each call. Of two
-threads that call it one gets what the other has asked for. So token ids come from a copy that nobody else has.
+A tokenizer of transformers stores truncation and padding in its backend, and sets them in each call. If two threads
+call it, one may get the settings of the other. So token ids come from a private copy of the backend.
 """
 
 import threading
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-_COPIES = 4  # of one tokenizer: a longest input each, mostly one
+_COPIES = 4  # copies of one tokenizer, one for each longest input; usually one
 
 _State = tuple[int, int | None, str, bool, int, int]
 _copies: "weakref.WeakKeyDictionary[PreTrainedTokenizerBase, dict[_State, Tokenizer]]" = weakref.WeakKeyDictionary()
@@ -22,12 +22,12 @@ _copying = threading.Lock()
 
 
 def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, str]:
-    """The special tokens that the tokenizer has, by their names."""
+    """The special tokens of the tokenizer, by name."""
     return {name: str(token) for name in SPECIAL_TOKENS if (token := getattr(tokenizer, name, None)) is not None}
 
 
 def plain_backend(tokenizer: "PreTrainedTokenizerBase") -> Tokenizer:
-    """A copy of the backend, without the truncation and padding that earlier calls left."""
+    """A copy of the backend, without the truncation and padding of earlier calls."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
@@ -37,7 +37,7 @@ def plain_backend(tokenizer: "PreTrainedTokenizerBase") -> Tokenizer:
 def with_backend(tokenizer: "PreTrainedTokenizerBase", backend: Tokenizer) -> "PreTrainedTokenizerBase":
     """A tokenizer like `tokenizer` with another backend.
 
-    Its class is the general one: `BertTokenizerFast` and others would replace the normaliser when they are loaded.
+    Its class is the general one, because `BertTokenizerFast` and others replace the normalizer when they are loaded.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -55,16 +55,16 @@ def with_backend(tokenizer: "PreTrainedTokenizerBase", backend: Tokenizer) -> "P
 def token_ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str], max_length: int | None = None) -> list[list[int]]:
     """Token ids of each text, special tokens included, as `tokenizer(texts)` gives them; safe in any thread.
 
-    The tokenizer's backend is copied once, when it is first needed, and is left as it is. A token that is added
-    later is noticed, and another `truncation_side`; a backend that is altered in other ways is not.
+    The tokenizer's backend is copied once, on first use, and is not changed. Tokens that are added later are noticed,
+    and so is a new `truncation_side`; other changes of the backend are not.
 
     Args:
       tokenizer: a fast one.
       texts: strings.
-      max_length: most tokens of a text; what is longer is cut at the tokenizer's `truncation_side`. None cuts nothing.
+      max_length: most tokens of a text; longer texts are cut at the tokenizer's `truncation_side`. None cuts nothing.
     """
     backend = _backend(tokenizer, max_length)
-    if len(texts) == 1:  # spares waking other threads
+    if len(texts) == 1:  # avoids waking other threads
         return [backend.encode(texts[0]).ids]
     return [encoding.ids for encoding in backend.encode_batch_fast(texts)]
 

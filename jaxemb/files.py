@@ -1,4 +1,4 @@
-"""Output that is whole or not there: written beside its final name, then renamed; readable by whom the umask lets."""
+"""Atomic output: written under a temporary name in the same folder, then renamed, with the permissions of the umask."""
 
 import contextlib
 import errno
@@ -27,22 +27,22 @@ def _beside(path: Path) -> Path:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether `path` is something half written."""
+    """Whether `path` is unfinished output."""
     return _PARTIAL.fullmatch(path.name) is not None
 
 
 def remove_partial(folder: Path, days: float = 0.0) -> None:
-    """Removes what killed processes left half written in `folder`, if it was begun that many days ago."""
+    """Removes unfinished output of killed processes in `folder`, if it is at least `days` old."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if is_partial(path) and path.stat().st_ctime <= time.time() - days * 86400:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def keep_out_others(lock: IO[str], in_use: str) -> None:
-    """Locks an open file until it is closed, where the file system has locks.
+    """Locks an open file until it is closed, if the file system has locks.
 
     Raises:
-      UsageError: `in_use`, if another process holds it.
+      UsageError: with the message `in_use`, if another process holds the lock.
     """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,12 +62,12 @@ def cache_root(cache_dir: str | None) -> Path:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; renames it to `path` on success and removes it on failure.
+    """Yields a temporary path in the same folder; renames it to `path` on success and removes it on failure.
 
-    An empty file lies there already. Whatever writes it, it ends with the mode of a new file, 0666 less the umask.
+    The temporary file exists already, and is empty. The result always has the mode of a new file, 0666 less the umask.
 
     Raises:
-      CannotWrite: if the disk is full, say.
+      CannotWrite: if the disk is full, for example.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -92,7 +92,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    """Gives a file or a directory these permissions: some libraries write files that nobody else may read."""
+    """Sets the permissions of a file or a directory: some libraries write files that nobody else may read."""
     now = path.lstat().st_mode
     wanted = now & ~0o777 | mode & 0o777
     if wanted != now and not stat.S_ISLNK(now):
@@ -103,7 +103,7 @@ def _set_mode(path: Path, mode: int) -> None:
 def _raise_if_unwritable(path: Path, error: OSError) -> None:
     if error.errno in _UNWRITABLE:
         raise CannotWrite(f"{path}: cannot be written ({error.strerror})") from error
-    if error.errno is None and str(error).endswith(" written"):  # NumPy's, of a write that came to less
+    if error.errno is None and str(error).endswith(" written"):  # NumPy's message for an incomplete write
         raise CannotWrite(f"{path}: cannot be written ({os.strerror(errno.ENOSPC)})") from error
 
 
@@ -115,7 +115,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def os_errors_of_rust() -> Iterator[None]:
-    """Turns what safetensors and tokenizers raise when the system refuses a write into the OSError that it is."""
+    """Turns the exceptions of safetensors and tokenizers for failed writes back into OSErrors."""
     try:
         yield
     except Exception as error:
@@ -126,20 +126,20 @@ def os_errors_of_rust() -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Gives a temporary directory beside `path`; renames it to `path` on success and removes it on failure.
+    """Yields a temporary directory in the same folder; renames it to `path` on success and removes it on failure.
 
-    With `replace`, what `path` held before goes only when the new directory is whole. Whatever writes them, all files
-    in it end with the mode of a new file, 0666 less the umask, and all directories with that of a new one.
+    With `replace`, the old contents of `path` are removed only when the new directory is complete. All files in it end
+    up with the mode of a new file, 0666 less the umask, and all directories with that of a new directory.
 
     Raises:
-      UserError: if `path` exists and holds something, unless `replace`; or is the current directory.
-      CannotWrite: if the disk is full, say.
+      UserError: if `path` exists and is not empty, unless `replace`; or is the current directory.
+      CannotWrite: if the disk is full, for example.
     """
     if path.exists() and not replace and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists and is not empty: choose another output directory or remove it")
     path = path.absolute()
     if path == Path.cwd():
-        raise UserError(f"{path} is the current directory: name a folder to be made, such as {path / 'model'}")
+        raise UserError(f"{path} is the current directory: name a new folder, such as {path / 'model'}")
     partial = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
-"""MODEL: a run directory (`RUN`, `RUN@STEP`, `RUN@best`), a Hugging Face / sentence-transformers directory or a name of
-the Hub (`owner/name`, `owner/name@revision`); what exists as a path is one.
+"""Loads MODEL: a run directory (`RUN`, `RUN@STEP`, `RUN@best`), a Hugging Face or sentence-transformers directory, or a
+name of the Hub (`owner/name`, `owner/name@revision`). A name that exists as a path is a path.
 """
 
 import re
@@ -21,17 +21,16 @@ def load(model: str | Path, *, allow: str | None = None, tower: Side | None = No
     """Loads an embedder, strictly: every parameter must be found, and every parameter that is found must be used.
 
     Args:
-      model: a run directory, whose newest checkpoint is taken, or that of `RUN@STEP`, or of `RUN@best` the best by
-        held-out accuracy or STS (`training.best_metric`); or a Hugging Face or
-        sentence-transformers directory (safetensors); or `owner/name` or `owner/name@revision` of the Hub, which is
-        fetched into the Hub's cache unless `HF_HUB_OFFLINE=1` is set.
-      allow: for what is no run: tensors that may be missing or left over, see `ModelConfig.init_allow`.
-      tower: of a model with two untied towers the one that embeds anchors (queries) or that for positives (documents).
-        Any other model has one for both.
+      model: a run directory: its newest checkpoint, the one of `RUN@STEP`, or with `RUN@best` the best one by
+        `training.best_metric`; or a Hugging Face or sentence-transformers directory (safetensors); or `owner/name` or
+        `owner/name@revision` of the Hub, which is fetched into the Hub's cache unless `HF_HUB_OFFLINE=1` is set.
+      allow: tensors that may be missing or unused in a model that is not a run, see `ModelConfig.init_allow`.
+      tower: for a model with two untied towers, the one for anchors (queries) or the one for positives (documents).
+        Other models have one for both.
 
-    Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`; LoRA's adapters
+    Returns: the embedder, with `.apply(params, tokens)`, `.params`, `.tokenizer` and `.encode(texts)`; LoRA adapters
       are merged into its kernels.
-    Raises: UserError if there is no such model, it is damaged, or has two towers of which none is chosen.
+    Raises: UserError if there is no such model, it is damaged, or it has two towers and `tower` is not given.
 
     >>> import pathlib, tempfile
     >>> from transformers import BertTokenizerFast
@@ -56,9 +55,9 @@ def load(model: str | Path, *, allow: str | None = None, tower: Side | None = No
 
 
 def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Towers:
-    """As `load`, both towers: one embedder for both where they are tied, or `tower` chooses one.
+    """Like `load`, but both towers: one embedder for both if they are tied, or the one that `tower` chooses.
 
-    A run's LoRA adapters are left apart from the kernels (`params["lora"]`, `config.lora`); see `Embedder.merged`.
+    A run's LoRA adapters stay separate from the kernels (`params["lora"]`, `config.lora`); see `Embedder.merged`.
     """
     from jaxemb.runs.storage.urls import check_local
 
@@ -78,7 +77,7 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
     run = RunDirectory(path)
     if not run.exists():
         if step is not None:
-            raise UserError(f"{path}: no run directory, so there is no checkpoint {step!r} to choose")
+            raise UserError(f"{path}: not a run directory, so there is no checkpoint {step!r} to choose")
         return huggingface.load_towers(path, allow=allow, tower=tower)
     config = run.load_config()
     tokenizer = huggingface.load_tokenizer(run.tokenizer)
@@ -92,7 +91,7 @@ def load_towers(model: str | Path, *, allow: str | None = None, tower: Side | No
 
 
 def pinned(model: str) -> str:
-    """`owner/name@COMMIT` for a model of the Hub, which is fetched for it; any other MODEL as it is.
+    """`owner/name@COMMIT` for a model of the Hub, which is fetched to find out; any other MODEL unchanged.
 
     Raises: UserError, as `load`.
     """
@@ -100,7 +99,7 @@ def pinned(model: str) -> str:
 
 
 def pinned_as(model: str | None, saved: str | None) -> str | None:
-    """`saved`, if that is a commit of the model of the Hub that `model` names with no commit; else `model`.
+    """`saved` if it is a commit of the Hub model that `model` names without a commit; otherwise `model`.
 
     >>> commit = "owner/name@" + "0123456789" * 4
     >>> pinned_as("owner/name", commit) == pinned_as("owner/name@main", commit) == commit
@@ -115,7 +114,7 @@ def pinned_as(model: str | None, saved: str | None) -> str | None:
 
 
 def card_for(model: str | Path) -> CardInfo | None:
-    """What the model card tells of MODEL: a run's data and scores, or a name of the Hub; None of a folder."""
+    """The information for MODEL's card: a run's data and scores, or a name of the Hub; None for a folder."""
     if hub.parse(model) is not None:
         return CardInfo(base_model=pinned(str(model)))
     from jaxemb.reporting.model_card import card_of

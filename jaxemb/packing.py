@@ -1,6 +1,6 @@
-"""Lays texts out in rows: several a row, hardly any padding, whatever their lengths.
+"""Packs texts into rows, several per row, with hardly any padding, whatever their lengths.
 
-`jaxemb.models.packing` takes them apart again.
+`jaxemb.models.packing` separates them again.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from jaxtyping import Int, Integer
 
 SHORTEST_ROW = 64
 ONE_ROW = (16, 32, 64, 128, 256, 512)
-"""Lengths in tokens of a row that holds a few texts alone, a query, say."""
+"""Lengths in tokens of a row that holds only a few texts, such as a single query."""
 
 
 def texts_per_row(length: int) -> int:
@@ -43,11 +43,11 @@ class Row:
 
 
 def pack(lengths: Sequence[int], allowed: Sequence[int]) -> list[Row]:
-    """Best-fit decreasing: each text, from long to short, goes where it leaves the least room.
+    """Best-fit decreasing: each text, from long to short, goes into the row where it leaves the least room.
 
     Args:
-      lengths: tokens of each text.
-      allowed: lengths of rows, ascending; the last holds the longest text. A new row is as short as its text allows.
+      lengths: number of tokens of each text.
+      allowed: lengths of rows, ascending; the last fits the longest text. A new row is as short as its text allows.
 
     Returns: the rows, the longest first; a row holds at most `texts_per_row` texts.
 
@@ -57,7 +57,7 @@ def pack(lengths: Sequence[int], allowed: Sequence[int]) -> list[Row]:
     if max(lengths, default=0) > allowed[-1]:
         raise ValueError(f"a text of {max(lengths)} tokens does not fit a row of {allowed[-1]}")
     rows: list[Row] = []
-    with_room: list[list[Row]] = [[] for _ in range(allowed[-1] + 1)]  # by tokens that are free
+    with_room: list[list[Row]] = [[] for _ in range(allowed[-1] + 1)]  # rows by their number of free tokens
     somewhere = 0  # bit n is set where with_room[n] is not empty
     for text in sorted(range(len(lengths)), key=lambda text: -lengths[text]):
         length = lengths[text]
@@ -79,11 +79,11 @@ def pack(lengths: Sequence[int], allowed: Sequence[int]) -> list[Row]:
 
 
 def one_row(lengths: Sequence[int], longest: int) -> Row | None:
-    """The shortest row of `ONE_ROW`, or of `longest` tokens where that is less, that holds all texts; or None.
+    """The shortest row of `ONE_ROW`, or of `longest` tokens if that is shorter, that fits all texts; or None.
 
     Args:
-      lengths: tokens of each text.
-      longest: tokens that a row may have.
+      lengths: number of tokens of each text.
+      longest: most tokens of a row.
 
     >>> one_row([7], 128), one_row([30, 20, 10], 60), one_row([400, 200], 1000)
     (Row(length=16, texts=[0]), Row(length=60, texts=[0, 1, 2]), None)
@@ -106,8 +106,8 @@ def lay_out(
 
     Args:
       rows: at most `count` rows of at most `length` tokens.
-      count: rows of the array.
-      length: tokens a row of it.
+      count: number of rows of the array.
+      length: tokens per row of the array.
       tokens: token ids of every text, by its position.
       pad_id: token id of the padding.
 
@@ -130,9 +130,9 @@ def lay_out(
 def lay_out_groups(
     groups: Sequence[Sequence[Row]], count: int, length: int, tokens: Sequence[Integer[np.ndarray, " _"]], pad_id: int
 ) -> dict[str, np.ndarray]:
-    """Packed tokens, as `models.Tokens` has them, of groups of equally many texts, `count` rows for each.
+    """Packed tokens, as in `models.Tokens`, of groups with the same number of texts, `count` rows for each group.
 
-    The texts in the rows of a group are counted from 0; `tokens` holds those of one group after the other.
+    The texts of each group are numbered from 0; `tokens` has the texts of one group after the other.
     """
     size = len(tokens) // len(groups)
     parts = [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def progress_bar(title: str, total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    """Gives a function that moves the bar on by a number of texts; draws nothing if `show` is false."""
+    """Yields a function that advances the bar by a number of texts; draws nothing if `show` is false."""
     if not show:
         yield lambda _: None
         return

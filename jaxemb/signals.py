@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: at once outside the training loop, between two steps inside it."""
+"""Handles Ctrl-C and SIGTERM: immediately outside the training loop, between two steps inside it."""
 
 import contextlib
 import signal
@@ -12,7 +12,7 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
 
 
 class StopRequest:
-    """Context in which SIGTERM raises `Stopped` and SIGINT `KeyboardInterrupt`, save inside `deferred()`."""
+    """Context in which SIGTERM raises `Stopped` and SIGINT raises `KeyboardInterrupt`, except inside `deferred()`."""
 
     def __init__(self) -> None:
         self.exit_code: int | None = None

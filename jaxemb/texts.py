@@ -1,4 +1,4 @@
-"""What counts as texts: strings in an order. Everything else is refused, with its place and its type."""
+"""What counts as texts: strings in an order. Anything else is refused; the error gives its index and its type."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -9,7 +9,7 @@ from jaxemb.errors import NotTexts
 if TYPE_CHECKING:
     Texts = Iterable[str]
 else:
-    Texts = object  # what is passed is checked here, with a better message than a type checker's
+    Texts = object  # checked at run time here, with a better message than a type checker's
 """Strings in an order: a list, a tuple, an array of one dimension, a column of a table, an iterator."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -17,14 +17,14 @@ _BYTES = (bytes, bytearray, memoryview)
 
 
 def as_texts(texts: Texts, name: str = "texts") -> list[str]:
-    """All of the texts, checked; a list is given back as it is.
+    """All of the texts, checked; a list is returned unchanged.
 
     Args:
       texts: strings in an order. An iterator is read to its end.
-      name: what messages call them.
+      name: name of the texts for messages.
 
-    Raises: NotTexts, a TypeError, for one string, bytes, a dict, a set, a table, and anything that holds something else
-      than strings.
+    Raises: NotTexts, a TypeError, for a single string, bytes, a dict, a set, a table, and anything with elements that
+      are not strings.
 
     >>> as_texts(text.upper() for text in ("a cat", "a dog"))
     ['A CAT', 'A DOG']
@@ -41,7 +41,7 @@ def as_texts(texts: Texts, name: str = "texts") -> list[str]:
 
 
 def each_text(texts: Texts, name: str = "texts") -> Iterator[str]:
-    """The texts one by one, each checked as it comes; what cannot be texts at all is refused at once.
+    """The texts one by one, each checked when it is read; an argument that cannot be texts is refused at once.
 
     Raises: NotTexts, as `as_texts`.
     """
@@ -60,7 +60,7 @@ def _is_text(value: Any) -> bool:
 
 
 def half_characters(text: str) -> str:
-    """The first half of a surrogate pair in a text, which is no valid Unicode though JSON may say it; or nothing.
+    """The first half of a surrogate pair in a text, or ''. It is not valid Unicode, although JSON can contain it.
 
     >>> half_characters(f"a {chr(0xD800)} b") == chr(0xD800), half_characters("a 🙂 b")
     (True, '')
@@ -70,16 +70,16 @@ def half_characters(text: str) -> str:
 
 
 def _in_order(texts: Any, name: str) -> Iterable[Any]:
-    """What can be read in an order that whoever passes it sees."""
+    """An iterable over the texts, in the order that the caller sees."""
     kind = type(texts).__name__
     if isinstance(texts, str):
         raise NotTexts(f"{name} must be a list of strings, not one string: encode([text])")
     if isinstance(texts, _BYTES):
-        raise NotTexts(f"{name} is {kind}: decode it and pass a list of strings, [{name}.decode()] say")
+        raise NotTexts(f"{name} is {kind}: decode it and pass a list of strings, such as [{name}.decode()]")
     if isinstance(texts, Mapping):
-        raise NotTexts(f"{name} is a {kind}, with keys and values: pass the ones that are meant, list({name}.values())")
+        raise NotTexts(f"{name} is a {kind}: pass its keys or its values as a list, such as list({name}.values())")
     if isinstance(texts, Set):
-        raise NotTexts(f"{name} is a {kind}, which has no order of its own: pass a list, sorted({name}) say")
+        raise NotTexts(f"{name} is a {kind}, which has no order: pass a list, such as sorted({name})")
     dimensions = getattr(texts, "ndim", 1)  # of an array, a table
     if dimensions != 1:
         raise NotTexts(f"{name} is a {kind} of {dimensions} dimensions: pass one column of strings")
@@ -92,10 +92,10 @@ def _in_order(texts: Any, name: str) -> Iterable[Any]:
         raise NotTexts(f"{name} is {_shown(texts)}: pass a list of strings") from None
 
 
-def _not_text(value: Any, place: str) -> NotTexts:
+def _not_text(value: Any, where: str) -> NotTexts:
     if isinstance(value, str):
         half = half_characters(value)
-        return NotTexts(f"{place} is no valid Unicode: {half!a} in it is half of a character")
+        return NotTexts(f"{where} is not valid Unicode: it holds {half!a}, half of a character")
     hint = ""
     if isinstance(value, _BYTES):
         hint = ": decode it (UTF-8, say)"
@@ -103,7 +103,7 @@ def _not_text(value: Any, place: str) -> NotTexts:
         hint = ": pairs and lists are not embedded as one; embed each side by itself"
     elif isinstance(value, float) and value != value:
         hint = ": a missing value; leave it out, or put '' in its place"
-    return NotTexts(f"{place} is {_shown(value)}, not a string{hint}")
+    return NotTexts(f"{where} is {_shown(value)}, not a string{hint}")
 
 
 def _shown(value: Any) -> str:

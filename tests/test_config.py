@@ -69,7 +69,7 @@ def test_a_config_cannot_be_changed(tmp_path):
             "objective: {kind: info_nce, margin: 0.3}",
             "objective.margin: `info_nce` has no `margin`; `labse` has",
         ),
-        ("objective: {kind: labs}", "objective.kind: 'labs' is none of .* did you mean `labse`?"),
+        ("objective: {kind: labs}", "objective.kind: 'labs' is not one of .* did you mean `labse`?"),
         ("objective: {scale: 3.0}", "objective.kind: this key is missing"),
         (
             "objective: {kind: labse, chunk: 4, chunk_tokens: 64}",
@@ -83,7 +83,7 @@ def test_a_config_cannot_be_changed(tmp_path):
         ),
         ("model: {encoder: {max_position_embeddings: 32}}", "data.max_length: 64 tokens do not fit"),
         ("model: {max_seq_length: 600}", "model.max_seq_length: 600 tokens do not fit"),
-        ("mesh: {data: 3}", "training.batch_size: 128 pairs do not divide by mesh.data"),
+        ("mesh: {data: 3}", "training.batch_size: 128 is not divisible by mesh.data"),
         ("output_dir: {}", "output_dir: .* valid string"),
     ],
 )
@@ -102,13 +102,16 @@ def test_a_mistake_in_the_file_names_its_key(tmp_path, extra, expected):
         (MINIMAL + "training: {steps: 11}\n", "the key 'training' is given twice"),
         ("data: {sources: []}\ntraining: {steps: 1}\n", "data.sources: at least one is needed"),
         (MINIMAL.replace("training: {steps: 10}", ""), "training: this key is missing"),
-        (MINIMAL.replace("tsv", "tvs"), "data.sources.0.kind: 'tvs' is none of .* did you mean `tsv`"),
+        (MINIMAL.replace("tsv", "tvs"), "data.sources.0.kind: 'tvs' is not one of .* did you mean `tsv`"),
         (
             MINIMAL + "model: {encoder: {model_type: xlm-robert}}\n",
-            "model.encoder.model_type: 'xlm-robert' is none of 'bert', .* did you mean `xlm-roberta`",
+            "model.encoder.model_type: 'xlm-robert' is not one of 'bert', .* did you mean `xlm-roberta`",
         ),
         (MINIMAL.replace("path", "pth"), "data.sources.0.pth: unknown key; did you mean `data.sources.0.path`"),
-        (MINIMAL.replace("en-de.tsv}]", "en-de.tsv}]\n  length_buckets: [16, 8]"), "data.length_buckets: must ascend"),
+        (
+            MINIMAL.replace("en-de.tsv}]", "en-de.tsv}]\n  length_buckets: [16, 8]"),
+            "data.length_buckets: must be strictly ascending",
+        ),
         (
             MINIMAL.replace("en-de.tsv}]", "en-de.tsv}]\n  length_buckets: [16]"),
             r"data.length_buckets: the last bucket",

@@ -23,15 +23,15 @@ COMMANDS = {
     "export": "write a run as a Hugging Face / sentence-transformers folder and verify it",
     "push": "export a run, verify it and upload it to the Hugging Face Hub",
     "report": "write a run as one HTML page: scores, curves, data and config",
-    "plan": "tell whether a config fits TPUs or GPUs that are not there, and what a step takes",
+    "plan": "predict whether a config fits TPUs or GPUs that you do not have here, and how long a step takes",
 }
 _PEER_GONE = re.compile(r"Gloo|by peer|remote process exited", re.IGNORECASE)
-"""In what XLA's collectives say when a process on the other side has ended."""
+"""Matches what XLA's collectives report when the process on the other side has exited."""
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 75 stopped and resumable, 130 Ctrl-C"
 
 
 def _terminate(number: int, frame: object) -> None:
-    """Lets everything that is open be put away; exit code 143, where a run has nothing to resume yet."""
+    """Raises SystemExit, so that open resources are closed; exit code 143, as long as there is no run to resume."""
     sys.exit(128 + number)
 
 
@@ -44,10 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Train sentence embeddings in JAX, from a laptop to a TPU pod, and ship them to Hugging Face.",
         epilog="commands:\n"
         + "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
-        + f"\n\n`jaxemb COMMAND --help` tells the rest. {EXIT_CODES}",
+        + f"\n\n`jaxemb COMMAND --help` shows the options of a command. {EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument("command", nargs="?", choices=COMMANDS, metavar="COMMAND", help=", ".join(COMMANDS))
     arguments = parser.parse_args(argv[:1])
     if arguments.version:
@@ -60,10 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if arguments.command != "push":
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no network unless asked for
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # that PyTorch is missing is no news here
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # no warning that PyTorch is missing
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # A restart or a second run need not compile again.
+    # So that a restart or a second run need not compile again.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_root(None) / "xla"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     signal.signal(signal.SIGTERM, _terminate)
@@ -78,24 +78,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _leave_others(code: int, error: BaseException | None = None) -> None:
-    """Ends one of several processes at once: JAX would wait for the others, who should learn of it."""
+    """Exits at once if this is one of several processes: JAX would wait for the others, which should stop too."""
     distributed = sys.modules.get("jaxemb.distributed")
     if distributed is None or not distributed.is_one_of_several():
         return
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else code
     elif error is not None:
-        with contextlib.suppress(OSError):  # where nobody reads it, this process must end nevertheless
+        with contextlib.suppress(OSError):  # nobody may read stderr any more: exit nevertheless
             if type(error).__name__ == "JaxRuntimeError" and _PEER_GONE.search(str(error)):
                 reason = str(error).splitlines()[0]
-                print(f"error: another process has ended; its own message tells why ({reason})", file=sys.stderr)
+                print(f"error: another process has exited; see its own error message ({reason})", file=sys.stderr)
             else:
                 traceback.print_exception(error)
     distributed.leave(code)
 
 
 def _run(command: str, argv: Sequence[str]) -> int:
-    """Runs a command; says what went wrong."""
+    """Runs a command and prints its error, if any."""
     try:
         return importlib.import_module(f"jaxemb.cli.{command}").run(argv)
     except UsageError as error:
@@ -105,7 +105,7 @@ def _run(command: str, argv: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Stopped as stopped:
-        for number in (signal.SIGINT, signal.SIGTERM):  # another one would spoil the last lines, and the exit code
+        for number in (signal.SIGINT, signal.SIGTERM):  # another signal would change the exit code
             signal.signal(number, signal.SIG_IGN)
         print(f"{stopped}. Continue with the same command and --resume.", file=sys.stderr, flush=True)
         if stopped.together:

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-EPILOG = """INPUT: one text a line, or .tsv with --column NUMBER (from 0), or .jsonl with --column KEY; plain or .gz.
+EPILOG = """INPUT: one text per line, .tsv with --column NUMBER (from 0), or .jsonl with --column KEY; plain or .gz.
 OUT: .npy (float32 [N, E]) or .parquet (a column `embedding`). Row N belongs to line N of INPUT.
-Memory stays constant, whatever the size of INPUT. OUT appears when it is complete."""
+Memory does not grow with the size of INPUT. OUT appears only when it is complete."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -29,10 +29,10 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--tower",
         choices=["anchor", "positive"],
-        help="of a model with two untied towers, which one embeds: that of queries or that of documents",
+        help="tower to embed with, if the model has two: anchor for queries, positive for documents",
     )
-    parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")
-    parser.add_argument("--prompt", help="text before every input, in place of the model's own")
+    parser.add_argument("--batch-size", type=int, default=64, help="texts in a batch (default: %(default)s)")
+    parser.add_argument("--prompt", help="text to put before every input, instead of the model's own prompt")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     arguments = parser.parse_args(argv)
     from jaxemb.encoding import encode_file

@@ -16,7 +16,8 @@ def run(argv: Sequence[str]) -> int:
     """Parses the command line and exports."""
     parser = argparse.ArgumentParser(
         prog="jaxemb export",
-        description="Write MODEL as a folder that SentenceTransformer(OUT) and AutoModel load, reload it and compare.",
+        description="Write MODEL as a folder that SentenceTransformer and AutoModel can load, and verify it: reload it "
+        "and compare its embeddings with MODEL's.",
     )
     parser.add_argument(
         "model",
@@ -29,21 +30,20 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--adapter",
         action="store_true",
-        help="of a run with model.lora: write the adapters alone, in PEFT's format, and the head; the base model stays "
-        "where it is",
+        help="for a run with model.lora: write only the adapters, in PEFT's format, and the head, not the base model",
     )
     parser.add_argument(
-        "--base", help="with --adapter: the name of the base model that is written (default: the run's model.init_from)"
+        "--base", help="with --adapter: name to record for the base model (default: the run's model.init_from)"
     )
     arguments = parser.parse_args(argv)
     if arguments.base is not None and not arguments.adapter:
-        raise UsageError("--base goes with --adapter")
+        raise UsageError("--base needs --adapter")
     if arguments.adapter and (arguments.vocabulary or arguments.dtype != "float32"):
         raise UsageError(
-            "--vocabulary and --dtype do not go with --adapter: the base model keeps its tokens and its type"
+            "--vocabulary and --dtype cannot be combined with --adapter: the base model keeps its tokens and its type"
         )
     if arguments.adapter and arguments.target is not None:
-        raise UsageError("--target does not go with --adapter: servers read whole models")
+        raise UsageError("--target cannot be combined with --adapter: servers read whole models")
     if not arguments.adapter:
         print(f"{arguments.output}: {write(arguments, arguments.output)}")
         return 0
@@ -55,18 +55,18 @@ def run(argv: Sequence[str]) -> int:
     if not towers.tied:
         raise unchosen(arguments.model)
     out = export_adapter(towers.anchor, arguments.output, base=arguments.base)
-    print(f"{out}: the adapters of {arguments.model}, with what follows the encoder")
+    print(f"{out}: the adapters and the head of {arguments.model}")
     return 0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of what is written, which `push` has, too."""
+    """Adds the options that `export` and `push` share."""
     parser.add_argument(
         "--verify",
         choices=["auto", "jax", "torch"],
         default="auto",
-        help="compare through our own loader (jax), and through sentence-transformers too (torch); "
-        "auto: torch where it is installed (default: %(default)s)",
+        help="verify with jaxemb's own loader (jax), or with sentence-transformers too (torch); "
+        "auto: torch if it is installed (default: %(default)s)",
     )
     parser.add_argument(
         "--dtype",
@@ -79,30 +79,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         nargs="+",
-        help="keep only the tokens that these texts (one a line, plain or .gz) use, special tokens and single "
-        "characters or bytes: a smaller model that embeds them alike, and other texts in more tokens",
+        help="trim the vocabulary to the tokens of these texts (one per line, plain or .gz), special tokens and single "
+        "characters or bytes: these texts keep their embeddings, other texts may take more tokens",
     )
     parser.add_argument(
         "--target",
         choices=["tei", "vllm"],
-        help="the server that this is for, text-embeddings-inference or vLLM: what it would misread is refused "
-        "(without a target, the model card tells)",
+        help="server that will serve the folder, text-embeddings-inference or vLLM: refuse a model that it would "
+        "misread (without --target, the model card names such servers)",
     )
     parser.add_argument(
         "--tower",
         choices=["anchor", "positive"],
-        help="of a model with two untied towers, the one to write; by default both, under a sentence-transformers "
-        "Router",
+        help="tower to write, if the model has two (default: both, as a sentence-transformers Router)",
     )
 
 
 def write(arguments: argparse.Namespace, output: Path, *, hub_name: str = "") -> "VerifyReport":
-    """Loads `arguments.model` and exports it by `add_options`' options.
+    """Loads `arguments.model` and exports it with the options of `add_options`.
 
     Args:
-      arguments: of the command line.
-      output: the folder.
-      hub_name: `owner/name` where the folder will be, if it is for the Hub.
+      arguments: the parsed command line.
+      output: the folder to write.
+      hub_name: `owner/name` of the repository, if the folder is for the Hub.
     """
     from jaxemb.encoding import Embedder
     from jaxemb.huggingface import CardInfo, check_served, export, trim_vocabulary, vocabulary_report

@@ -1,4 +1,4 @@
-"""`jaxemb plan`: whether a config fits accelerators that are not there, and what a step takes on them."""
+"""`jaxemb plan`: predicts whether a config fits accelerators that are not here, and how long a step takes on them."""
 
 import argparse
 import dataclasses
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from jaxemb.config import TrainConfig
     from jaxemb.planning import Plan
 
-EPILOG = """The training step of the config is compiled for the topology, by libtpu and without a TPU (pip install
-'jaxemb[tpu]'): v5e:4x4, v6e:16x16, v4:2x2x4, v5p:4x4x4, tpu7x:2x2x2; or by JAX's CUDA plugin and without a GPU (pip
-install jax-cuda12-plugin, of jax's version): a100:8, h100:8, h200:8. Memory is the compiler's; the model's operations
-are counted by its shapes; what devices send each other is read from the compiled program, by rings, what they send to
-other slices (or nodes) apart. Times are at the makers' peak rates, which no step reaches: on an H200 one of LaBSE came
-to a quarter (docs/performance.md). Texts have `data.max_length` tokens each, the most that can come; --tokens says how
-many they have. Examples, with tables: docs/scaling.md.
+EPILOG = """The training step of the config is compiled for the topology, without such a device:
+for TPUs by libtpu (pip install 'jaxemb[tpu]'), as in v5e:4x4, v6e:16x16, v4:2x2x4, v5p:4x4x4, tpu7x:2x2x2;
+for GPUs by JAX's CUDA plugin (pip install jax-cuda12-plugin, of jax's version), as in a100:8, h100:8, h200:8.
 
-The config's environment variables need not be set. Where `model.init_from` or `tokenizer.path` is not here, say the
-size of the vocabulary: --model.encoder.vocab-size 501153. Further flags override the config, as in `jaxemb train`.
-Exit code 1: it does not fit."""
+Memory is what the compiler reports. Floating-point operations are counted from the shapes of the model. Traffic between
+devices is read from the compiled program, assuming ring algorithms; traffic to other slices (or nodes) is shown
+separately. Times assume the vendors' peak rates, which no step reaches: a LaBSE step on an H200 reached a quarter of
+them (docs/performance.md). Each text has `data.max_length` tokens, the worst case, unless --tokens gives another
+number. Examples, with tables: docs/scaling.md.
+
+The environment variables of the config need not be set. If `model.init_from` or `tokenizer.path` is not on this
+machine, give the size of the vocabulary: --model.encoder.vocab-size 501153. Further flags override the config, as in
+`jaxemb train`. Exit code 1: the config does not fit."""
 _QUIET = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -34,36 +36,42 @@ _QUIET = {
     "TPU_WORKER_ID": "0",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-"""So that libtpu does not look for the machine that it is not on, nor lock out another that compiles."""
+"""Keeps libtpu from looking for a TPU machine, and from locking out another process that compiles."""
 
 
 def run(argv: Sequence[str]) -> int:
     """Parses the command line, compiles and prints."""
     parser = argparse.ArgumentParser(
         prog="jaxemb plan",
-        description="Tell whether a config fits accelerators that are not there, and what a step takes on them.",
+        description="Predict whether a config fits accelerators that are not here, and how long a step takes on them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--config", metavar="FILE", type=Path, required=True, help="the config of a run, or the name of a shipped one"
+        "--config",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the config of a run, or the name of a shipped config",
     )
     parser.add_argument(
         "--topology",
         metavar="NAME",
         required=True,
-        help="kind and shape of a TPU slice, v5e:4x4, or kind and GPUs of a node, h100:8",
+        help="kind and shape of a TPU slice, such as v5e:4x4, or kind and number of GPUs of a node, such as h100:8",
     )
-    parser.add_argument("--slices", metavar="N", type=int, default=1, help="slices, or nodes, of that shape")
-    parser.add_argument("--tokens", metavar="N", type=int, help="of each text (default: data.max_length)")
+    parser.add_argument("--slices", metavar="N", type=int, default=1, help="number of slices, or nodes, of that shape")
+    parser.add_argument("--tokens", metavar="N", type=int, help="tokens of each text (default: data.max_length)")
     parser.add_argument(
-        "--fast", action="store_true", help="compile without optimization: sooner, memory of TPUs within 10 %%"
+        "--fast",
+        action="store_true",
+        help="compile faster, without optimization; the memory of TPUs is then within 10 %%",
     )
     parser.add_argument(
         "--suggest", action="store_true", help="also look for the least remat and the largest batch that fit"
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers there")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers to this file")
     arguments, flags = parser.parse_known_args(argv)
     os.environ |= _QUIET
     if arguments.fast:
@@ -71,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
     config = _config(arguments.config, flags)
     import jax
 
-    # What is compiled for other devices cannot be read back here.
+    # A program that is compiled for other devices cannot be loaded from the cache here.
     jax.config.update("jax_enable_compilation_cache", False)
 
     from jaxemb.planning import describe, devices_of, make_plan
@@ -109,10 +117,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _config(path: Path, flags: Sequence[str]) -> "TrainConfig":
-    """The config with the size of its vocabulary.
+    """The config, with the size of its vocabulary filled in.
 
     Raises:
-      UsageError: if that is not known.
+      UsageError: if the size is not known.
     """
     from jaxemb.config import files as config_files
     from jaxemb.config import shipped
@@ -137,7 +145,7 @@ def _config(path: Path, flags: Sequence[str]) -> "TrainConfig":
         size = len(load_tokenizer(Path(path_of).expanduser()))
     elif size is None and (start is not None or path_of is not None):
         what = f"model.init_from: {start} has no config.json" if start else f"tokenizer.path: {path_of} is no folder"
-        raise UsageError(f"{what} here: say the size of the vocabulary by --model.encoder.vocab-size")
+        raise UsageError(f"{what} here: give the size of the vocabulary with --model.encoder.vocab-size")
     encoder = model.encoder.model_copy(update={"vocab_size": size or config.tokenizer.vocab_size})
     return config.model_copy(update={"model": model.model_copy(update={"encoder": encoder})})
 
@@ -161,5 +169,5 @@ def _suggestions(plan: Any, wanted: "Plan", config: "TrainConfig") -> list[str]:
             one = plan("full", size)
         largest = (size, one) if one.fits else None
     if largest is None:
-        return ["no batch fits, with full remat either: split the parameters (--mesh.fsdp), or take more devices"]
+        return ["no batch fits, even with full remat: split the parameters (--mesh.fsdp), or use more devices"]
     return [*lines, f"largest batch that fits, by powers of two, with full remat: {largest[0]:,}"]

@@ -1,4 +1,4 @@
-"""`jaxemb push`: a run is exported, verified and uploaded to the Hugging Face Hub."""
+"""`jaxemb push`: exports a run, verifies it and uploads it to the Hugging Face Hub."""
 
 import argparse
 import tempfile
@@ -12,26 +12,28 @@ def run(argv: Sequence[str]) -> int:
     """Parses the command line, exports to a temporary folder and uploads that."""
     parser = argparse.ArgumentParser(
         prog="jaxemb push",
-        description="Export MODEL as `jaxemb export` does, and upload it to the Hugging Face Hub once it is verified, "
-        "as one commit.",
-        epilog="The token is that of huggingface_hub: HF_TOKEN, or what `hf auth login` saved. This command uses the "
-        "network; HF_HUB_OFFLINE=1 forbids it.",
+        description="Export MODEL as `jaxemb export` does, verify it, and upload it to the Hugging Face Hub as one "
+        "commit.",
+        epilog="The Hub token is the environment variable HF_TOKEN, or the one that `hf auth login` saved. This "
+        "command uses the network; HF_HUB_OFFLINE=1 forbids it.",
     )
     parser.add_argument(
         "model",
         metavar="MODEL",
         help="run directory (RUN, RUN@STEP, RUN@best), Hugging Face directory, or owner/name[@REVISION] of the Hub",
     )
-    parser.add_argument("name", metavar="OWNER/NAME", help="the model on the Hub; made if it does not exist")
+    parser.add_argument("name", metavar="OWNER/NAME", help="the model's repository on the Hub; created if missing")
     parser.add_argument(
         "--private",
         action="store_true",
         default=None,
-        help="make a new repository private (default: as its owner's are, public for most); one that exists stays as "
+        help="create the repository as private (default: the owner's default, mostly public); an existing one stays as "
         "it is",
     )
-    parser.add_argument("--revision", metavar="BRANCH", help="branch, made if it does not exist (default: main)")
-    parser.add_argument("--commit-message", metavar="TEXT", help='(default: "Export by jaxemb VERSION")')
+    parser.add_argument("--revision", metavar="BRANCH", help="branch, created if missing (default: main)")
+    parser.add_argument(
+        "--commit-message", metavar="TEXT", help='message of the commit (default: "Export by jaxemb VERSION")'
+    )
     add_options(parser)
     arguments = parser.parse_args(argv)
     from jaxemb.huggingface.upload import check_may_push, push

@@ -9,8 +9,8 @@ def run(argv: Sequence[str]) -> int:
     """Parses the command line and writes the page."""
     parser = argparse.ArgumentParser(
         prog="jaxemb report",
-        description="Write one HTML file that tells a run, under way or finished: its scores, its curves, alignment "
-        "and uniformity, what it was trained on, and its config. It holds all that it shows: no network.",
+        description="Write one HTML file about a run, in progress or finished: scores, curves, alignment and "
+        "uniformity, training data and config. The file is self-contained and needs no network.",
     )
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("--output", metavar="FILE", type=Path, help="where to write (default: RUN/report.html)")

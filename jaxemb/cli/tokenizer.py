@@ -1,14 +1,14 @@
-"""`jaxemb tokenizer train`: a vocabulary from the data of a run's config, before the run or for several of them."""
+"""`jaxemb tokenizer train`: trains a vocabulary on the data of a run's config, before the run or for several runs."""
 
 import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-EPILOG = """The vocabulary has `tokenizer.vocab_size` entries, from a sample of the training examples of `data` in which
-languages are smoothed by `tokenizer.language_exponent`; the evaluation split is left out. The texts are streamed from
-disk. Further flags override the config, as in `jaxemb train`: --tokenizer.vocab-size 501153, say.
-A run takes the result by `tokenizer.path: DIR`."""
+EPILOG = """The vocabulary has `tokenizer.vocab_size` entries. It is trained on a sample of the training examples of
+`data`, without the held-out set; `tokenizer.language_exponent` smooths the share of each language in the sample. The
+texts are streamed from disk. Further flags override the config, as in `jaxemb train`: --tokenizer.vocab-size 501153.
+Set `tokenizer.path: DIR` to use the vocabulary in a run."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -20,13 +20,13 @@ def run(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("action", choices=["train"], help="train: make a vocabulary")
+    parser.add_argument("action", choices=["train"], help="train a vocabulary")
     parser.add_argument(
         "--config",
         metavar="FILE",
         type=Path,
         required=True,
-        help="the config of a run, or the name of a shipped one",
+        help="the config of a run, or the name of a shipped config",
     )
     parser.add_argument(
         "--output", metavar="DIR", type=Path, required=True, help="a folder that does not exist or is empty"
@@ -52,5 +52,5 @@ def run(argv: Sequence[str]) -> int:
         say(f"{len(data.train):,} examples in {len(data.languages)} languages")
         tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
         save_tokenizer(tokenizer, folder)
-    say(f"{len(tokenizer):,} word pieces written to {arguments.output}; take them by tokenizer.path")
+    say(f"{len(tokenizer):,} word pieces written to {arguments.output}; set tokenizer.path to use them")
     return 0

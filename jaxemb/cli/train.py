@@ -22,26 +22,30 @@ from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.signals import StopRequest
 
-DESCRIPTION = """Train an embedder as a YAML file says; the flags below override it.
+DESCRIPTION = """Train an embedder from a YAML config; the flags below override its values.
 
 usage: jaxemb train --config FILE|NAME [--output-dir RUN] [--resume] [--seeds N ...] [--quiet] [--profile N] [flags]
 
 --config FILE: the run's config; with --help, its values are the defaults shown.
 --config NAME: a config that ships with jaxemb, such as quickstart; `jaxemb configs` lists them.
 --resume: continue the run in the output directory from its newest checkpoint; start it if there is none.
---seeds N ...: a run for each seed, in RUN/seed-N; their scores' mean and deviation are shown, and in RUN/seeds.json.
+--seeds N ...: train one run per seed, in RUN/seed-N; show the mean and standard deviation of their scores, and write
+them to RUN/seeds.json.
 --quiet: print nothing but errors.
---profile N: trace N steps soon after the first, to RUN/profile, for xprof and TensorBoard.
+--profile N: trace N steps, shortly after the first, to RUN/profile, for xprof and TensorBoard.
 
-RUN may be a URL, such as gs://BUCKET/RUN: each checkpoint is committed there, whole or not at all, while training goes
-on, and --resume continues it on any machine. It trains in a mirror, in runs/ of the cache folder (data.cache_dir).
+RUN may be a URL, such as gs://BUCKET/RUN. The run then trains in a local mirror, in runs/ of the cache folder
+(data.cache_dir), and commits each checkpoint to the URL, whole or not at all, while training continues. --resume
+continues it on any machine.
 
-A run of several processes, which share the output directory; see launch/. SLURM (srun) and Open MPI are found by
-themselves, as is what JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say:
---coordinator-address HOST:PORT: of process 0. --num-processes N. --process-id I: from 0.
---distributed: ask JAX which cluster this is (a TPU slice of several hosts).
---connect-timeout SECONDS: in which all must come (300). --heartbeat-timeout SECONDS: after which one counts as dead
-and all others end (20)."""
+For a run of several processes, which share the output directory, see launch/. jaxemb detects SLURM (srun), Open MPI
+and the environment variables JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID. The flags:
+--coordinator-address HOST:PORT: address of process 0.
+--num-processes N: number of processes of the run.
+--process-id I: number of this process, from 0.
+--distributed: let JAX detect the cluster (a TPU slice of several hosts).
+--connect-timeout SECONDS: time within which all processes must connect (300).
+--heartbeat-timeout SECONDS: silence after which a process counts as dead and all others exit (20)."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -67,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
             "`jaxemb train --help` shows every setting"
         )
     if arguments.profile < 0 or (arguments.profile and arguments.seeds):
-        raise UsageError(f"--profile {arguments.profile}: give a number of steps, of a run without --seeds")
+        raise UsageError(f"--profile {arguments.profile}: give a number of steps, and leave --seeds out")
     config = config_files.load_config(arguments.config, flags)
     with StopRequest():  # importing jax takes seconds
         from jaxemb import distributed
@@ -95,7 +99,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _help(path: Path | None) -> None:
-    """Prints every field; without a file, of a config with sources of three kinds, adapters, stacking and STS."""
+    """Prints every field, with the values of the file, or of an example with three sources, LoRA, stacking and STS."""
     if path is not None:
         config = config_files.validate_file(path)
     else:

@@ -118,10 +118,10 @@ class TrainConfig(Settings):
 
     output_dir: str | None = None
     """Run directory; also `--output-dir`. Or a URL: gs://BUCKET/RUN, s3://BUCKET/RUN (pip install 'jaxemb[remote]') or
-    any other that fsspec writes. The run then trains in a mirror below `data.cache_dir` and commits checkpoints from
-    there."""
+    any other that fsspec can write to. With a URL, the run trains in a local mirror below `data.cache_dir` and commits
+    its checkpoints to the URL."""
     data: DataConfig
-    """Where pairs come from and how they become batches."""
+    """Where examples come from and how they become batches."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     """The vocabulary."""
     model: ModelConfig = ModelConfig()
@@ -132,20 +132,20 @@ class TrainConfig(Settings):
     optimizer: OptimizerConfig = OptimizerConfig()
     """AdamW, LAMB or Adafactor."""
     training: TrainingConfig
-    """The loop."""
+    """The training loop."""
     mesh: MeshConfig = MeshConfig()
-    """Devices."""
+    """How many devices hold replicas, and how many share the parameters of each."""
     evaluation: EvaluationConfig = EvaluationConfig()
-    """Retrieval on the held-out split."""
+    """Retrieval on the held-out split, and STS."""
     export: ExportConfig = ExportConfig()
     """The Hugging Face folder."""
 
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
         if self.tokenizer.path is not None and self.model.init_from is not None:
-            raise ValueError("tokenizer.path: model.init_from brings its own tokenizer; leave one of the two out")
+            raise ValueError("tokenizer.path: model.init_from has its own tokenizer; leave one of the two out")
         if self.model.lora is not None and self.model.init_from is None:
-            raise ValueError("model.lora: adapters need a model to adapt (model.init_from); without one leave it out")
+            raise ValueError("model.lora: adapters need a pretrained model (model.init_from); without one leave it out")
         positions = self.model.encoder.max_tokens
         if self.model.init_from is None and self.data.max_length > positions:
             raise ValueError(
@@ -164,7 +164,7 @@ class TrainConfig(Settings):
         vocabulary, rows = self.tokenizer.vocab_size, self.model.encoder.vocab_size
         if self.model.init_from is None and self.tokenizer.path is None and rows is not None and rows < vocabulary:
             raise ValueError(
-                f"model.encoder.vocab_size: {rows} rows do not hold tokenizer.vocab_size = {vocabulary} entries; "
+                f"model.encoder.vocab_size: {rows} rows are fewer than tokenizer.vocab_size ({vocabulary}); "
                 "leave it out"
             )
         self._check_objective()
@@ -173,35 +173,35 @@ class TrainConfig(Settings):
         self._check_stacking()
         if self.mesh.data > 0 and self.training.batch_size % (self.mesh.data * self.mesh.fsdp):
             raise ValueError(
-                f"training.batch_size: {self.training.batch_size} pairs do not divide by "
+                f"training.batch_size: {self.training.batch_size} is not divisible by "
                 f"mesh.data * mesh.fsdp = {self.mesh.data * self.mesh.fsdp} devices"
             )
         return self
 
     @property
     def best_metric(self) -> str:
-        """`training.best_metric`, or what its null stands for."""
+        """`training.best_metric`, or the metric that null means."""
         return self.training.best_metric or ("all_accuracy" if self.evaluation.sts is None else "sts_spearman")
 
     def _check_objective(self) -> None:
-        """Sources must give what the objective learns from."""
+        """Checks that every source gives what the objective learns from."""
         objective, given = self.objective, [source.gives for source in self.data.sources]
         for number, (source, there) in enumerate(zip(self.data.sources, given, strict=True)):
-            place, wrong = f"objective.kind: {objective.kind}", there - objective.needs - objective.takes
+            where, wrong = f"objective.kind: {objective.kind}", there - objective.needs - objective.takes
             if missing := objective.needs - there:
                 what = " and ".join(EXTRAS[extra] for extra in sorted(missing))
-                raise ValueError(f"{place} learns from {what}; data.sources.{number} (kind {source.kind}) has none")
+                raise ValueError(f"{where} learns from {what}; data.sources.{number} (kind {source.kind}) has none")
             if wrong:
                 what = " and ".join(EXTRAS[extra] for extra in sorted(wrong))
-                raise ValueError(f"{place} does not learn from {what}, which data.sources.{number} gives")
+                raise ValueError(f"{where} does not use {what}, but data.sources.{number} gives them")
         if len({"negatives" in there for there in given}) > 1:
-            raise ValueError("data.sources: all must give hard negatives, or none")
+            raise ValueError("data.sources: either all sources must give hard negatives, or none")
         if self.data.holdout.pairs_per_language and not (
             objective.retrieval and any("twin" not in has for has in given)
         ):
             raise ValueError(
-                f"data.holdout.pairs_per_language: {objective.kind} has no translations to find again, set it to 0; "
-                "evaluation.sts scores the model while it trains"
+                f"data.holdout.pairs_per_language: {objective.kind} has no translation pairs to hold out; set it to 0; "
+                "evaluation.sts scores the model during training"
             )
         if isinstance(objective, SimcseObjective) and self.model.init_from is None:
             check_views(objective, self.model.encoder)
@@ -209,7 +209,7 @@ class TrainConfig(Settings):
             self._check_masking()
 
     def _check_masking(self) -> None:
-        """Masked language modelling is of one encoder that sees both directions."""
+        """Masked language modelling needs a single encoder, with bidirectional attention."""
         kind = self.objective.kind
         if self.model.towers == "untied":
             raise ValueError(f"model.towers: {kind} with masked language modelling trains one encoder: set it to tied")
@@ -218,7 +218,7 @@ class TrainConfig(Settings):
 
     @property
     def stages(self) -> tuple[tuple[int, int], ...]:
-        """The encoder's layers in each stage of the run, and the step that the stage ends with."""
+        """The number of encoder layers in each stage of the run, and the last step of the stage."""
         stacking = self.training.stacking
         shallow = () if stacking is None else stacking.stages
         ends = itertools.accumulate(stage.steps for stage in shallow)
@@ -228,32 +228,32 @@ class TrainConfig(Settings):
         )
 
     def at_step(self, step: int) -> "TrainConfig":
-        """The config with the encoder's depth after so many steps; at the end of a stage still that stage's."""
+        """The config with the encoder's depth after `step` steps; the last step of a stage still has its depth."""
         layers = next((layers for layers, end in self.stages if step <= end), self.model.encoder.num_hidden_layers)
         encoder = self.model.encoder.model_copy(update={"num_hidden_layers": layers})
         return self.model_copy(update={"model": self.model.model_copy(update={"encoder": encoder})})
 
     def _check_stacking(self) -> None:
-        """Each stage's layers must be copied whole into the next."""
+        """Checks that each stage has a multiple of the layers of the one before."""
         if self.training.stacking is None:
             return
         key = "training.stacking"
         if self.model.init_from is not None:
-            raise ValueError(f"{key}: model.init_from brings all layers already; leave one of the two out")
+            raise ValueError(f"{key}: model.init_from already has all layers; leave one of the two out")
         if self.training.epochs is not None:
-            raise ValueError(f"{key}: its stages are counted in steps: set training.steps in place of epochs")
+            raise ValueError(f"{key}: stages are counted in steps: set training.steps instead of epochs")
         stages = self.stages
         for (layers, end), (deeper, after) in itertools.pairwise(stages):
             if deeper % layers or deeper == layers:
                 raise ValueError(
-                    f"{key}.stages: {layers} layers cannot be stacked to {deeper}, which is no multiple of them "
-                    "(model.encoder.num_hidden_layers are the last)"
+                    f"{key}.stages: {layers} layers cannot be stacked to {deeper}, which is not a multiple of {layers} "
+                    "(the last stage has model.encoder.num_hidden_layers)"
                 )
             if end >= after:
-                raise ValueError(f"{key}.stages: they take {end} steps, and training.steps ({after}) must be more")
+                raise ValueError(f"{key}.stages: the stages take {end} steps, so training.steps ({after}) must be more")
 
     def _check_scores(self) -> None:
-        """What is asked of the evaluation must be there."""
+        """Checks that the held-out set or the STS files that the evaluation needs are configured."""
         held_out, sts = bool(self.data.holdout.pairs_per_language), self.evaluation.sts is not None
         nothing = "nothing is held out (data.holdout.pairs_per_language is 0)"
         if self.training.evaluate_every and not (held_out or sts):
@@ -265,7 +265,7 @@ class TrainConfig(Settings):
             raise ValueError(f"training.best_metric: {metric} is not scored in this run")
 
     def _check_warmup(self) -> None:
-        """The warmup must end before the run does."""
+        """Checks that the warmup ends before the run does."""
         warmup, share, steps = self.optimizer.warmup_steps, self.optimizer.warmup_share, self.training.steps
         if warmup and share:
             raise ValueError(f"optimizer.warmup_share: {share} or {warmup} steps (`warmup_steps`): set one of the two")

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Size = Annotated[int, Field(ge=1, lt=2**31)]
 Width = Annotated[int, Field(ge=1, le=2**20)]
-"""Width of a token or of a head, bounded far above any model: rotary angles are computed before the weights are
-read, so a damaged config.json with 10^9 would take a minute and 3 GB.
+"""Width of a token vector or of an attention head. The bound is far above any model: rotary angles are computed before
+the weights are read, so a damaged config.json with 10^9 would take a minute and 3 GB.
 """
 
 
@@ -20,8 +20,8 @@ class Settings(BaseModel):
 
 
 def check_pattern(key: str, pattern: str) -> None:
-    """Raises ValueError, which begins with the key, if `pattern` is no regular expression."""
+    """Raises ValueError, whose message begins with the key, if `pattern` is not a valid regular expression."""
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{key}: {pattern!r} is no regular expression ({error})") from None
+        raise ValueError(f"{key}: {pattern!r} is not a valid regular expression ({error})") from None

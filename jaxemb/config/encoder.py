@@ -12,24 +12,24 @@ Epsilon = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class EncoderConfig(Settings):
-    """What all encoders have; a family's own class says the rest."""
+    """Settings that all encoders have; the class of each family adds its own."""
 
     model_type: Function[str]
     """The family."""
     vocab_size: Function[Size | None] = None
-    """Rows of the embedding table that have a token; the tokenizer's size when null."""
+    """Rows of the embedding table that belong to a token; the tokenizer's size when null."""
     hidden_size: Function[Width] = 768
-    """Width."""
+    """Width of a token's vector."""
     num_hidden_layers: Function[Size] = 12
-    """Layers."""
+    """Number of layers."""
     num_attention_heads: Function[Size] = 12
-    """Attention heads; must divide the width."""
+    """Number of attention heads; must divide `hidden_size`."""
     intermediate_size: Function[Size] = 3072
     """Width of the feed-forward layer."""
     max_position_embeddings: Function[Size] = 512
-    """Positions; what does not count from 0 (`position_offset`) holds fewer tokens."""
+    """Number of positions; a text has as many tokens, or fewer if its first token is not at position 0."""
     hidden_act: Function[Literal["gelu", "gelu_new", "relu", "silu"]] = "gelu"
-    """Activation of the feed-forward layer; `gelu` is the exact one, `gelu_new` the tanh approximation."""
+    """Activation of the feed-forward layer; `gelu` is exact, `gelu_new` its tanh approximation."""
     hidden_dropout_prob: Training[Fraction] = 0.1
     """Dropout on embeddings and on the output of each sub-layer."""
     attention_probs_dropout_prob: Training[Fraction] = 0.1
@@ -64,8 +64,8 @@ class EncoderConfig(Settings):
             )
         if self.max_tokens < 1:
             raise ValueError(
-                f"max_position_embeddings: {self.max_position_embeddings} hold no token, as the first is at position "
-                f"{self.position_offset}"
+                f"max_position_embeddings: {self.max_position_embeddings} leave no room for a token, as the first one "
+                f"is at position {self.position_offset}"
             )
         return self
 
@@ -76,7 +76,7 @@ class BertConfig(EncoderConfig):
     model_type: Function[Literal["bert"]] = "bert"
     """The family."""
     type_vocab_size: Function[Size] = 2
-    """Token types; type 0 is added to every token."""
+    """Number of token types; every token has type 0."""
 
 
 class RobertaConfig(EncoderConfig):
@@ -85,9 +85,9 @@ class RobertaConfig(EncoderConfig):
     model_type: Function[Literal["roberta", "xlm-roberta", "camembert"]] = "roberta"
     """The family."""
     max_position_embeddings: Function[Size] = 514
-    """Positions: 514 hold 512 tokens, as the first is `pad_token_id + 1`."""
+    """Number of positions: 514 hold 512 tokens, because the first is `pad_token_id + 1`."""
     type_vocab_size: Function[Size] = 1
-    """Token types; type 0 is added to every token."""
+    """Number of token types; every token has type 0."""
     layer_norm_eps: Function[Epsilon] = 1e-5
     """Epsilon of the norms."""
     pad_token_id: Function[NonNegativeInt] = 1
@@ -105,22 +105,22 @@ class DistilBertConfig(EncoderConfig):
     model_type: Function[Literal["distilbert"]] = "distilbert"
     """The family."""
     num_hidden_layers: Function[Size] = 6
-    """Layers."""
+    """Number of layers."""
     hidden_dropout_prob: Training[Fraction] = 0.1
     """Dropout on embeddings and on the output of the feed-forward layer (`dropout` in config.json)."""
 
 
 class MPNetConfig(EncoderConfig):
-    """MPNet: RoBERTa without token types, and a bias on attention scores by the distance of two tokens."""
+    """MPNet: RoBERTa without token types, with a bias on attention scores that depends on the distance of tokens."""
 
     model_type: Function[Literal["mpnet"]] = "mpnet"
     """The family."""
     max_position_embeddings: Function[Size] = 514
-    """Positions: 514 hold 512 tokens, as the first is `pad_token_id + 1`."""
+    """Number of positions: 514 hold 512 tokens, because the first is `pad_token_id + 1`."""
     pad_token_id: Function[Literal[1]] = 1
     """Id of the padding token."""
     relative_attention_num_buckets: Function[Literal[32]] = 32
-    """Classes of distances, half of them for each direction; a table of one bias for each head serves all layers."""
+    """Buckets of distances, half for each direction; each has one bias for each head, and all layers share them."""
 
     @property
     def position_offset(self) -> int:
@@ -134,13 +134,13 @@ class ModernBertConfig(EncoderConfig):
     model_type: Function[Literal["modernbert"]] = "modernbert"
     """The family."""
     num_hidden_layers: Function[Size] = 22
-    """Layers."""
+    """Number of layers."""
     intermediate_size: Function[Size] = 1152
-    """Width of the feed-forward layer, of its gate and its values each."""
+    """Width of the feed-forward layer's gate, and of its values."""
     max_position_embeddings: Function[Size] = 8192
     """The longest text in tokens."""
     hidden_dropout_prob: Training[Fraction] = 0.0
-    """Dropout inside the feed-forward layer, before its last product (`mlp_dropout` in config.json)."""
+    """Dropout inside the feed-forward layer, before its last matrix product (`mlp_dropout` in config.json)."""
     embedding_dropout: Training[Fraction | None] = None
     """Dropout on embeddings; `hidden_dropout_prob` when null."""
     attention_probs_dropout_prob: Training[Fraction] = 0.0
@@ -148,9 +148,9 @@ class ModernBertConfig(EncoderConfig):
     layer_norm_eps: Function[Epsilon] = 1e-5
     """Epsilon of the norms."""
     global_attn_every_n_layers: Function[Size] = 3
-    """Layers 0, n, 2n, ... look at the whole text, the others at `local_attention` tokens."""
+    """Layers 0, n, 2n, ... attend to the whole text, the others to `local_attention` tokens."""
     local_attention: Function[Annotated[int, Field(ge=2, lt=2**31)]] = 128
-    """Tokens that a local layer looks at: half of them on either side."""
+    """Tokens that a token attends to in a local layer, half of them on either side."""
     global_rope_theta: Function[Positive] = 160_000.0
     """Base of the rotary frequencies in global layers."""
     local_rope_theta: Function[Positive] = 10_000.0
@@ -159,7 +159,7 @@ class ModernBertConfig(EncoderConfig):
     @model_validator(mode="after")
     def _check_heads(self) -> "ModernBertConfig":
         if self.head_size % 2:
-            raise ValueError(f"num_attention_heads: heads of {self.head_size} values cannot be rotated in pairs")
+            raise ValueError(f"num_attention_heads: rotary positions need heads of an even width, not {self.head_size}")
         return self
 
 
@@ -169,13 +169,13 @@ class Qwen3Config(EncoderConfig):
     model_type: Function[Literal["qwen3"]] = "qwen3"
     """The family."""
     hidden_size: Function[Width] = 1024
-    """Width."""
+    """Width of a token's vector."""
     num_hidden_layers: Function[Size] = 28
-    """Layers."""
+    """Number of layers."""
     num_attention_heads: Function[Size] = 16
-    """Attention heads."""
+    """Number of attention heads."""
     num_key_value_heads: Function[Size] = 8
-    """Heads of keys and values, each for several heads of queries; must divide `num_attention_heads`."""
+    """Number of key and value heads, each shared by several query heads; must divide `num_attention_heads`."""
     head_dim: Function[Width] = 128
     """Width of an attention head."""
     max_position_embeddings: Function[Size] = 32_768
@@ -183,7 +183,7 @@ class Qwen3Config(EncoderConfig):
     hidden_act: Function[Literal["gelu", "gelu_new", "relu", "silu"]] = "silu"
     """Activation of the feed-forward layer's gate."""
     hidden_dropout_prob: Training[Fraction] = 0.0
-    """Dropout on embeddings and on the output of each sub-layer; a setting of runs, which config.json does not have."""
+    """Dropout on embeddings and on the output of each sub-layer; config.json has no key for it."""
     attention_probs_dropout_prob: Training[Fraction] = 0.0
     """Dropout on attention probabilities."""
     layer_norm_eps: Function[Epsilon] = 1e-6
@@ -191,8 +191,8 @@ class Qwen3Config(EncoderConfig):
     rope_theta: Function[Positive] = 1_000_000.0
     """Base of the rotary frequencies."""
     causal: Function[bool] = True
-    """A token looks at itself and those before it only; false for an encoder that looks in both directions
-    (`is_causal` in config.json)."""
+    """A token attends only to itself and to earlier tokens; false makes attention bidirectional (`is_causal` in
+    config.json)."""
 
     @property
     def head_size(self) -> int:
@@ -207,7 +207,7 @@ class Qwen3Config(EncoderConfig):
                 f"({self.num_attention_heads})"
             )
         if self.head_dim % 2:
-            raise ValueError(f"head_dim: heads of {self.head_dim} values cannot be rotated in pairs")
+            raise ValueError(f"head_dim: rotary positions need heads of an even width, not {self.head_dim}")
         return self
 
 

@@ -1,7 +1,7 @@
-"""Which settings somebody gave, and which have their value by default: what is given is never overruled in silence.
+"""Which settings the user gave, and which have their default value: a given setting is never overruled silently.
 
-Pydantic's `model_fields_set` tells it of a config made in Python or read from a file. What rewrites a config (flags, a
-run that fills in what its tokenizer decides) keeps it by the functions here.
+Pydantic records it in `model_fields_set` when a config is made in Python or read from a file. Code that rewrites a
+config (flags, a run that fills in what its tokenizer decides) must use the functions here to preserve it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ def flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def given_paths(settings: BaseModel, prefix: str = "") -> set[str]:
-    """Dotted paths of the settings that somebody gave.
+    """Dotted paths of the settings that the user gave.
 
     >>> from jaxemb.config import ModelConfig
     >>> sorted(given_paths(ModelConfig.model_validate({"pooling": "cls", "encoder": {"num_hidden_layers": 12}})))
@@ -39,7 +39,7 @@ def given_paths(settings: BaseModel, prefix: str = "") -> set[str]:
 
 
 def with_given(settings: T, paths: Iterable[str]) -> T:
-    """The same settings, of which those at `paths` count as given."""
+    """The same settings; only those at `paths` count as given."""
     values: dict[str, Any] = dict(settings)
     inside: dict[str, set[str]] = {}
     for path in paths:

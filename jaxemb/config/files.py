@@ -32,7 +32,7 @@ _FILLED_IN_NOTE = """# Settings that nobody gave, and their values: from model.i
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with `1e-5` as a number (YAML 1.1 wants `1.0e-5`) and repeated keys as an error."""
+    """YAML that reads `1e-5` as a number (YAML 1.1 requires `1.0e-5`) and refuses repeated keys."""
 
 
 _Loader.add_implicit_resolver(
@@ -58,7 +58,7 @@ def _dotted(loc: Sequence[Any], tags: set[str]) -> str:
 
 
 def _tag(model: type[pydantic.BaseModel]) -> str:
-    """What names a class in a union: the default of its `kind` or `model_type`; nothing for others."""
+    """The tag of a class in a union: the default of its `kind` or `model_type`; empty for other classes."""
     field = model.model_fields.get("kind") or model.model_fields.get("model_type")
     return field.default if field else ""
 
@@ -72,7 +72,7 @@ def _keys(annotation: Any) -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
 
 
 def _valid_keys(model: type[pydantic.BaseModel], loc: Sequence[Any]) -> list[str]:
-    """Names that are valid where `loc` (pydantic's path of an unknown key) points."""
+    """Keys that are valid at the place that `loc` (pydantic's path of an unknown key) points to."""
     current = [model]
     for part in loc[:-1]:
         if isinstance(part, int):
@@ -102,7 +102,7 @@ def _explain(model: type[pydantic.BaseModel], error: Any, tags: set[str]) -> str
             return f"{where}: `{kind}` has no `{name}`; `{others[0]}` has. Valid here: {', '.join(valid)}"
         return f"{where}: unknown key; valid here: {', '.join(valid)}"
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":  # ours: begins with the key
+    if error["type"] == "value_error":  # raised by our validators, whose messages begin with the key
         return _dotted([*error["loc"], message], tags)
     if error["type"] == "missing":
         return f"{where}: this key is missing"
@@ -112,14 +112,14 @@ def _explain(model: type[pydantic.BaseModel], error: Any, tags: set[str]) -> str
         names = names if key == "kind" else list(MODEL_TYPES)
         near = difflib.get_close_matches(tag, names, n=1)
         hint = f"; did you mean `{near[0]}`?" if near else ""
-        return f"{where}.{key}: {tag!r} is none of {', '.join(map(repr, names))}{hint}"
+        return f"{where}.{key}: {tag!r} is not one of {', '.join(map(repr, names))}{hint}"
     if error["type"] == "union_tag_not_found":
         return f"{where}.kind: this key is missing"
     return f"{where}: {message}, got {error['input']!r}"
 
 
 def validate(model: type[T], values: Any, where: str) -> T:
-    """Validates plain values; `where` (a file, or the command line) stands before each message.
+    """Validates plain values; each message begins with `where` (a file, or the command line).
 
     Raises:
       UsageError: with the path of every wrong key, what is wrong with it, and the nearest valid key.
@@ -135,7 +135,7 @@ def validate(model: type[T], values: Any, where: str) -> T:
 
 
 def _tags(model: type[pydantic.BaseModel]) -> set[str]:
-    """What pydantic puts into the path of an error although it is no key: the tags of unions."""
+    """The tags of unions, which pydantic puts into the path of an error although they are not keys."""
     return {kind for kind, _ in _all_kinds(model)} | {ONE, SEVERAL}
 
 
@@ -151,7 +151,7 @@ def read_yaml(path: Path) -> Any:
     """Reads one YAML document from a file, or from the shipped config of that name (`jaxemb.config.shipped`).
 
     Raises:
-      UsageError: if the file is missing, empty, not UTF-8 or not YAML; with the line.
+      UsageError: if the file is missing, empty, not UTF-8 or not YAML; the message gives the line.
     """
     path = shipped.locate(path)
     try:
@@ -179,7 +179,7 @@ def resolve_environment(values: Any, where: str = "") -> Any:
     """Replaces `${NAME}` in every string by the environment variable NAME.
 
     Raises:
-      UsageError: if it is not set.
+      UsageError: if the variable is not set.
     """
 
     def replace(match: re.Match[str]) -> str:
@@ -199,9 +199,9 @@ def resolve_environment(values: Any, where: str = "") -> Any:
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), prog: str = "jaxemb train") -> TrainConfig:
-    """Reads a config file, applies flags such as `--optimizer.learning-rate 1e-5`, and checks the whole.
+    """Reads a config file, applies flags such as `--optimizer.learning-rate 1e-5`, and checks the result.
 
-    What the file or a flag gives counts as given (`jaxemb.config.explicit`).
+    Settings from the file and from flags count as given (`jaxemb.config.explicit`).
 
     Raises:
       UsageError: for anything wrong in the file. A wrong flag ends the process with status 2, as argparse does.
@@ -215,7 +215,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), prog: str = "jaxemb t
 
 
 def validate_file(path: Path) -> TrainConfig:
-    """Reads and checks a config file as it stands: `${NAME}` stays.
+    """Reads and checks a config file, without replacing `${NAME}`.
 
     Raises:
       UsageError: for anything wrong in the file.
@@ -223,12 +223,12 @@ def validate_file(path: Path) -> TrainConfig:
     values = read_yaml(path)
     config = validate_values(values, str(path))
     if FILLED_IN not in values and is_resolved(shipped.locate(path)):
-        return with_given(config, not_default(config))  # of an older version, which did not record what it filled in
+        return with_given(config, not_default(config))  # an older version did not record what it filled in
     return config
 
 
 def validate_values(values: Mapping[str, Any], where: str) -> TrainConfig:
-    """Checks the values of a config; of a run's `config.yaml` what the run filled in does not count as given.
+    """Checks the values of a config; values that a run filled in do not count as given.
 
     Raises:
       UsageError: for anything wrong in them.
@@ -250,10 +250,10 @@ def is_resolved(path: Path) -> bool:
 
 
 def override(config: TrainConfig, flags: Sequence[str], prog: str, description: str = "") -> TrainConfig:
-    """Applies command-line flags to a config; `--help` among them prints every field and its documentation.
+    """Applies command-line flags to a config; the flag `--help` prints every field and its documentation.
 
     Raises:
-      UsageError: if a flag's value is not valid, or contradicts another.
+      UsageError: if a flag's value is not valid, or contradicts another setting.
     """
     shown = io.StringIO()
     try:
@@ -268,7 +268,7 @@ def override(config: TrainConfig, flags: Sequence[str], prog: str, description: 
             )
     except SystemExit as stop:
         where, cause = "", stop.__context__
-        while cause is not None:  # tyro shows pydantic's own words; ours name the key
+        while cause is not None:  # tyro shows pydantic's messages; ours name the key
             if isinstance(cause, pydantic.ValidationError):
                 break
             where = arg if isinstance(arg := getattr(cause, "arg", None), str) else where
@@ -290,7 +290,7 @@ def dump(config: pydantic.BaseModel) -> str:
 
 
 def dump_resolved(config: TrainConfig, note: str = "") -> str:
-    """The `config.yaml` of a run: every field, and which of the model and the tokenizer nobody gave.
+    """The `config.yaml` of a run: every field, and which fields of the model and the tokenizer were filled in.
 
     Args:
       config: the run's config, as `resolve` made it.

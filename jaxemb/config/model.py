@@ -11,7 +11,7 @@ from jaxemb.config.options import ComputeOptions, StartOptions, UseOptions
 
 PoolingMode = Literal[
     "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", "first_last_mean"
-]  # in the order in which sentence-transformers concatenates them; the last is unknown to it
+]  # in the order in which sentence-transformers concatenates them; it does not know the last one
 
 
 class DenseConfig(Settings):
@@ -20,13 +20,13 @@ class DenseConfig(Settings):
     out_features: Function[PositiveInt | None] = None
     """Width of the embedding; the pooled vector's when null."""
     activation: Function[Literal["tanh", "identity", "gelu", "relu", "sigmoid", "silu"]] = "tanh"
-    """Activation (LaBSE: tanh); `gelu` is the exact one."""
+    """Activation (LaBSE: tanh); `gelu` is exact, not the tanh approximation."""
     bias: Function[bool] = True
-    """Whether a bias is added."""
+    """Whether the layer adds a bias."""
     layer_norm: Function[bool] = False
-    """Layer norm after the activation."""
+    """Whether a layer norm follows the activation."""
     normalize: Function[bool] = False
-    """L2-normalise what comes out, before the next dense layer (`model.normalize` is for the last)."""
+    """Whether to L2-normalise the output before the next dense layer (`model.normalize` does it after the last)."""
 
 
 ONE, SEVERAL = "one", "several"
@@ -47,25 +47,26 @@ class Architecture(Settings):
     """From tokens to one embedding: encoder, pooling, layer norm, dense layers, L2 normalisation."""
 
     encoder: Function[Encoder] = BertConfig()
-    """The encoder; its `model_type` chooses the family (bert, roberta, xlm-roberta, camembert, distilbert, mpnet,
-    modernbert, qwen3), in YAML."""
+    """The encoder; `model_type` in YAML chooses its family (bert, roberta, xlm-roberta, camembert, distilbert, mpnet,
+    modernbert, qwen3)."""
     pooling: Function[PoolingMode | tuple[PoolingMode, ...]] = "cls"
-    """`cls`: the first token's vector (LaBSE). `mean`: the mean over real tokens (Sentence-BERT). `max`, `lasttoken`
-    (decoders), `mean_sqrt_len_tokens`: the sum over the root of the number of tokens. `weightedmean`: weights 1, 2, 3,
-    ... (SGPT). `first_last_mean`: the mean over tokens and over the first and last layer (SimCSE's baseline). Several
-    are concatenated."""
+    """`cls`: the first token's vector (LaBSE). `mean`: the mean over tokens, padding aside (Sentence-BERT). `max`: the
+    maximum over them. `lasttoken`: the last token's vector (decoders). `mean_sqrt_len_tokens`: the sum divided by the
+    square root of the number of tokens. `weightedmean`: the mean with weights 1, 2, 3, ... (SGPT). `first_last_mean`:
+    the mean over tokens and over the first and last layer (SimCSE's baseline). Several are concatenated."""
     include_prompt: Text[bool] = True
-    """Whether the prompt's tokens count in pooling."""
+    """Whether pooling includes the prompt's tokens."""
     prompt_tokens: Function[NonNegativeInt] = 0
-    """First tokens of a text that pooling leaves out; set from `prompt` where `include_prompt` is false."""
+    """Number of tokens at the start of a text that pooling leaves out; set from `prompt` if `include_prompt` is
+    false."""
     training_mlp: Training[bool] = False
-    """A dense layer with tanh after pooling that only training has (SimCSE, unsupervised)."""
+    """A dense layer with tanh after pooling, used in training only (unsupervised SimCSE)."""
     layer_norm: Function[bool] = False
-    """Layer norm after pooling."""
+    """Whether a layer norm follows pooling."""
     dense: Function[Dense | None] = DenseConfig()
     """Dense layer after pooling; null for none; in YAML also a list of several, one after the other."""
     normalize: Function[bool] = True
-    """L2-normalise the embedding."""
+    """Whether to L2-normalise the embedding."""
 
     @property
     def poolings(self) -> tuple[PoolingMode, ...]:
@@ -96,17 +97,17 @@ class Architecture(Settings):
                 f"{', '.join(order or get_args(PoolingMode))}"
             )
         if self.dense == ():
-            raise ValueError("dense: a list without a layer: set it to null for none")
+            raise ValueError("dense: the list is empty; set it to null for no dense layer")
         if isinstance(self.dense, tuple) and self.dense[-1].normalize:
-            raise ValueError("dense: normalize of the last layer is model.normalize: set that")
+            raise ValueError("dense: leave normalize out of the last layer; set model.normalize instead")
         if isinstance(self.dense, DenseConfig) and self.dense.normalize:
-            raise ValueError("dense.normalize: of the only layer it is model.normalize: set that")
+            raise ValueError("dense.normalize: leave it out of the only layer; set model.normalize instead")
         return self
 
 
 # From right to left, the bases give the order of the keys in config.yaml.
 class ModelConfig(ComputeOptions, UseOptions, Architecture, StartOptions):
-    """From tokens to one embedding: encoder, pooling, layer norm, dense layer, L2 normalisation."""
+    """From tokens to one embedding: encoder, pooling, layer norm, dense layers, L2 normalisation."""
 
     @property
     def longest_input(self) -> int:

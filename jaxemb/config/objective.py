@@ -12,32 +12,32 @@ Feature = Literal["u", "v", "|u-v|", "u*v"]
 
 
 class _Objective(Settings):
-    """What all have in common."""
+    """Base of all objectives."""
 
     needs: ClassVar[frozenset[Extra]] = frozenset()
-    """What each example must have beside two texts."""
+    """What each example must have in addition to two texts."""
     takes: ClassVar[frozenset[Extra]] = frozenset()
-    """What it may have; anything else is of another objective."""
+    """What examples may have in addition; sources that give anything else are refused."""
     retrieval: ClassVar[bool] = False
-    """Whether pairs are translations (or queries and documents), of which some are held out to be found again."""
+    """Whether pairs are translations (or queries and documents), so that some can be held out for retrieval."""
 
     @property
     def masks_tokens(self) -> bool:
-        """Whether masked language modelling is all or part of it."""
+        """Whether the loss is, or includes, masked language modelling."""
         return False
 
 
 class MaskingConfig(Settings):
-    """Masked language modelling: which tokens are hidden and predicted."""
+    """Masked language modelling: which tokens are masked and predicted."""
 
     share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    """Share of a sequence's tokens, special ones aside, that are predicted: at least one (LaBSE: 0.2; BERT: 0.15). Of
-    these 80 % are replaced by the mask token, 10 % by a random one, and 10 % stay."""
+    """Share of a sequence's tokens that are predicted, special tokens aside, and at least one (LaBSE: 0.2; BERT: 0.15).
+    Of these tokens, 80 % are replaced by the mask token, 10 % by a random one, and 10 % stay unchanged."""
     max_predictions: PositiveInt = 80
-    """At most so many a sequence."""
+    """Most predictions in a sequence."""
     whole_word: bool = False
-    """Hide all pieces of a word or none, as in BERT: words are drawn until the number of predictions is reached, and
-    one that does not fit any more is passed over."""
+    """Mask all pieces of a word or none, as in BERT: words are drawn until the number of predictions is reached; a word
+    with more pieces than are left is skipped."""
     vocabulary_chunk: PositiveInt = 8192
     """Entries of the vocabulary that are scored at a time."""
 
@@ -46,17 +46,18 @@ class _Contrastive(_Objective):
     """In-batch negatives of the global batch."""
 
     negatives: Literal["gather", "ring", "local"] = "gather"
-    """In-batch negatives from all devices, gathered on each or passed round a ring (less memory, for large batches), or
-    from each device's own part of the batch."""
+    """`gather`: in-batch negatives from all devices, gathered on each. `ring`: the same negatives, passed round a ring
+    of devices (less memory, for large batches). `local`: only negatives from a device's own shard of the batch."""
     ring_chunk: PositiveInt = 1024
-    """With `negatives: ring`, rows that are scored at a time against those of one device."""
+    """With `negatives: ring`: number of rows that a device scores at a time against the rows of another."""
     chunk: PositiveInt | None = None
-    """Rows of tokens that a device embeds at a time (GradCache): any batch in the memory of one chunk, for a third more
-    work. All at once when null."""
+    """Rows of tokens that a device embeds at a time (GradCache). A batch of any size then needs the memory of one
+    chunk, for a third more work. null: all rows at once."""
     chunk_tokens: PositiveInt | None = None
-    """The same by tokens, padding included, in place of `chunk`: of longer `data.length_buckets` fewer rows."""
+    """The size of a chunk in tokens, padding included, instead of in rows (`chunk`): the longer the bucket of
+    `data.length_buckets`, the fewer rows."""
     mask_duplicates: bool = True
-    """Pairs that share an anchor or positive text anywhere in the batch are no negatives of each other."""
+    """Pairs of the global batch that share an anchor or a positive text are not negatives of each other."""
 
     @model_validator(mode="after")
     def _check_chunks(self) -> "_Contrastive":
@@ -75,13 +76,13 @@ class LabseObjective(_Contrastive):
     scale: PositiveFloat = 20.0
     """Inverse temperature s: logits are s * (cosine - margin)."""
     margin: NonNegativeFloat = 0.3
-    """Margin m taken off the positive's cosine before scaling, in training only."""
+    """Margin m subtracted from the positive's cosine before scaling, in training only."""
     directions: Literal["mean", "sum"] = "mean"
     """Mean or sum (LaBSE) of anchor->positive and positive->anchor."""
 
 
 class InfoNceObjective(_Contrastive):
-    """Symmetric InfoNCE over the global batch: the same without a margin."""
+    """Symmetric InfoNCE over the global batch: the loss of `labse` without a margin."""
 
     retrieval = True
     kind: Literal["info_nce"] = "info_nce"
@@ -97,7 +98,7 @@ class SbertClassification(_Objective):
     needs = frozenset({"label"})
     kind: Literal["sbert_classification"] = "sbert_classification"
     features: tuple[Feature, ...] = ("u", "v", "|u-v|")
-    """What the classifier sees of embeddings u and v, concatenated (table 6)."""
+    """Features of the embeddings u and v that are concatenated as the classifier's input (table 6)."""
     classes: PositiveInt = 3
     """Number of classes."""
     bias: bool = True
@@ -127,55 +128,55 @@ class SbertTriplet(_Objective):
 
 
 class _Simcse(_Contrastive):
-    """What both of SimCSE's objectives have."""
+    """Settings of both SimCSE objectives."""
 
     scale: PositiveFloat = 20.0
     """Inverse temperature: logits are s * cosine (the paper's temperature is 0.05)."""
     directions: Literal["one_way", "mean", "sum"] = "one_way"
-    """anchor->positive alone, as in the paper, or the mean or sum with positive->anchor."""
+    """Only anchor->positive, as in the paper, or its mean or sum with positive->anchor."""
     mlm_weight: NonNegativeFloat = 0.0
-    """Weight of masked language modelling of the anchors, beside the contrastive loss (the paper: 0.1)."""
+    """Weight of masked language modelling of the anchors, added to the contrastive loss (the paper: 0.1)."""
     masking: MaskingConfig = MaskingConfig(share=0.15)
     """With `mlm_weight`: which tokens are predicted."""
 
     @property
     def masks_tokens(self) -> bool:
-        """With `mlm_weight`."""
+        """True with `mlm_weight`."""
         return self.mlm_weight > 0
 
 
 class SimcseObjective(_Simcse):
-    """Unsupervised SimCSE (eq. 4): a sentence is its own positive, under another dropout mask."""
+    """Unsupervised SimCSE (eq. 4): the positive is the same sentence under another dropout mask."""
 
     needs = frozenset({"twin"})
     kind: Literal["simcse"] = "simcse"
     ablation: Literal["shared_dropout", "no_dropout"] | None = None
-    """What the paper shows to fail: the same mask for both views, or none (with dropout rates of 0)."""
+    """Variants that the paper shows to fail: the same dropout mask for both views, or none (dropout rates of 0)."""
 
 
 def check_views(objective: SimcseObjective, encoder: EncoderConfig) -> None:
-    """Unsupervised SimCSE learns from the difference of two dropout masks: raises ValueError where there is none."""
+    """Raises ValueError if the two dropout masks that unsupervised SimCSE learns from would not differ."""
     own = getattr(encoder, "embedding_dropout", None) or 0.0  # of ModernBERT
     rates = encoder.hidden_dropout_prob, encoder.attention_probs_dropout_prob, own
     if not any(rates) and objective.ablation != "no_dropout":
         raise ValueError(
-            "objective.kind: simcse has only dropout to tell a sentence from itself, and both rates of model.encoder "
-            "are 0: the model would collapse; set hidden_dropout_prob to 0.1 (the paper), or "
-            "`objective.ablation: no_dropout` to see it fail"
+            "objective.kind: simcse needs dropout, the only difference between the two views of a sentence, but both "
+            "dropout rates of model.encoder are 0: the model would collapse; set hidden_dropout_prob to 0.1 (the "
+            "paper), or `objective.ablation: no_dropout` to see it fail"
         )
     if any(rates) and objective.ablation == "no_dropout":
         raise ValueError(
-            "objective.ablation: no_dropout wants model.encoder's hidden_dropout_prob and attention_probs_dropout_prob "
+            "objective.ablation: no_dropout needs model.encoder's hidden_dropout_prob and attention_probs_dropout_prob "
             "to be 0"
         )
 
 
 def check_maskable(objective: "Objective", encoder: EncoderConfig) -> None:
-    """Masked language modelling is of an encoder that sees both directions: raises ValueError for a causal one."""
+    """Raises ValueError for masked language modelling with a causal encoder: it needs bidirectional attention."""
     if objective.masks_tokens and getattr(encoder, "causal", False):
         raise ValueError(
-            f"model.encoder.model_type: {encoder.model_type} sees no token after another, {objective.kind} cannot mask "
-            "its tokens; set model.encoder.causal to false for an encoder that looks in both directions"
+            f"model.encoder.model_type: {encoder.model_type} attends to earlier tokens only, so {objective.kind} "
+            "cannot mask its tokens; set model.encoder.causal to false, which makes attention bidirectional"
         )
 
 
@@ -185,20 +186,20 @@ class SupervisedSimcse(_Simcse):
     takes = frozenset({"negatives"})
     kind: Literal["supervised_simcse"] = "supervised_simcse"
     hard_negative_weight: PositiveFloat = 1.0
-    """The paper's alpha: weight of a sentence's own hard negative in its softmax."""
+    """The paper's alpha: weight of an anchor's own hard negative in its softmax."""
 
 
 class DistillationObjective(_Objective):
-    """Multilingual knowledge distillation (Reimers & Gurevych 2020, eq. 1): a student's embeddings of a sentence and of
-    its translation against a teacher's of the sentence.
+    """Multilingual knowledge distillation (Reimers & Gurevych 2020, eq. 1): the student's embeddings of a sentence and
+    of its translation learn the teacher's embedding of the sentence.
     """
 
     retrieval = True
     kind: Literal["distillation"] = "distillation"
     teacher: str
-    """MODEL whose embeddings of the anchors are learnt: a run, a folder or a name of the Hub. It is run once a text."""
+    """MODEL that teaches: a run, a folder or a name of the Hub. It embeds each anchor once."""
     terms: Literal["both", "source", "target"] = "both"
-    """student(source) and student(target), or one of them, against teacher(source)."""
+    """Which of student(source) and student(target) are compared with teacher(source)."""
     over: Literal["mean", "sum"] = "mean"
     """Mean (the authors' code) or sum (the equation) of the squared error over the dimensions."""
 
@@ -216,7 +217,7 @@ class MlmObjective(_Objective):
 
     @property
     def masks_tokens(self) -> bool:
-        """That is all it does."""
+        """Always true."""
         return True
 
 

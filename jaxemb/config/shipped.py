@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 def folder() -> Path:
     """The folder with the shipped configs."""
-    inside = _PACKAGE / "configs"  # a wheel; an editable install and a checkout have it beside the package
+    inside = _PACKAGE / "configs"  # of a wheel; an editable install or a checkout has it beside the package
     return inside if inside.is_dir() else _PACKAGE.parent / "configs"
 
 
@@ -29,7 +29,7 @@ def path_of(name: str) -> Path:
     """The file of a shipped config.
 
     Raises:
-      UsageError: if there is no config of this name; with the nearest name.
+      UsageError: if there is no config of this name; the message suggests the nearest one.
     """
     if name not in names():
         raise UsageError(f"{name}: no config of this name ships with jaxemb; {_hint(name)}")
@@ -40,7 +40,7 @@ def locate(path: Path) -> Path:
     """The file that `--config` names: an existing file, or else the shipped config of that bare name.
 
     Raises:
-      UsageError: if it is a bare name, and neither a file nor a shipped config; with the nearest name.
+      UsageError: if a bare name is neither a file nor a shipped config; the message suggests the nearest one.
     """
     is_bare = path.name == str(path) and not path.suffix
     if path.is_file() or not is_bare:

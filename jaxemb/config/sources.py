@@ -1,4 +1,4 @@
-"""Settings of the sources of training examples, a class for each kind."""
+"""Settings of the sources of training examples: one class for each kind."""
 
 from typing import Annotated, Literal
 
@@ -7,33 +7,33 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from jaxemb.config.base import Settings
 
 Extra = Literal["label", "score", "negatives", "twin"]
-"""What the examples of a source have beside two texts; `twin`: the second text is the first."""
+"""What the examples of a source have in addition to two texts; `twin`: both texts are the same."""
 EXTRAS: dict[Extra, str] = {
     "label": "labels (kind nli, or label_key of jsonl and tfds)",
     "score": "scores (kind sts, or score_key of jsonl and tfds)",
     "negatives": "hard negatives (triplets of kind nli, or negative_keys of jsonl and tfds)",
     "twin": "single sentences (kind text)",
 }
-"""What messages call them, and where they come from."""
+"""Names of these for messages, with the sources that give them."""
 
 
 class _Source(Settings):
-    """What all have in common."""
+    """Base of all sources."""
 
     @property
     def gives(self) -> frozenset[Extra]:
-        """What its examples have beside two texts."""
+        """What its examples have in addition to two texts."""
         return frozenset()
 
 
 class GettextSource(_Source):
-    """Translation catalogues (`.mo`, `.po`) that installed Python packages carry; English is the anchor."""
+    """Translation catalogues (`.mo`, `.po`) of installed Python packages; English is the anchor."""
 
     kind: Literal["gettext"] = "gettext"
     packages: tuple[str, ...]
     """Names of installed distributions, as pip knows them."""
     languages: tuple[str, ...] | None = None
-    """Only these languages (BCP 47, as in `de` or `pt-BR`); all when null."""
+    """Languages to use (BCP 47, such as `de` or `pt-BR`); null for all."""
 
 
 class TsvSource(_Source):
@@ -71,7 +71,7 @@ class MosesSource(_Source):
 
 
 class _Files(_Source):
-    """Files in one language each."""
+    """Files, each in one language."""
 
     path: str
     """A file, or a pattern such as `wiki/*.txt.gz`; relative to `data.root`."""
@@ -97,7 +97,7 @@ class TextSource(_Files):
 
     @property
     def gives(self) -> frozenset[Extra]:
-        """What its examples have beside two texts."""
+        """What its examples have in addition to two texts."""
         return frozenset({"twin"})
 
 
@@ -109,12 +109,12 @@ class NliSource(_OneLanguage):
 
     kind: Literal["nli"] = "nli"
     triplets: bool = False
-    """Give each premise with a sentence that it entails and one that it contradicts, its hard negative (supervised
-    SimCSE), in place of labelled pairs; premises without one of the two are left out."""
+    """Give triplets instead of labelled pairs (supervised SimCSE): each premise with a sentence that it entails, and
+    with one that it contradicts as hard negative. Premises that lack either are left out."""
 
     @property
     def gives(self) -> frozenset[Extra]:
-        """What its examples have beside two texts."""
+        """What its examples have in addition to two texts."""
         return frozenset({"negatives" if self.triplets else "label"})
 
 
@@ -123,11 +123,11 @@ class StsSource(_OneLanguage):
 
     kind: Literal["sts"] = "sts"
     max_score: PositiveFloat = 5.0
-    """The score of two sentences that mean the same: what scores are divided by."""
+    """The score of two sentences that mean the same; all scores are divided by it."""
 
     @property
     def gives(self) -> frozenset[Extra]:
-        """What its examples have beside two texts."""
+        """What its examples have in addition to two texts."""
         return frozenset({"score"})
 
 
@@ -141,11 +141,11 @@ class _Keyed(_Source):
     negative_keys: tuple[str, ...] = ()
     """Fields of hard negatives."""
     label_key: str | None = None
-    """Field of a class, a whole number from 0; -1 (no agreement) is left out."""
+    """Field of a class, a whole number from 0; examples with -1 (no agreement) are left out."""
     score_key: str | None = None
-    """Field of a similarity."""
+    """Field of a similarity score."""
     max_score: PositiveFloat = 1.0
-    """What similarities are divided by."""
+    """The highest score; all scores are divided by it."""
     anchor_lang: str = "en"
     """Language of the anchors."""
     positive_lang: str = "en"
@@ -155,7 +155,7 @@ class _Keyed(_Source):
 
     @property
     def gives(self) -> frozenset[Extra]:
-        """What its examples have beside two texts."""
+        """What its examples have in addition to two texts."""
         there: dict[Extra, bool] = {
             "twin": self.positive_key is None,
             "negatives": bool(self.negative_keys),
@@ -167,12 +167,12 @@ class _Keyed(_Source):
     @model_validator(mode="after")
     def _check(self) -> "_Keyed":
         if self.positive_key is None and self.gives != {"twin"}:
-            raise ValueError("positive_key: null is for single sentences, without negatives, labels or scores")
+            raise ValueError("positive_key: null means single sentences, which have no negatives, labels or scores")
         return self
 
 
 class JsonlSource(_Keyed):
-    """Records with named fields, a JSON object a line; plain or `.gz`."""
+    """Records with named fields, a JSON object per line; plain or `.gz`."""
 
     kind: Literal["jsonl"] = "jsonl"
     path: str
@@ -182,14 +182,14 @@ class JsonlSource(_Keyed):
 class TfdsSource(_Keyed):
     """A dataset of TensorFlow Datasets by name (`snli`, `multi_nli`, ...), read without TensorFlow.
 
-    It must have been prepared in a format that can be read at random: `tfds build NAME --file_format=array_record`.
+    It must have been prepared in a format with random access: `tfds build NAME --file_format=array_record`.
     """
 
     kind: Literal["tfds"] = "tfds"
     name: str
-    """Name, with its config and version if need be, as `tfds.data_source` takes it: `glue/mnli`."""
+    """Name, with config and version if needed, as for `tfds.data_source`: `glue/mnli`."""
     split: str = "train"
-    """Split, or part of one: `train[:10%]`."""
+    """Split, or a part of one: `train[:10%]`."""
     data_dir: str | None = None
     """Folder of prepared datasets, relative to `data.root`; TFDS's own (`~/tensorflow_datasets`) when null."""
 

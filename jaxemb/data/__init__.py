@@ -1,4 +1,4 @@
-"""Sources of training examples, their cleaning, the evaluation split, tokenising and batches."""
+"""Sources of training examples, cleaning, the held-out set, tokenization and batches."""
 
 from jaxemb.data.batches import Batches, Examples
 from jaxemb.data.pairs.records import Record

@@ -83,7 +83,7 @@ class Batches:
             )
         for count, what in ((process_count, "processes"), (devices, "devices")):
             if batch_size % count:
-                raise UserError(f"training.batch_size: {batch_size} does not divide by {count} {what}")
+                raise UserError(f"training.batch_size: {batch_size} is not divisible by {count} {what}")
         self._tokenized = tokenized
         self._config = config
         self._batch_size = batch_size

@@ -1,4 +1,4 @@
-"""The cache on disk: folders named by a fingerprint of what they were made from, there whole or not at all."""
+"""The cache on disk: folders named by a fingerprint of their inputs, complete or not there at all."""
 
 import contextlib
 import errno
@@ -17,21 +17,21 @@ from jaxemb.files import atomic_directory, remove_partial
 
 T = TypeVar("T")
 
-# Uncompressed: four times as fast to write and twice as fast to read as the default, at the same size, since each
-# short record would be compressed by itself.
+# Uncompressed: four times as fast to write and twice as fast to read as the default, and not larger, since each short
+# record would be compressed on its own.
 _WRITER_OPTIONS = "group_size:1,uncompressed"
 
 
 def fingerprint(*values: Any) -> str:
-    """20 hexadecimal digits that change with any of the values (anything that JSON can say)."""
+    """20 hexadecimal digits that change with any of the values (anything that JSON can represent)."""
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=10).hexdigest()
 
 
 def file_state(path: Path) -> tuple[str, int, int]:
-    """Path, size and time of the last change: what tells one version of a file from another.
+    """Path, size and modification time, which identify a version of a file.
 
     Raises:
-      UserError: if the file is not there.
+      UserError: if the file does not exist.
     """
     try:
         state = path.stat()
@@ -41,10 +41,9 @@ def file_state(path: Path) -> tuple[str, int, int]:
 
 
 def cached_directory(path: Path, write: Callable[[Path], None]) -> Path:
-    """Gives `path`, filled by `write(temporary folder)` first where it is not there yet.
+    """Returns `path`; creates it first with `write(temporary folder)` if it does not exist.
 
-    A folder that was begun and not finished is never taken for the whole. Where two processes write the same folder,
-    the first to finish wins.
+    An unfinished folder is never used. If two processes write the same folder, the first to finish wins.
 
     Raises:
       UserError: if the cache cannot be written.
@@ -65,10 +64,10 @@ def cached_directory(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def write_array_record(path: Path, records: Iterable[bytes]) -> int:
-    """Writes the records and gives their number.
+    """Writes the records and returns their number.
 
     Raises:
-      OSError: if the disk is full, say.
+      OSError: if the disk is full, for example.
     """
     writer = array_record_module.ArrayRecordWriter(str(path), _WRITER_OPTIONS)
     count = 0
@@ -87,7 +86,7 @@ def write_array_record(path: Path, records: Iterable[bytes]) -> int:
 
 @contextlib.contextmanager
 def _os_errors_of_riegeli() -> Iterator[None]:
-    """Turns what the writer raises when the system refuses a write into the OSError that it is."""
+    """Turns the writer's exception for a failed write back into an OSError."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""How many texts are longer than training takes, and how much of them is lost."""
+"""How many texts are longer than `data.max_length`, and how much of them is cut off."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ _NAMED = 3
 
 @dataclasses.dataclass
 class Cut:
-    """Counts of one language; special tokens aside."""
+    """Counts of one language, without special tokens."""
 
     texts: int = 0
     """Texts of the training examples."""
     cut_texts: int = 0
-    """Those of them that are longer than `data.max_length`."""
+    """Number of texts longer than `data.max_length`."""
     tokens: int = 0
-    """Tokens of all texts, whole."""
+    """Tokens of all texts, before they are cut."""
     cut_tokens: int = 0
-    """Those of them that are cut off."""
+    """Tokens that are cut off."""
 
     def add(self, kept: int, cut: int) -> None:
         """Counts one text."""
@@ -43,7 +43,7 @@ class Cut:
 
 
 def describe_cut(cut: Mapping[str, Cut], max_length: int) -> str:
-    r"""One line on what was cut; it warns where that is more than 1 % of the texts of all or of one language.
+    r"""One line on how much was cut; a warning if it is more than 1 % of the texts, in total or in one language.
 
     >>> print(describe_cut({"de": Cut(200, 3, 2000, 50), "fr": Cut(200, 0, 2000, 0)}, 64).replace(", ", ",\n"))
     warning: data.max_length = 64 cuts 0.8% of the texts (1.2% of the tokens),
@@ -54,4 +54,4 @@ def describe_cut(cut: Mapping[str, Cut], max_length: int) -> str:
     line = f"data.max_length = {max_length} cuts {whole.share:.1%} of the texts ({whole.token_share:.1%} of the tokens)"
     named = ", ".join(f"{name} {cut[name].share:.1%} ({cut[name].token_share:.1%})" for name in above[:_NAMED])
     more = f" and {len(above) - _NAMED} more languages" if len(above) > _NAMED else ""
-    return f"warning: {line}, in {named}{more}; a larger one cuts less" if above else line
+    return f"warning: {line}, in {named}{more}; a larger max_length cuts less" if above else line

@@ -1,4 +1,4 @@
-"""Random permutations that are computed where they are needed, never stored."""
+"""Random permutations that are computed on demand, never stored."""
 
 import numpy as np
 from jaxtyping import Int
@@ -9,7 +9,7 @@ _ROUNDS = 6
 
 
 def permuted(positions: Int[np.ndarray, " K"], size: int, key: int) -> Int[np.ndarray, " K"]:
-    """Where a random permutation of 0..size-1, chosen by `key`, sends these positions.
+    """The images of these positions under a random permutation of 0..size-1, chosen by `key`.
 
     A Feistel network over the next even power of two, walked until the value is in range (Black and Rogaway 2002):
     O(1) memory and seek, vectorised over the positions. `grain.MapDataset.shuffle` does the same one index at a
@@ -17,7 +17,7 @@ def permuted(positions: Int[np.ndarray, " K"], size: int, key: int) -> Int[np.nd
 
     Args:
       positions: int64, each in [0, size).
-      size: of the permutation.
+      size: number of elements of the permutation.
       key: any non-negative integer below 2**64.
 
     Returns: int64, each in [0, size).

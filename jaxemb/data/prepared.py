@@ -31,11 +31,11 @@ class TrainingPairs:
 
 
 class PreparedData:
-    """What `prepare` made, opened from its cache: nothing is read before it is asked for."""
+    """The output of `prepare`, opened from its cache: data is read only on request."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        """The cache's folder; its name holds the fingerprint."""
+        """The cache's folder; its name contains the fingerprint."""
         described = json.loads((path / "prepared.json").read_text())
         self.report: dict[str, Any] = described["report"]
         """Counts per language and reason, bad lines and sources, as for `data_report.json`."""
@@ -52,7 +52,7 @@ class PreparedData:
             for name in ("label", "score")
             if (path / f"{name}.npy").exists()
         }
-        """int32 `label` and float32 `score` [train], where the examples have them."""
+        """int32 `label` and float32 `score` [train], if the examples have them."""
         self._stored = StoredRecords(path / "pairs.arrayrecord", decode_record)
         self.train = TrainingPairs(self._stored, np.load(path / "train.npy", mmap_mode="r"))
         """The training pairs."""

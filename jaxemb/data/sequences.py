@@ -1,4 +1,4 @@
-"""Sequences to pre-train on: a sentence, or a sentence and its translation one after the other."""
+"""Sequences for pre-training: a sentence, or a sentence followed by its translation."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from jaxemb.data.pairs.holdout import mix
 from jaxemb.data.tokenized import Tokenized
 
 _SENTENCES = 1 << 18
-"""Examples of which the hashes are compared at a time."""
+"""Examples whose hashes are compared at a time."""
 
 
 class Sequences:
-    """Each example as one text, `text`, in place of anchor and positive; `Batches` takes it as it takes `Tokenized`.
+    """Each example as one text, `text`, instead of anchor and positive; `Batches` accepts it instead of `Tokenized`.
 
-    A single sentence stays as it is. Of a translation pair the second sentence comes without the token that begins a
-    text: `[CLS] anchor [SEP] positive [SEP]`. Which of the two comes first is drawn anew each time, and nothing tells
-    languages apart (LaBSE, arXiv 2007.01852). What is too long is cut, the longer sentence first.
+    A single sentence stays as it is. A translation pair is joined without the second sentence's first token:
+    `[CLS] anchor [SEP] positive [SEP]`. The order of the two is drawn at random each time, and there are no language
+    codes (LaBSE, arXiv 2007.01852). If a sequence is too long, the longer sentence is cut first.
     """
 
     sides: tuple[str, ...] = ("text",)
@@ -26,14 +26,14 @@ class Sequences:
         """Plans sequences; nothing is read yet.
 
         Args:
-          tokenized: the examples, hard negatives aside.
+          tokenized: the examples; hard negatives are ignored.
           max_length: most tokens of a sequence, special tokens included.
           seed: of the order of a pair's sentences.
         """
         self._tokenized, self._max_length, self._seed = tokenized, max_length, seed
         self.languages, self.language_of = tokenized.languages, tokenized.language_of
         self.single: np.ndarray = np.empty(len(tokenized), bool)
-        """[N], true where an example is a single sentence."""
+        """[N], True if an example is a single sentence."""
         lengths = np.empty((len(tokenized), 1), np.uint16)
         for start in range(0, len(tokenized), _SENTENCES):
             some = slice(start, start + _SENTENCES)
@@ -67,7 +67,7 @@ class Sequences:
         return {}
 
     def _pair(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        room = self._max_length + 1  # one token goes
+        room = self._max_length + 1  # one token is dropped
         shorter = min(len(first), len(second), room // 2)
         longer = room - shorter
         most = (shorter, longer) if len(first) <= len(second) else (longer, shorter)
@@ -76,5 +76,5 @@ class Sequences:
 
 
 def _cut(text: np.ndarray, length: int) -> np.ndarray:
-    """The first tokens, and the last one, which ends a text."""
+    """The first tokens, and the last one, which marks the end of a text."""
     return text if len(text) <= length else np.append(text[: length - 1], text[-1:])

@@ -1,4 +1,4 @@
-"""Training examples as token ids, in a cache of their own."""
+"""Training examples as token ids, in a separate cache."""
 
 import collections
 import copy
@@ -36,13 +36,14 @@ class Column(Protocol):
 
 
 class Tokenized:
-    """Token ids of the training examples, by position, with what batches are planned from."""
+    """Token ids of the training examples, by position, and the data that batches are planned from."""
 
     def __init__(self, path: Path, data: PreparedData) -> None:
         self.path = path
         """The cache's folder."""
         self.lengths: np.ndarray = np.load(path / "lengths.npy", mmap_mode="r")
-        """uint16 [N, C], tokens of each text of an example (anchor, positive, hard negatives), with special ones."""
+        """uint16 [N, C], number of tokens of each text of an example (anchor, positive, hard negatives), special tokens
+    included."""
         self.sides: tuple[str, ...] = ("anchor", "positive", *map(negative, range(self.lengths.shape[1] - 2)))
         """Names of the texts in a batch."""
         self.languages = data.languages
@@ -54,7 +55,7 @@ class Tokenized:
         self._columns: dict[str, Column] = dict(data.columns)
         about = json.loads((path / "tokenized.json").read_text())
         self.cut = {language: Cut(**counts) for language, counts in about["cut"].items()}
-        """What was cut of the texts of each language."""
+        """How much was cut off the texts of each language."""
         self._ids = StoredRecords(path / "ids.arrayrecord", functools.partial(np.frombuffer, dtype=about["dtype"]))
 
     def __len__(self) -> int:
@@ -64,7 +65,7 @@ class Tokenized:
         """Token ids of the examples at these positions, for each of `sides`; the same in every step."""
         del step
         records = self._ids.__getitems__(rows.tolist())
-        # A record is the ids of one text after the other; those of a twin are there once.
+        # A record has the ids of one text after the other; if both texts are the same, only once.
         lengths = self.lengths[rows].astype(np.int64)
         ends = np.cumsum(lengths, axis=1)
         begins = ends - lengths
@@ -76,23 +77,23 @@ class Tokenized:
         ]
 
     def columns(self, rows: Int[np.ndarray, " B"]) -> dict[str, np.ndarray]:
-        """What else a batch has of these examples: `SIDE_hash` uint32 [B, 2]; int32 `label`, float32 `score` [B]; and
-        what was given to `with_column`.
+        """The other columns of a batch: `SIDE_hash` uint32 [B, 2]; int32 `label`, float32 `score` [B]; and those of
+        `with_column`.
         """
         hashes = self.hashes[rows]
-        found = {f"{side}_hash": hashes[:, place] for place, side in enumerate(self.sides)}
+        found = {f"{side}_hash": hashes[:, index] for index, side in enumerate(self.sides)}
         return found | {name: np.asarray(values[rows]) for name, values in self._columns.items()}
 
     def with_column(self, name: str, values: Column) -> "Tokenized":
-        """The same with another column."""
+        """The same examples with one more column."""
         more = copy.copy(self)
         more._columns = {**self._columns, name: values}
         return more
 
 
-def negative(place: int) -> str:
+def negative(index: int) -> str:
     """The name of a hard negative in a batch: `negative`, `negative_1`, ..."""
-    return f"negative_{place}" if place else "negative"
+    return f"negative_{index}" if index else "negative"
 
 
 def pad(texts: Sequence[np.ndarray], length: int, pad_id: int) -> dict[str, np.ndarray]:
@@ -112,12 +113,12 @@ def pad(texts: Sequence[np.ndarray], length: int, pad_id: int) -> dict[str, np.n
 def tokenize(
     data: PreparedData, tokenizer: transformers.PreTrainedTokenizerFast, max_length: int, prompt: str = ""
 ) -> Tokenized:
-    """Tokenises the training examples, once: the result lies in the cache beside them.
+    """Tokenizes the training examples once; the result is cached.
 
     Args:
       data: the training examples.
-      tokenizer: a fast one; it is left as it is.
-      max_length: most tokens of a text, special tokens included; what is longer is cut at the tokenizer's
+      tokenizer: a fast one; it is not changed.
+      max_length: most tokens of a text, special tokens included; longer texts are cut at the tokenizer's
         `truncation_side`.
       prompt: text put before every text.
     """
@@ -139,7 +140,7 @@ def _write(data: PreparedData, backend: tokenizers.Tokenizer, prompt: str, folde
         for rows in in_chunks(len(data.train), 1 << 14):
             records = data.train.__getitems__(rows)
             examples = [(record.anchor, record.positive, *record.negatives) for record in records]
-            # All in one call, each text once: neighbours often share the English side.
+            # All in one call, each text once: neighbouring pairs often share the English side.
             texts = list(dict.fromkeys(prompt + text for example in examples for text in example))
             encodings = backend.encode_batch_fast(texts)
             ids = {text: encoding.ids for text, encoding in zip(texts, encodings, strict=True)}
@@ -152,9 +153,9 @@ def _write(data: PreparedData, backend: tokenizers.Tokenizer, prompt: str, folde
                 each = [ids[prompt + text] for text in example]
                 lengths[row] = list(map(len, each))
                 twin = len(example) == 2 and example[0] == example[1]
-                for place, text in enumerate(example[: 1 if twin else None]):
-                    language = record.positive_lang if place else record.anchor_lang
-                    cut[language].add(len(each[place]) - special, lost.get(prompt + text, 0))
+                for index, text in enumerate(example[: 1 if twin else None]):
+                    language = record.positive_lang if index else record.anchor_lang
+                    cut[language].add(len(each[index]) - special, lost.get(prompt + text, 0))
                 yield np.array(each[0] if twin else list(itertools.chain(*each)), dtype).tobytes()
 
     write_array_record(folder / "ids.arrayrecord", encoded())

@@ -17,12 +17,12 @@ from jaxemb.data.prepared import PreparedData, rows_by_group
 from jaxemb.data.tokenizer_normalizer import with_normalizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-"""Their ids are 0 to 4."""
+"""The special tokens, whose ids are 0 to 4."""
 
 CHARACTER_COVERAGE = 0.9995
-"""This share of each language's characters is in the alphabet; the rest, mostly stray foreign letters, is unknown."""
+"""The alphabet covers this share of each language's characters; the rest, mostly stray foreign letters, is unknown."""
 LARGEST_ALPHABET = 0.5
-"""At most this share of the vocabulary is spent on the alphabet."""
+"""The alphabet takes at most this share of the vocabulary."""
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,13 @@ def train_tokenizer(
 ) -> transformers.PreTrainedTokenizerFast:
     """Trains a BERT tokenizer (WordPiece) on the training examples; the same data and seed give the same vocabulary.
 
-    It normalises text as training text is (`normalize_text`): NFC among others.
+    It normalises text like training text (`normalize_text`), with NFC among others.
 
-    Languages are drawn with probability proportional to (texts ** `config.language_exponent`), and smaller ones
-    repeated where that asks for more than they have (LaBSE, section 3.1). The English sides count as one language.
+    Languages are drawn with probability proportional to (texts ** `config.language_exponent`); the texts of small
+    languages are repeated if that needs more than they have (LaBSE, section 3.1). The English sides count as one
+    language.
 
-    The texts are read twice, for the alphabet and for the pieces, and never held: memory is that of their distinct
+    The texts are read twice, for the alphabet and for the pieces, and never kept: memory holds only their distinct
     words.
 
     Args:
@@ -55,7 +56,7 @@ def train_tokenizer(
         vocab_size=config.vocab_size,
         min_frequency=config.min_frequency,
         # The trainer numbers `##x` pieces in the order of a randomly seeded hash map, and breaks ties between merges
-        # by number. Pieces that it is given beforehand keep their number: this makes the training deterministic.
+        # by number. Pieces that are passed in keep their number, which makes the training deterministic.
         special_tokens=[*SPECIAL_TOKENS, *(f"##{character}" for character in alphabet if _inside_words(character))],
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
@@ -72,11 +73,11 @@ def train_tokenizer(
 
 
 def sample_texts(data: PreparedData, config: TokenizerConfig, seed: int) -> Iterator[tuple[str, str, int]]:
-    """Yields (language, text, how often it is to be taken) of the language-smoothed sample.
+    """Yields (language, text, number of times to count it) of the language-smoothed sample.
 
-    As many examples are drawn in all as there are sentences, at most `config.max_sentences`: of a language for its
-    texts in them, and of the distinct anchors, and what is English throughout, for the English ones. A pair of two
-    languages that are not English counts under both names together, and gives both texts.
+    In total, it draws as many examples as there are sentences, at most `config.max_sentences`. The texts of a language
+    come from its examples; the English ones from the distinct anchors and from examples that are all English. A pair of
+    two languages that are not English counts as a language of its own, under both names, and gives both texts.
     """
     rng = np.random.default_rng([seed, 0x70CE])
     examples = np.bincount(data.language_of, minlength=len(data.languages))
@@ -84,7 +85,7 @@ def sample_texts(data: PreparedData, config: TokenizerConfig, seed: int) -> Iter
     english, all_english = np.asarray(data.english_sides) > 0, np.asarray(data.english_sides) == 2
     with_english = np.union1d(distinct_anchors[english[distinct_anchors]], np.flatnonzero(all_english))
     groups = [*rows_by_group(data.language_of, len(examples)), with_english]
-    # English is as large as the pairs with it, even though the same English sentence comes with many languages.
+    # English counts every pair that has it, even though the same English sentence occurs with many languages.
     others = examples - np.bincount(data.language_of[all_english], minlength=len(examples))
     sizes = np.append(others, english.sum())
     weights = np.where(sizes > 0, sizes.astype(np.float64) ** config.language_exponent, 0.0)
@@ -125,9 +126,9 @@ def choose_alphabet(characters: Mapping[str, Mapping[str, int]], most: int) -> l
     """The characters that cover `CHARACTER_COVERAGE` of each language's text, sorted.
 
     Args:
-      characters: for each language how often each character occurs.
-      most: entries of the vocabulary there are for them; where that is not enough, those go whose share is smallest in
-        every language. A character that occurs inside words takes two entries (`x` and `##x`).
+      characters: for each language, how often each character occurs.
+      most: most entries of the vocabulary for characters. If they need more, the characters whose share is smallest in
+        every language are dropped. A character that occurs inside words takes two entries (`x` and `##x`).
     """
     share: dict[str, float] = {}
     for counts in characters.values():
@@ -150,7 +151,7 @@ def choose_alphabet(characters: Mapping[str, Mapping[str, int]], most: int) -> l
     return sorted(alphabet)
 
 
-# What BERT's pre-tokeniser makes a word of its own: Chinese characters and punctuation (all ASCII symbols included).
+# Characters that BERT's pre-tokenizer makes separate words: Chinese characters and punctuation (all ASCII symbols too).
 _CHINESE = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2CEAF), (0x2F800, 0x2FA1F))
 
 

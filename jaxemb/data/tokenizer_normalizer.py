@@ -1,4 +1,4 @@
-"""What `normalize_text` does to training text, as a part of the tokenizer: a model is served as it was trained."""
+"""`normalize_text` as a part of the tokenizer, so that a served model sees text as in training."""
 
 import unicodedata
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ _PROBES = (unicodedata.normalize("NFD", "Café Tiếng Việt 한국어 й"), "a
 
 
 def normalizer() -> normalizers.Normalizer:
-    r"""`normalize_text` as a normaliser of the tokenizers library.
+    r"""`normalize_text` as a normalizer of the tokenizers library.
 
     >>> normalizer().normalize_str("  Cafe\u0301\tau\u00a0lait\x00 ")
     'Café au lait'
@@ -36,7 +36,7 @@ def normalizer() -> normalizers.Normalizer:
 def with_normalizer(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
     """A copy of a fast tokenizer that gives a text the ids of `normalize_text(text)`.
 
-    One that does so already is returned as it is.
+    A tokenizer that already does so is returned unchanged.
     """
     backend = plain_backend(tokenizer)
     if all(_words(backend, text) == _words(backend, normalize_text(text)) for text in _PROBES):
@@ -47,7 +47,7 @@ def with_normalizer(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenize
 
 
 def _words(backend: Tokenizer, text: str) -> list[str]:
-    """What the backend looks up in its vocabulary."""
+    """The strings that the backend looks up in its vocabulary."""
     text = text if backend.normalizer is None else backend.normalizer.normalize_str(text)
     return (
         [text] if backend.pre_tokenizer is None else [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(text)]

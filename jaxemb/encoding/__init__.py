@@ -1,4 +1,4 @@
-"""A model with its tokenizer, and the one path from texts to embeddings."""
+"""A model with its tokenizer, and the single code path from texts to embeddings."""
 
 from jaxemb.encoding.embedder import Embedder, count_prompt_tokens
 from jaxemb.encoding.files import encode_file

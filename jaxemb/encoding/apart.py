@@ -1,5 +1,5 @@
-"""Parameters layer by layer, for a CPU: XLA copies each layer out of a stack in every call, which takes longer than a
-short query itself.
+"""Parameters as separate layers, for CPUs: XLA copies each layer out of a stack in every call, which takes longer than
+embedding a short query.
 """
 
 import threading
@@ -13,15 +13,15 @@ from jax.sharding import SingleDeviceSharding
 from jaxemb.config import ModelConfig
 from jaxemb.models import Params
 
-_views: dict[tuple[int, ...], dict[str, Any]] = {}  # by the ids of the stacks, as long as these live
+_views: dict[tuple[int, ...], dict[str, Any]] = {}  # by the ids of the stacks, as long as these exist
 _viewing = threading.Lock()
 
 
 def layers_apart(config: ModelConfig, params: Params) -> Params:
-    """The same with `layer_0`, `layer_1`, ... in place of the stacked `layers`: views of the same memory.
+    """The parameters with `layer_0`, `layer_1`, ... instead of the stacked `layers`: views of the same memory.
 
-    They are given back as they are where a program loops over the stack (`scan_layers`), for adapters (which are merged
-    into stacks), on a mesh, and on accelerators.
+    They are returned unchanged if the program loops over the stack (`scan_layers`), if there are adapters (which are
+    merged into stacks), on a mesh, and on accelerators.
     """
     encoder = params["encoder"]
     stacks = jax.tree.leaves(encoder.get("layers", {}))
@@ -58,5 +58,5 @@ def _layers(layers: Params, stacks: list[Any]) -> dict[str, Any]:
 
 def _view(stack: Any, index: int) -> jax.Array:
     """A layer's part of a stack. A NumPy array whose address is a multiple of 64 bytes is not copied."""
-    place = stack.sharding if isinstance(stack, jax.Array) and stack.committed else None
-    return jax.device_put(jax.device_get(stack)[index], place)
+    sharding = stack.sharding if isinstance(stack, jax.Array) and stack.committed else None
+    return jax.device_put(jax.device_get(stack)[index], sharding)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Embedder:
-    """A model with its parameters and tokenizer; what `jaxemb.load` returns."""
+    """A model with its parameters and tokenizer; `jaxemb.load` returns one."""
 
     config: ModelConfig
     params: Params
     tokenizer: "PreTrainedTokenizerBase"
-    """A fast one. `encode` takes a copy of its backend, so that other threads may call it meanwhile."""
+    """A fast tokenizer. `encode` uses a copy of its backend, so that other threads may call it at the same time."""
 
     def apply(
         self, params: Params, tokens: Tokens, key: PRNGKeyArray | UInt32[Array, "W"] | None = None
@@ -35,7 +35,7 @@ class Embedder:
         return apply(self.config, params, tokens, key)
 
     def merged(self) -> "Embedder":
-        """The same with LoRA's adapters merged into the kernels: no `lora` in `params` and `config`."""
+        """The same model with the LoRA adapters merged into the kernels: no `lora` in `params` and `config`."""
         config = self.config.model_copy(update={"lora": None})
         return dataclasses.replace(self, config=config, params=merge(self.config, self.params))
 
@@ -47,14 +47,14 @@ class Embedder:
         batch_size: int = 64,
         show_progress: bool = False,
     ) -> np.ndarray:
-        """Embeds texts, with the model's prompt before each, or that of `prompt_name`; see `jaxemb.encoding.encode`."""
+        """Embeds texts with the model's prompt, or the one of `prompt_name`; see `jaxemb.encoding.encode`."""
         embedder = self if prompt_name is None else self.with_prompt(self.prompt_named(prompt_name))
         return encode(embedder, texts, batch_size=batch_size, show_progress=show_progress)
 
     def prompt_named(self, name: str) -> str:
         """The text of a prompt of `config.prompts`.
 
-        Raises: UsageError if there is none of that name.
+        Raises: UsageError if there is no prompt of that name.
         """
         prompts = {prompt.name: prompt.text for prompt in self.config.prompts}
         if name not in prompts:
@@ -62,7 +62,7 @@ class Embedder:
         return prompts[name]
 
     def with_prompt(self, prompt: str | None) -> "Embedder":
-        """The same with another text before every input; None keeps the model's own."""
+        """The same model with another prompt before every input; None keeps the model's own."""
         if prompt is None:
             return self
         longest = self.config.longest_input

@@ -24,21 +24,21 @@ def encode_file(
     show_progress: bool = False,
     params: Params | None = None,
 ) -> int:
-    """Embeds each line of a file; row N of the output is that of line N + 1 of the input.
+    """Embeds each line of a file; row N of the output belongs to line N + 1 of the input.
 
     Args:
       embedder: as for `encode`.
       input_path: lines of text, a `.tsv` or a `.jsonl`, plain or `.gz`; see `inputs.text_reader`. An empty file gives
         no rows and a warning.
-      output_path: `.npy`, a float32 array [N, E], or `.parquet`, a column `embedding` of float32 lists (the texts are
-        not repeated). Written beside and renamed: it is whole or not there.
+      output_path: `.npy`, a float32 array [N, E], or `.parquet`, a column `embedding` of float32 lists (without the
+        texts). It is written atomically: complete or not at all.
       column: column of a `.tsv`, counted from 0 (0 when None), or key of a `.jsonl` (`text` when None).
       batch_size: as for `encode`.
       show_progress: counts the lines first, then shows a bar on stderr.
       params: as for `encode`.
 
     Returns: the number of rows.
-    Raises: UserError that names the file, and the line where there is one.
+    Raises: UserError; the message names the file, and the line if there is one.
     """
     input_path, output_path = Path(input_path), Path(output_path)
     write = writer_for(output_path)

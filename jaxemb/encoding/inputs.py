@@ -1,4 +1,4 @@
-"""Texts out of a file, one a line: plain lines, a column of a .tsv or a key of a .jsonl, plain or .gz."""
+"""Reads texts from a file, one per line: plain lines, a column of a .tsv or a key of a .jsonl, plain or .gz."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ NOT_TEXT = frozenset(
 def text_reader(path: Path, column: int | str | None = None) -> Callable[[], Iterator[str]]:
     """Checks the kind of a file and returns a function that reads its texts one by one.
 
-    The kind is that of the suffix, `.gz` aside: `.tsv` gives one column (counted from 0; 0 by default; no header, no
-    quoting), `.jsonl` one key of the object on each line (`text` by default), every other suffix whole lines. Empty
-    texts count, so that text N is always that of line N + 1. Suffixes of other formats are refused.
+    The suffix, without `.gz`, decides: `.tsv` gives one column (counted from 0; 0 by default; no header, no quoting),
+    `.jsonl` one key of the object on each line (`text` by default), other suffixes whole lines. Empty texts count, so
+    that text N always belongs to line N + 1. Suffixes of known other formats are refused.
 
-    Raises: UserError, here or while reading, with the file and the line.
+    Raises: UserError, here or while reading; the message gives the file and the line.
     """
     if not path.is_file():
         raise UserError(f"{path} is not a file" if path.exists() else f"{path}: no such file")
@@ -30,10 +30,10 @@ def text_reader(path: Path, column: int | str | None = None) -> Callable[[], Ite
         raise UserError(f"{path}: {kind} cannot be read; convert it to lines of text, .tsv or .jsonl, plain or .gz")
     if kind == ".tsv":
         number = _column_number(path, column)
-        return lambda: (_field(line, number, place) for place, line in _lines(path))
+        return lambda: (_field(line, number, where) for where, line in _lines(path))
     if kind == ".jsonl":
         key = "text" if column is None else str(column)
-        return lambda: (_value(line, key, place) for place, line in _lines(path))
+        return lambda: (_value(line, key, where) for where, line in _lines(path))
     if column is not None:
         raise UserError(f"{path}: a column ({column}) can be chosen in .tsv and .jsonl files only")
     return lambda: (line for _, line in _lines(path))
@@ -48,7 +48,7 @@ def count_lines(path: Path) -> int:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Each line with its place for messages."""
+    """Each line with its location for messages."""
     for number, line in enumerate(read_good_lines(path, may_be_empty=True), 1):
         yield f"{path}, line {number}", line
 
@@ -62,24 +62,24 @@ def _column_number(path: Path, column: int | str | None) -> int:
     return int(column)
 
 
-def _field(line: str, number: int, place: str) -> str:
+def _field(line: str, number: int, where: str) -> str:
     fields = line.split("\t")
     if number >= len(fields):
-        raise UserError(f"{place}: no column {number}; the line has {len(fields)} (counted from 0)")
+        raise UserError(f"{where}: no column {number}; the line has {len(fields)} (counted from 0)")
     return fields[number]
 
 
-def _value(line: str, key: str, place: str) -> str:
+def _value(line: str, key: str, where: str) -> str:
     try:
         record = json.loads(line)
     except ValueError as error:
-        raise UserError(f"{place}: not JSON ({error})") from None
+        raise UserError(f"{where}: not JSON ({error})") from None
     if not isinstance(record, dict) or key not in record:
         found = f"its keys are {', '.join(record)}" if isinstance(record, dict) else "it is no object"
-        raise UserError(f"{place}: no key {key!r}; {found}")
+        raise UserError(f"{where}: no key {key!r}; {found}")
     text = record[key]
     if not isinstance(text, str):
-        raise UserError(f"{place}: {key!r} is no string but {type(text).__name__}")
+        raise UserError(f"{where}: {key!r} is not a string but {type(text).__name__}")
     if half := half_characters(text):
-        raise UserError(f"{place}: {key!r} is no valid Unicode: {half!a} in it is half of a character")
+        raise UserError(f"{where}: {key!r} is not valid Unicode: it holds {half!a}, half of a character")
     return text

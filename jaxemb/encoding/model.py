@@ -1,4 +1,4 @@
-"""What texts are embedded with."""
+"""The protocol of a model that embeds texts."""
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Model(Protocol):
-    """An architecture, its parameters and its tokenizer: an `Embedder`."""
+    """An architecture with its parameters and its tokenizer, such as an `Embedder`."""
 
     @property
     def config(self) -> ModelConfig:

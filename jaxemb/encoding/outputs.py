@@ -15,7 +15,7 @@ Writer = Callable[[Path, Iterable[Float32[np.ndarray, "n E"]], int], int]
 def write_npy(path: Path, blocks: Iterable[Float32[np.ndarray, "n E"]], width: int) -> int:
     """Writes rows one after another as one float32 array [N, width]; returns N.
 
-    The header tells N and comes first: it is written again at the end. NumPy leaves room in it for a longer N.
+    The header comes first and contains N, so it is rewritten at the end. NumPy leaves room in it for a longer N.
     """
 
     def header(rows: int) -> int:
@@ -40,7 +40,7 @@ def write_npy(path: Path, blocks: Iterable[Float32[np.ndarray, "n E"]], width: i
 
 
 def write_parquet(path: Path, blocks: Iterable[Float32[np.ndarray, "n E"]], width: int) -> int:
-    """Writes a column `embedding` of fixed-size lists of float32, a row group a block; returns the number of rows."""
+    """Writes a column `embedding` of fixed-size float32 lists, one row group per block; returns the number of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -60,7 +60,7 @@ WRITERS: dict[str, Writer] = {".npy": write_npy, ".parquet": write_parquet}
 def writer_for(path: Path) -> Writer:
     """The writer for the suffix of `path`.
 
-    Raises: UserError if there is none.
+    Raises: UserError if the suffix is not supported.
     """
     if path.is_dir():
         raise UserError(f"{path} is a directory; the output is a file ({' or '.join(WRITERS)})")

@@ -156,7 +156,7 @@ class StoredEmbeddings:
           IndexError: if there is no such row.
         """
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
-            raise IndexError(f"{self.path}: rows {rows.min()} to {rows.max()} asked for, of {len(self)}")
+            raise IndexError(f"{self.path}: rows {rows.min()} to {rows.max()} were asked for, but it has {len(self)}")
         out = np.empty((len(rows), self.width), np.float32)
         shard_of = np.searchsorted(self._starts, rows, side="right") - 1
         order = np.argsort(shard_of, kind="stable")

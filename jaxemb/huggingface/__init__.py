@@ -1,4 +1,4 @@
-"""Hugging Face and sentence-transformers folders: strict load, and an export that verifies itself."""
+"""Hugging Face and sentence-transformers folders: strict loading, and an export that verifies itself."""
 
 from jaxemb.huggingface.adapter import export_adapter
 from jaxemb.huggingface.card import CardInfo, DataSource

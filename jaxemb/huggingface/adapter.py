@@ -1,4 +1,4 @@
-"""Writes LoRA's adapters as a folder that PEFT, transformers and sentence-transformers load beside the base model."""
+"""Writes LoRA adapters as a folder that PEFT, transformers and sentence-transformers load on top of the base model."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from jaxemb.models.lora import LORA, merge
 
 _OF_VOCABULARY = {"vocab_size", "pad_token_id"}
 """Settings of an encoder in which an adapted model may differ from its base, beside those that change no embedding."""
-TOLERANCE = 1e-5  # of merged kernels, over the largest value where that is more than 1
+TOLERANCE = 1e-5  # of merged kernels, relative to the largest value if above 1
 CARD = """---
 base_model: {base}
 library_name: sentence-transformers
@@ -47,33 +47,33 @@ encoder = PeftModel.from_pretrained(AutoModel.from_pretrained("{base}"), "this f
 
 @dataclass
 class _Module:
-    """A linear module of theirs with adapters, and the kernels of ours that it is made of: one, or several fused."""
+    """A linear module of PEFT's model with adapters, and our kernels that it consists of: one, or several fused."""
 
     entries: list[Entry] = field(default_factory=list)
-    """All its parts, in their order."""
+    """All parts of the module, in order."""
     adapters: dict[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
-    """By the number of the part."""
+    """The adapters of each part, by its number."""
 
 
 def export_adapter(embedder: Embedder, out: str | Path, *, base: str | None = None) -> Path:
     """Writes the adapters of `embedder` to `out` in PEFT's format.
 
     `PeftModel.from_pretrained(AutoModel.from_pretrained(base), out)` is the adapted encoder. The folder is also a
-    sentence-transformers model: pooling, the layer norm and dense layer after it as they were trained, normalisation,
-    prompts and tokenizer lie beside the adapters, so that `SentenceTransformer(out)` embeds as `embedder` does.
+    sentence-transformers model: it has pooling, the trained layer norm and dense layers, normalisation, prompts and
+    tokenizer, so that `SentenceTransformer(out)` gives the embeddings of `embedder`.
 
-    ModernBERT has one kernel for queries, keys and values, and one for gate and values: their adapters are put
-    together, exactly: A's stacked, B's block-diagonal, with a rank (and alpha) as many times as large.
+    ModernBERT has one kernel for queries, keys and values, and one for gate and values. Their adapters are fused
+    exactly: A stacked, B block-diagonal, with rank and alpha multiplied by the number of parts.
 
     Args:
-      embedder: the model with its adapters apart, as from `loading.load_towers`.
+      embedder: the model with separate adapters, as from `loading.load_towers`.
       out: the folder; must not exist, or be empty.
-      base: what the adapters belong to: a Hugging Face folder, which is checked, or a name of the Hub, which is not;
+      base: the model that was adapted: a Hugging Face folder, which is checked, or a name of the Hub, which is not;
         `config.init_from` when None.
 
     Returns: `out`, as an absolute path.
-    Raises: UserError if the model has no adapters, `base` is a folder but not of the encoder that was adapted, or
-      `out` holds something.
+    Raises: UserError if the model has no adapters, `base` is a folder with another encoder than the adapted one, or
+      `out` is not empty.
     """
     config = embedder.config
     if config.lora is None or LORA not in embedder.params:
@@ -102,7 +102,7 @@ def export_adapter(embedder: Embedder, out: str | Path, *, base: str | None = No
 
 
 def _verify(folder: Path, config: ModelConfig, params: Any, merged: Any) -> None:
-    """Reads the folder as PEFT does; every tensor of the encoder must come out as the merged one.
+    """Reads the folder as PEFT does, and checks that every tensor of the encoder equals the merged one.
 
     Raises: UserError.
     """
@@ -113,23 +113,21 @@ def _verify(folder: Path, config: ModelConfig, params: Any, merged: Any) -> None
             tensor = tensor + delta()
         difference = np.abs(tensor - wanted[name]).max()
         if difference > TOLERANCE * max(np.abs(wanted[name]).max(), 1.0):
-            raise UserError(f"{folder}: {name} with its adapter is {difference:.1e} away from what was trained")
+            raise UserError(f"{folder}: {name} with its adapter differs from the trained model by {difference:.1e}")
     assert not written
 
 
 def _check_base(base: str, config: ModelConfig, params: Any) -> tuple[str, str | None]:
-    """Name and revision of the base, as they are written; a folder must hold the frozen weights of `params`."""
+    """Name and revision to record for the base; a folder must contain the frozen weights of `params`."""
     if named := hub.parse(base):
         return named
     folder = Path(base).expanduser().absolute()
     if not folder.is_dir():
-        raise UserError(
-            f"{base}: no such folder (any more), nor a name of the Hub: name the model that was adapted by --base"
-        )
+        raise UserError(f"{base}: neither a folder nor a name of the Hub: name the model that was adapted with --base")
     if not (folder / "modules.json").exists() and not (folder / "config.json").exists():
         raise UserError(
-            f"{folder}: no Hugging Face folder, so that PEFT cannot load it: export it (`jaxemb export {base} FOLDER`) "
-            "and name the export by --base"
+            f"{folder}: not a Hugging Face folder, so PEFT cannot load it: export it (`jaxemb export {base} FOLDER`) "
+            "and name the export with --base"
         )
     there = load_model(folder)
     if there.config.encoder.model_type != config.encoder.model_type:
@@ -145,13 +143,13 @@ def _check_base(base: str, config: ModelConfig, params: Any) -> tuple[str, str |
     for name, tensor in ours.items():
         if name not in theirs or not np.array_equal(tensor, theirs[name]):
             raise UserError(
-                f"{folder}: not the model that was adapted: {name} is another tensor there; name that model by --base"
+                f"{folder}: not the model that was adapted: the tensor {name} differs; name that model with --base"
             )
     return str(read_modules(folder).transformer), None
 
 
 def _modules(config: ModelConfig, adapters: Mapping[str, Any]) -> dict[str, _Module]:
-    """Their modules with adapters, by name (`{layer}` stands for the number of the layer), in the family's order."""
+    """PEFT's modules with adapters, by name (`{layer}` stands for the number of the layer), in the family's order."""
     modules: dict[str, _Module] = {}
     for entry in FAMILIES[config.encoder.model_type].table:
         if entry.path[-1] == "kernel":
@@ -200,9 +198,9 @@ def _config_json(lora: LoraConfig, family: str, modules: Mapping[str, _Module], 
 
 
 def _short_names(name: str, modules: Mapping[str, _Module], family: str, layers: int) -> list[str]:
-    """The shortest end of a module's name that no module without adapters has; or the name in every layer.
+    """The shortest suffix of a module's name that no module without adapters has; otherwise the name in every layer.
 
-    PEFT takes every module whose name ends so: `output.dense` would be that of BERT's attention, too.
+    PEFT adapts every module whose name has the suffix: `output.dense` would include the one in BERT's attention.
     """
     names = FAMILIES[family]
     others = {entry.name.removesuffix(".weight") for entry in names.table} - modules.keys()

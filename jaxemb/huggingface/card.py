@@ -1,4 +1,4 @@
-"""The model card: what the model is, what it learnt from, how it scored, how it is used."""
+"""The model card: architecture, training data, scores and usage."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from jaxemb.models import embedding_size, encoded_size
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where training pairs came from."""
+    """A source of training pairs."""
 
     name: str
     licence: str = ""
@@ -25,37 +25,37 @@ class DataSource:
 
 @dataclass(frozen=True)
 class CardInfo:
-    """What the card says beyond the architecture; whatever is empty is left out."""
+    """The card's contents beyond the architecture; empty fields are left out."""
 
     title: str = ""
     """Heading; the folder's name when empty."""
     hub_name: str = ""
-    """`owner/name` on the Hub, where the model will be; in the lines that load it, in place of the folder's name."""
+    """`owner/name` of the model on the Hub; the usage example loads it instead of the folder."""
     languages: tuple[str, ...] = ()
     """BCP 47 codes of the training data."""
     licence: str | None = None
     """The model's licence, as the Hub names it (`apache-2.0`)."""
     base_model: str | None = None
-    """The model that training started from; in the front matter if it is a name on the Hub (`owner/name`, with or
+    """The model that training started from; also in the front matter if it is a name on the Hub (`owner/name`, with or
     without `@COMMIT`)."""
     servers: str = ""
-    """Which servers would misread the folder; `export` says it."""
+    """Which servers would misread the folder; set by `export`."""
     vocabulary: str = ""
-    """What became of the vocabulary, if it was trimmed."""
+    """How the vocabulary was trimmed, if it was."""
     data: tuple[DataSource, ...] = ()
     """Sources of the training pairs."""
     data_note: str = ""
-    """What became of these pairs."""
+    """How many of these pairs were kept."""
     command: str = ""
     """The command that trained the model."""
     command_note: str = ""
-    """What must be known beside the command."""
+    """Notes on the command."""
     config: str = ""
-    """The YAML file that the command names."""
+    """The YAML file that the command uses."""
     scores: tuple[Mapping[str, Any], ...] = ()
     """Rows of a table; the keys of the first are its heading."""
     scores_note: str = ""
-    """What the scores are: metric, pool, split."""
+    """Describes the scores: metric, pool, split."""
 
 
 def model_card(
@@ -73,11 +73,11 @@ def model_card(
     Args:
       config: the architecture.
       out: the folder the model is exported to; its name is the default title.
-      card: what else is known.
+      card: the contents beyond the architecture.
       max_seq_length: longest input in tokens.
-      pooler: whether the encoder's pooler holds the model's dense layer, not an identity.
+      pooler: whether the encoder's pooler is the model's dense layer, not an identity.
       dtype: type of the weights.
-      towers: whether the folder holds two such models.
+      towers: whether the folder has two such models.
     """
     card = card or CardInfo()
     about, usage = _about(config, max_seq_length), _usage(config, card.hub_name or out.name, towers)
@@ -96,7 +96,7 @@ def model_card(
 
 def _front_matter(card: CardInfo) -> str:
     matter: dict[str, Any] = {}
-    # The Hub takes ISO 639 codes only: `pt-BR` counts as `pt`.
+    # The Hub accepts only ISO 639 codes: `pt-BR` becomes `pt`.
     if languages := sorted({re.split("[-_]", code)[0].lower() for code in card.languages}):
         matter["language"] = languages
     if card.licence:

@@ -1,4 +1,4 @@
-"""`config.json` of a checkpoint to and from our settings, family by family."""
+"""Converts `config.json` of a checkpoint to and from our settings, family by family."""
 
 import re
 from pathlib import Path
@@ -17,14 +17,14 @@ SAME_ACTIVATION = {
     "gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_accurate": "gelu_new", "gelu_python": "gelu",
     "swish": "silu",
 }  # fmt: skip
-"""Names of one formula."""
+"""Other names of the same activation."""
 
 
 def read_encoder_config(path: Path) -> Family:
     """Reads the architecture from `config.json`.
 
-    Raises: UserError if the file is missing or broken, the model is not an encoder that we compute exactly, or a key
-      may change embeddings in a way that we do not know.
+    Raises: UserError if the file is missing or broken, the model is not an encoder that we reproduce exactly, or a key
+      may change embeddings in an unknown way.
     """
     raw = read_object(path)
     kind = raw.get("model_type")
@@ -51,7 +51,7 @@ def read_encoder_config(path: Path) -> Family:
         values["num_key_value_heads"] = values["num_attention_heads"]
     if kind == "modernbert" and values["embedding_dropout"] == values.get("hidden_dropout_prob", 0.0):
         values["embedding_dropout"] = None
-    for name, known in schema.config.model_fields.items():  # JSON writes 0.0 as 0, say
+    for name, known in schema.config.model_fields.items():  # JSON may write 0.0 as 0
         if known.annotation is float and type(values.get(name)) is int and abs(values[name]) < 2**53:
             values[name] = float(values[name])
     try:
@@ -66,7 +66,7 @@ def read_encoder_config(path: Path) -> Family:
 
 
 def _check(raw: dict[str, Any], schema: Schema, path: Path) -> None:
-    """Refuses a key that nobody reads, and a value that would change embeddings in a way that we do not compute."""
+    """Refuses an unknown key, and a value that changes embeddings in a way that we do not support."""
     read = {"model_type", "auto_map", *schema.aliases, *(schema.rope[0] if schema.rope is not None else ())}
     read |= {schema.theirs(name) for name in schema.config.model_fields.keys() - schema.fixed.keys()}
     plain = PLAIN | {key: (value,) for key, value in schema.required.items()} | schema.plain
@@ -76,18 +76,20 @@ def _check(raw: dict[str, Any], schema: Schema, path: Path) -> None:
 
 
 def _merge_aliases(raw: dict[str, Any], schema: Schema, path: Path) -> dict[str, Any]:
-    """The same with one name for each setting."""
+    """The same settings, each under one name."""
     merged = {key: value for key, value in raw.items() if key not in schema.aliases}
     for alias, name in schema.aliases.items():
         if raw.get(alias) is not None:
             if name in raw and raw[name] != raw[alias]:
-                raise UserError(f"{path}: {alias} ({raw[alias]!r}) is {name} ({raw[name]!r}): delete one of the two")
+                raise UserError(
+                    f"{path}: {alias} is {raw[alias]!r} but {name}, its other name, {raw[name]!r}: delete one"
+                )
             merged[name] = raw[alias]
     return merged
 
 
 def _every(raw: dict[str, Any]) -> dict[str, Any]:
-    """Every how many layers attention is global, from the list of layers that transformers 5 writes."""
+    """The period of layers with global attention, from the list of layers that transformers 5 writes."""
     types = raw.get("layer_types")
     if not isinstance(types, list) or raw.get("global_attn_every_n_layers") is not None:
         return {}
@@ -102,7 +104,7 @@ def _check_window(raw: dict[str, Any], path: Path) -> None:
     if window is not None and (type(window) is not int or type(local) is not int or window != local // 2):
         raise UserError(
             f"{path}: sliding_window {window!r} is not half of local_attention ({local!r}): versions of transformers "
-            "differ in which one counts; delete sliding_window"
+            "differ in which one they use; delete sliding_window"
         )
 
 
@@ -117,14 +119,14 @@ def _check_layer_types(raw: dict[str, Any], config: Family, path: Path) -> None:
 
 
 def encoder_config_json(config: Family, dtype: str = "float32") -> dict[str, Any]:
-    """The content of `config.json`, with every size in it."""
+    """The content of `config.json`, with all sizes."""
     schema = SCHEMAS[config.model_type]
     values = {schema.theirs(name): value for name, value in config.model_dump().items() if name not in schema.fixed}
     if isinstance(config, ModernBertConfig):
         if config.embedding_dropout is None:
             values["embedding_dropout"] = config.hidden_dropout_prob
-        # Left out, they would be those of ModernBERT's own vocabulary.
+        # Without them, readers would use the ids of ModernBERT's own vocabulary.
         values |= dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
     if isinstance(config, Qwen3Config) and config.causal:
-        del values["is_causal"]  # what every reader takes it for; the older ones do not know the key
+        del values["is_causal"]  # the default; older readers do not know the key
     return {"architectures": [schema.architecture], **values, **schema.required, "dtype": dtype}

@@ -41,36 +41,36 @@ def export(
 ) -> VerifyReport:
     """Writes `model` to `out`, reloads it and compares embeddings; `out` appears only if they agree.
 
-    BERT, RoBERTa and MPNet have a pooler, tanh(dense(first token)). Where the model ends in just that (cls pooling, a
-    square dense layer with tanh), the dense layer is written there too, so that `AutoModel`'s `pooler_output` is the
-    embedding before normalisation; elsewhere the pooler is an identity, and the model card says so. Padding rows of
-    the vocabulary and a head of training only are left out.
+    BERT, RoBERTa and MPNet have a pooler, tanh(dense(first token)). If the model ends in exactly this (cls pooling, a
+    square dense layer with tanh), the dense layer is also written there, so that `AutoModel`'s `pooler_output` is the
+    embedding before normalisation; otherwise the pooler is an identity, and the model card says so. Padding rows of the
+    vocabulary and the training-only head are left out.
 
-    Of two towers each is a model by itself, in the folders `anchor` and `positive`. `SentenceTransformer(out)` has
-    both: `encode_query` is that of the anchors (`encode`, too), and `encode_document` that of the positives.
+    Two towers are separate models, in the folders `anchor` and `positive`. `SentenceTransformer(out)` has both:
+    `encode_query`, and `encode`, use the anchors' tower, `encode_document` the positives'.
 
     Args:
-      model: one, or two towers; its parameters must be readable from this process. LoRA's adapters are merged.
+      model: one, or two towers; its parameters must be readable from this process. LoRA adapters are merged.
       out: the folder; must not exist, or be empty, unless `replace`.
-      card: what README.md says beyond the architecture.
+      card: the contents of README.md beyond the architecture.
       verify: see `verify_export`.
-      dtype: type of the weights. What is compared is the model with its weights rounded to it.
-      replace: a folder that is at `out` already gives way once the new one is verified.
-      target: a server that the folder is for, `tei` (text-embeddings-inference) or `vllm`; what that would misread is
-        refused, see `huggingface.servers`. Without it the model card says which servers would misread the folder.
+      dtype: type of the weights. The comparison uses the model with its weights rounded to it.
+      replace: whether to replace an existing folder once the new one is verified.
+      target: the server that will serve the folder, `tei` (text-embeddings-inference) or `vllm`; a model that it would
+        misread is refused, see `huggingface.servers`. Without it, the model card names servers that would misread it.
 
-    Returns: what was compared and how far apart it was.
-    Raises: UserError if `out` holds something, the tokenizer does not fit, sentence-transformers has no such pooling,
-      `target` would misread it, two towers differ in more than their weights, or the reloaded export embeds
-      differently.
+    Returns: what was compared, and the differences.
+    Raises: UserError if `out` is not empty, the tokenizer does not fit, sentence-transformers has no such pooling,
+      `target` would misread the model, two towers differ in more than their weights, or the reloaded export gives
+      different embeddings.
     """
     out = Path(out).absolute()
     towers = as_towers(model)
     if target is not None:
         check_served(towers.anchor.config, towers.anchor.tokenizer, target, towers=not towers.tied)
     if not towers.alike:
-        raise UserError("the two towers differ in more than their weights: export them one by one (--tower)")
-    verify_with_torch(verify)  # says what is not installed before the work
+        raise UserError("the two towers differ in more than their weights: export them separately (--tower)")
+    verify_with_torch(verify)  # reports a missing package before the work
     with atomic_directory(out, replace=replace) as folder:
         if towers.tied:
             return verify_export(_write(towers.anchor, folder, out, card, dtype), folder, verify)
@@ -78,7 +78,7 @@ def export(
 
 
 def _write_towers(towers: Towers, folder: Path, out: Path, card: CardInfo, dtype: Dtype) -> Towers:
-    """Writes the folder of each, and the files of both over them; gives the towers as written."""
+    """Writes the folder of each tower, and the files for both; returns the towers as written."""
     written = {}
     for side, texts in (("anchor", "anchors (queries)"), ("positive", "positives (documents)")):
         (folder / side).mkdir()
@@ -95,7 +95,7 @@ def _write_towers(towers: Towers, folder: Path, out: Path, card: CardInfo, dtype
 
 
 def _write(embedder: Embedder, folder: Path, out: Path, card: CardInfo | None, dtype: Dtype) -> Embedder:
-    """Writes the files of one model; gives the model as written, its weights rounded to `dtype`."""
+    """Writes the files of one model; returns the model as written, with its weights rounded to `dtype`."""
     embedder = embedder.merged()
     config = embedder.config
     check_exportable(config)
@@ -118,7 +118,7 @@ def _write(embedder: Embedder, folder: Path, out: Path, card: CardInfo | None, d
 
 
 def save_head(config: ModelConfig, params: dict[str, Any], folder: Path, dtype: Dtype = "float32") -> None:
-    """Writes the weights of the layer norms and dense layers after pooling, where the model has them."""
+    """Writes the weights of the layer norms and dense layers after pooling, if the model has any."""
     layers = params_of_dense(config, params)
     for module in head_modules(config):
         if module.kind == "LayerNorm":
@@ -134,7 +134,7 @@ def save_head(config: ModelConfig, params: dict[str, Any], folder: Path, dtype: 
 
 
 def _ends_in_pooler(config: ModelConfig) -> bool:
-    """Whether the model ends in what BERT calls its pooler."""
+    """Whether the model ends in a layer like BERT's pooler."""
     square = embedding_size(config) == config.encoder.hidden_size
     has_one = FAMILIES[config.encoder.model_type].pooler
     plain = config.poolings == ("cls",) and not config.layer_norm and config.prompt_tokens == 0

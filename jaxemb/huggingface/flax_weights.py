@@ -17,30 +17,31 @@ NAMES = {"kernel": "weight", "embedding": "weight", "scale": "weight"}
 
 
 def read_flax(path: Path) -> dict[str, Callable[[], np.ndarray]]:
-    """For each array in the file a function that gives it as float32, under torch's name and in its orientation.
+    """For each array in the file, a function that returns it as float32, under torch's name and in its orientation.
 
     `encoder/layer/0/output/dense/kernel` [in, out] becomes `encoder.layer.0.output.dense.weight` [out, in], a norm's
-    `scale` and a table's `embedding` become `weight`. The file is read at once, in the type it has.
+    `scale` and a table's `embedding` become `weight`. The whole file is read at once, in its own type.
 
-    Raises: UserError if it is damaged or holds anything but floating arrays.
+    Raises: UserError if it is damaged or has anything but floating arrays.
     """
     try:
         tree = msgpack_restore(path.read_bytes())
-    except Exception as error:  # of msgpack, NumPy and Flax, by what is damaged
-        raise UserError(f"{path} is damaged or not a file of Flax ({error}): fetch it again") from None
+    except Exception as error:  # of msgpack, NumPy or Flax, depending on the damage
+        raise UserError(f"{path} is damaged or not a Flax file ({error}): fetch it again") from None
     if not isinstance(tree, dict):
-        raise UserError(f"{path} is damaged or not a file of Flax (it holds no object): fetch it again")
+        raise UserError(f"{path} is damaged or not a Flax file (it holds no object): fetch it again")
     readers: dict[str, Callable[[], np.ndarray]] = {}
     for keys, array in _leaves(tree, ()):
-        place = "/".join(keys)
+        where = "/".join(keys)
         if not isinstance(array, np.ndarray) or not jnp.issubdtype(array.dtype, jnp.floating):
-            raise UserError(f"{path}: {place} is no floating array but {getattr(array, 'dtype', type(array).__name__)}")
+            kind = getattr(array, "dtype", type(array).__name__)
+            raise UserError(f"{path}: {where} is not a floating array but {kind}")
         kernel = keys[-1] == "kernel"
         if kernel and array.ndim != 2:
-            raise UserError(f"{path}: {place} has {array.ndim} dimensions, not 2")
+            raise UserError(f"{path}: {where} has {array.ndim} dimensions, not 2")
         name = ".".join((*keys[:-1], NAMES.get(keys[-1], keys[-1])))
         if name in readers:
-            raise UserError(f"{path}: two arrays are called {name} (one of them {place})")
+            raise UserError(f"{path}: two arrays are called {name} (one of them {where})")
         readers[name] = partial(_read, array, kernel)
     return readers
 

@@ -1,6 +1,6 @@
 """Models by their name on the Hugging Face Hub, `owner/name` or `owner/name@revision`: fetched, or found in its cache.
 
-Nothing is fetched while `HF_HUB_OFFLINE=1` is set, which the command line does unless the user says otherwise.
+Nothing is fetched while `HF_HUB_OFFLINE=1` is set; the command line sets it unless the user has set the variable.
 """
 
 import logging
@@ -27,13 +27,13 @@ _SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetens
 _ADAPTER = "adapter_model.safetensors"
 _FLAX = "flax_model.msgpack"
 _MODULE = "[0-9]_*/"
-"""Folder of a module of sentence-transformers."""
+"""Folder of a sentence-transformers module."""
 _TOWERS = ("anchor/", "positive/", "query_[0-9]_*/", "document_[0-9]_*/")
-"""Folders of the modules of a `Router`: as we name them, and as sentence-transformers does."""
+"""Folders of the modules of a `Router`, with our names and with those of sentence-transformers."""
 _FOLDERS = ("", _MODULE, *_TOWERS, *(tower + _MODULE for tower in _TOWERS[:2]))
 FILES = [folder + name for folder in _FOLDERS for name in (*_CONFIGS, *_SAFETENSORS, _ADAPTER)]
 FILES += ["modules.json", "router_config.json"]
-"""All that is fetched; where there are no safetensors, Flax weights, too. No pickles and no code."""
+"""The files to fetch; without safetensors, also Flax weights. No pickles and no code."""
 FLAX_FILES = [_FLAX, _MODULE + _FLAX]
 TIMEOUT = 8.0
 """Seconds until the Hub counts as unreachable."""
@@ -41,7 +41,7 @@ TIMEOUT = 8.0
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A model of the Hub on this machine."""
+    """A model of the Hub in the local cache."""
 
     name: str
     """`owner/name`."""
@@ -51,12 +51,12 @@ class Snapshot:
 
     @property
     def pinned(self) -> str:
-        """`owner/name@COMMIT`, which will always be this model."""
+        """`owner/name@COMMIT`, which always means this model."""
         return f"{self.name}@{self.commit}"
 
 
 def parse(model: str | Path) -> tuple[str, str | None] | None:
-    """(`owner/name`, revision or None), if that is what `model` looks like and it is no path that exists.
+    """(`owner/name`, revision or None), if `model` looks like that and is not an existing path.
 
     >>> parse("owner/name@v1.0"), parse("owner/name@best"), parse("./owner/name")
     (('owner/name', 'v1.0'), None, None)
@@ -77,13 +77,13 @@ def base_name(model: str) -> str:
 
 
 def fetch(model: str | Path) -> Snapshot:
-    """Fetches a model of the Hub into its cache, or finds it there: offline, or when the Hub cannot be reached.
+    """Fetches a model of the Hub into its cache, or finds it there if offline or if the Hub cannot be reached.
 
     Args:
-      model: what `parse` takes.
+      model: a name that `parse` accepts.
 
-    Raises: UserError if it is not found, may not be read or has no weights that we read; offline at once, and within
-      some seconds if there is no network.
+    Raises: UserError if it is not found, may not be read or has no weights that we can read; at once if offline, and
+      within seconds if there is no network.
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import (
@@ -101,8 +101,8 @@ def fetch(model: str | Path) -> Snapshot:
     if constants.HF_HUB_OFFLINE:
         if (folder := cached(name, revision)) is None:
             raise UserError(
-                f"{model}: no such directory, and not (or not wholly) in the local cache of the Hub "
-                f"({constants.HF_HUB_CACHE}), and no network is used unless asked for: allow it "
+                f"{model}: no such directory, and not, or not completely, in the local cache of the Hub "
+                f"({constants.HF_HUB_CACHE}); the network is off by default: allow it "
                 f"(`HF_HUB_OFFLINE=0 jaxemb ...`) or {beforehand}"
             )
     else:
@@ -114,14 +114,14 @@ def fetch(model: str | Path) -> Snapshot:
             ) from None
         except RepositoryNotFoundError:
             raise UserError(
-                f"{model}: no such directory, and the Hub has no model of this name, or a private one "
-                "(then log in: `hf auth login`)"
+                f"{model}: no such directory, and the Hub has no public model of this name; if it is private, log in "
+                "(`hf auth login`)"
             ) from None
         except RevisionNotFoundError:
             raise UserError(f"{model}: the Hub has {name}, but no revision {revision!r} of it") from None
         except HFValidationError as error:
-            raise UserError(f"{model}: no such directory, and no name of the Hub: {error}") from None
-        except Exception as error:  # those of httpx or httpx2, by the version of huggingface_hub
+            raise UserError(f"{model}: no such directory, and not a valid name of the Hub: {error}") from None
+        except Exception as error:  # of httpx or httpx2, depending on huggingface_hub's version
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
             if (folder := cached(name, revision)) is None:
                 raise UserError(
@@ -129,11 +129,12 @@ def fetch(model: str | Path) -> Snapshot:
                     f"try again, or {beforehand} where there is a network"
                 ) from error
             logger.warning(
-                "%s: taken from the local cache, as %s cannot be reached (%s)", model, constants.ENDPOINT, reason
+                "%s: taken from the local cache, because %s cannot be reached (%s)", model, constants.ENDPOINT, reason
             )
     if not _has(folder, *_SAFETENSORS, _ADAPTER, _FLAX):
         raise UserError(
-            f"{model}: has neither safetensors nor Flax weights; pickles (*.bin) are not read, as they can run any code"
+            f"{model}: has neither safetensors nor Flax weights; pickles (*.bin) are not read, because they can run "
+            "arbitrary code"
         )
     return Snapshot(name, folder.name, folder)
 
@@ -141,7 +142,7 @@ def fetch(model: str | Path) -> Snapshot:
 def _download(name: str, revision: str | None) -> Path:
     from huggingface_hub import HfApi, constants, snapshot_download
 
-    # snapshot_download alone would wait for minutes for a host that does not answer.
+    # snapshot_download alone would wait minutes for a host that does not answer.
     HfApi().model_info(name, revision=revision, timeout=TIMEOUT)
 
     def snapshot(patterns: list[str]) -> Path:
@@ -160,7 +161,7 @@ def _download(name: str, revision: str | None) -> Path:
 
 
 def cached(name: str, revision: str | None) -> Path | None:
-    """The folder of a model in the Hub's cache, None if it is not there; no network is asked."""
+    """The folder of a model in the Hub's cache, None if it is not there; uses no network."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -174,6 +175,6 @@ def cached(name: str, revision: str | None) -> Path | None:
 
 
 def _has(folder: Path, *names: str) -> bool:
-    """Whether the encoder's folder, the first or the one beside modules.json, or a tower's has such a file."""
-    places = ("", "0_*/", "anchor/", "query_0_*/")
-    return any(next(folder.glob(place + name), None) for place in places for name in names)
+    """Whether such a file is in the folder itself, in that of the first module, or in that of a tower."""
+    prefixes = ("", "0_*/", "anchor/", "query_0_*/")
+    return any(next(folder.glob(prefix + name), None) for prefix in prefixes for name in names)

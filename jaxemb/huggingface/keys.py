@@ -1,7 +1,7 @@
-"""What becomes of a key of a checkpoint's JSON files: it is read, it is known to change no embedding, or it is refused.
+"""Every key of a checkpoint's JSON files is read, is known not to change embeddings, or is refused.
 
-A key with the value null says nothing. A key that no list here has is refused, although transformers and
-sentence-transformers would pass over it: it may be of a model with code of its own, which embeds in another way.
+A key with the value null is ignored. A key that is in none of these lists is refused, although transformers and
+sentence-transformers would ignore it: the model may have its own code, which computes other embeddings.
 """
 
 import re
@@ -27,17 +27,17 @@ TASKS = (
     "task_specific_params", "task_names", "prefix", "sentence_transformers", "adapters", "prediction_heads",
     "custom_heads", "custom_pipelines", "tf_legacy_loss", "tie_weights_",
 )  # fmt: skip
-"""Which heads a checkpoint has: its tensors say that, too, and are read strictly."""
+"""Keys that say which heads a checkpoint has; its tensors show that, too, and are read strictly."""
 NAMES = (
     "name", "name_or_path", "language", "languages", "license", "tokenizer_class", "model_max_length",
     "max_seq_length", "do_lower_case",
 )  # fmt: skip
-"""What it is called; and what other files say of the tokenizer, which nobody reads here."""
+"""Names; and settings of the tokenizer in other files, which are not used here."""
 PRECISION = (
     "dtype", "torch_dtype", "use_bfloat16", "attn_implementation", "torchscript", "chunk_size_feed_forward",
     "xla_device",
 )  # fmt: skip
-"""How transformers computes: the same numbers, more or less exactly."""
+"""How transformers computes: the same numbers, up to precision."""
 TRAINING = (
     "gradient_checkpointing", "initializer_factor", "initializer_cutoff_factor", "tie_word_embeddings",
     "tie_encoder_decoder", "tie_last_hidden_states",
@@ -46,16 +46,16 @@ OUTPUTS = (
     "use_cache", "return_dict", "use_return_dict", "output_attentions", "output_hidden_states", "output_past",
     "cross_attention_hidden_size", "embedding_size", "transformers_version", "transformers.js_config",
 )  # fmt: skip
-"""What else transformers gives back or wrote, and sizes of parts that an encoder has not."""
+"""Other outputs of transformers, keys that it once wrote, and sizes of parts that an encoder does not have."""
 _PATTERNS = (
     r"_.*", r"(bos|eos|sep|cls|mask|unk)_token_ids?", r".*dropout(_prob|_rate|_p)?", r".*_pdrop", r"layerdrop",
     r"(classifier|pooler|summary|sbert_ce|unsloth)_.*",
 )  # fmt: skip
-"""Private notes of tools; ids that the tokenizer knows; dropout, which acts in training; heads."""
+"""Private notes of tools; ids that the tokenizer has; dropout, which only affects training; heads."""
 CONFIG_HARMLESS = re.compile(
     "|".join((*_PATTERNS, *map(re.escape, (*GENERATION, *TASKS, *NAMES, *PRECISION, *TRAINING, *OUTPUTS))))
 )
-"""Keys of config.json that change no embedding, whatever they say."""
+"""Keys of config.json that change no embedding, whatever their value."""
 
 
 def check_keys(
@@ -66,16 +66,16 @@ def check_keys(
     plain: Mapping[str, tuple[Any, ...]] | None = None,
     harmless: re.Pattern[str] | None = None,
 ) -> None:
-    """Refuses every key that nobody judges.
+    """Refuses every unknown key.
 
     Args:
       path: the file, for the message.
-      content: what it holds.
-      read: keys that the caller reads, and checks.
-      plain: keys that may have these values only, which change nothing.
-      harmless: whole names of keys that may have any value.
+      content: its content.
+      read: keys that the caller reads and checks.
+      plain: keys that may only have these values, which change nothing.
+      harmless: matches whole names of keys that may have any value.
 
-    Raises: UserError with the first such key, its value and the way out.
+    Raises: UserError with the first unknown key, its value and the way out.
 
     >>> check_keys(Path("config.json"), {"hidden_size": 8, "new": None}, {"hidden_size"})
     >>> check_keys(Path("config.json"), {"new": 3}, {"hidden_size"})
@@ -92,13 +92,13 @@ not, delete it from the file
                 raise UserError(f"{path}: {key} {shorten(value)} is not supported; supported: {plain[key][0]!r}")
         elif harmless is None or not harmless.fullmatch(key):
             raise UserError(
-                f"{path}: {key} ({shorten(value)}) is no key that is known here, and may change embeddings; if it does "
-                "not, delete it from the file"
+                f"{path}: {key} ({shorten(value)}) is an unknown key, which may change embeddings; if it does not, "
+                "delete it from the file"
             )
 
 
 def check_no_code(path: Path, content: Mapping[str, Any], *classes: str) -> None:
-    """Refuses a checkpoint whose model or tokenizer is code of its own (`auto_map`), which is never run.
+    """Refuses a checkpoint whose model or tokenizer has its own code (`auto_map`), which is never run.
 
     Raises: UserError.
     """
@@ -107,8 +107,8 @@ def check_no_code(path: Path, content: Mapping[str, Any], *classes: str) -> None
     for name in classes:
         if named.get(name):
             raise UserError(
-                f"{path}: auto_map names code for {name} ({shorten(named[name])}), which is not run; if transformers' "
-                "own class computes the same, delete auto_map from the file"
+                f"{path}: auto_map names code for {name} ({shorten(named[name])}), which jaxemb does not run; if "
+                "transformers' own class computes the same, delete auto_map from the file"
             )
 
 

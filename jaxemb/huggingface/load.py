@@ -1,4 +1,4 @@
-"""From a Hugging Face or sentence-transformers folder to an `Embedder`: everything is checked, nothing is guessed."""
+"""Loads a Hugging Face or sentence-transformers folder as an `Embedder`: everything is checked, nothing is guessed."""
 
 from pathlib import Path
 from typing import Any
@@ -23,25 +23,24 @@ from jaxemb.models import SIDES, Side, dense_params
 
 
 def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Embedder:
-    """Loads a model from a local folder, strictly: no tensor is missing, left over or guessed.
+    """Loads a model from a local folder, strictly: no tensor is missing, unused or guessed.
 
-    A sentence-transformers folder (old or new schema) gives its pooling, layer norms, dense layers, normalisation,
-    longest input, prompts, truncation and similarity. A plain Hugging Face folder, without modules.json, says nothing
-    of these: it gets mean pooling (the last token in a causal decoder), no dense layer, L2 normalisation and no prompt.
-    Every key of its JSON files is read, known to change no embedding, or refused; see `huggingface.keys`.
+    A sentence-transformers folder (old or new schema) defines pooling, layer norms, dense layers, normalisation,
+    longest input, prompts, truncation and similarity. A plain Hugging Face folder, without modules.json, does not: it
+    gets mean pooling (last-token pooling for a causal decoder), no dense layer, L2 normalisation and no prompt. Every
+    key of the JSON files is read, is known not to change embeddings, or is refused; see `huggingface.keys`.
 
-    A folder of LoRA adapters as PEFT writes them, or `jaxemb export --adapter`, is the base model that it names, from a
-    folder or the Hub's cache, with the adapters merged.
+    A folder of LoRA adapters from PEFT or `jaxemb export --adapter` gives the base model that it names, from a folder
+    or the Hub's cache, with the adapters merged.
 
     Args:
       path: the folder. Nothing is downloaded and no code of the folder runs.
-      allow: a regular expression of the encoder's tensors that may be missing (they are drawn as in a new model) or
-        left over; see `ModelConfig.init_allow`.
-      tower: of a `Router`, which has a model for queries and one for documents, that for queries (`anchor`) or that for
-        documents (`positive`).
+      allow: a regular expression of the encoder's tensors that may be missing (they are initialized as in a new model)
+        or unused; see `ModelConfig.init_allow`.
+      tower: for a `Router`, the model for queries (`anchor`) or the one for documents (`positive`).
 
     Returns: the embedder; parameters are float32 arrays on the default device, dropout rates as in config.json.
-    Raises: UserError that names the file and what is wrong with it.
+    Raises: UserError; the message names the file and what is wrong with it.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -82,14 +81,14 @@ def load_model(path: str | Path, *, allow: str | None = None, tower: Side | None
 
 
 def load_towers(path: str | Path, *, allow: str | None = None, tower: Side | None = None) -> Towers:
-    """As `load_model`, both towers of a `Router`; of any other folder, or with `tower`, one embedder for both."""
+    """Like `load_model`, but both towers of a `Router`; other folders, or `tower`, give one embedder for both."""
     if tower is None and has_towers(Path(path)):
         return Towers(*(load_model(path, allow=allow, tower=side) for side in SIDES))
     return as_towers(load_model(path, allow=allow, tower=tower))
 
 
 def _longest(modules: Modules, tokenizer: Any, encoder: Family) -> int:
-    """The longest input in tokens: what the module says, else the tokenizer; never more than there are positions."""
+    """The longest input in tokens: the module's, else the tokenizer's; never more than the number of positions."""
     rotary = isinstance(encoder, ModernBertConfig | Qwen3Config)
     if rotary and modules.max_seq_length is not None and modules.max_seq_length > encoder.max_tokens:
         raise UserError(
@@ -105,7 +104,7 @@ def _read_norm(folder: Path, width: int) -> dict[str, np.ndarray]:
 
 
 def _read_dense(modules: Modules, width: int) -> list[dict[str, Any]]:
-    """The parameters of each dense layer, the first of which gets a vector of this width."""
+    """The parameters of each dense layer; `width` is the input width of the first."""
     layers = []
     for number, module in enumerate(modules.dense):
         outputs = module.config.out_features or width
@@ -126,7 +125,7 @@ def _read_dense(modules: Modules, width: int) -> list[dict[str, Any]]:
 
 
 def _read_module(folder: Path, shapes: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The tensors of a module after the encoder, which must be these."""
+    """The tensors of a module after the encoder; it must have exactly these."""
     readers = open_tensors(folder)
     if readers.keys() != shapes.keys():
         missing, unexpected = sorted(shapes.keys() - readers.keys()), sorted(readers.keys() - shapes.keys())

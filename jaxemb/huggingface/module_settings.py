@@ -1,4 +1,4 @@
-"""What the JSON files of sentence-transformers' modules say, in the old and the new schema; every key is judged."""
+"""Reads the JSON files of sentence-transformers' modules, in the old and the new schema; every key is checked."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ TRANSFORMER_FILES = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-"""Settings of the Transformer module: the first of them that says something counts."""
+"""Files with settings of the Transformer module: the first one that exists and is not empty counts."""
 POOLING_FLAGS: dict[PoolingMode, str] = {
     "cls": "pooling_mode_cls_token",
     "max": "pooling_mode_max_tokens",
@@ -42,31 +42,31 @@ PLAIN_TRANSFORMER: dict[str, tuple[Any, ...]] = {
     "query_expansion": (None,),
     "tokenizer_name_or_path": (None,),
 }
-"""Settings of the Transformer module that would change embeddings, and the values that do not."""
+"""Settings of the Transformer module that can change embeddings, and their values that do not."""
 ARGUMENTS = ("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs", "config_args", "config_kwargs")
 HARMLESS_ARGUMENTS = re.compile(
     "trust_remote_code|torch_dtype|dtype|attn_implementation|device_map|low_cpu_mem_usage|use_safetensors|use_fast"
 )
-"""Arguments of loading that change at most how exactly numbers are; no code is run, whatever they say."""
+"""Arguments for loading that change at most the precision; no code is run, whatever their value."""
 TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
 SENTENCE = {"module_input_name": ("sentence_embedding",), "module_output_name": ("sentence_embedding",)}
 
 
 @dataclass(frozen=True)
 class Use:
-    """What config_sentence_transformers.json says of how a model is used."""
+    """The settings of config_sentence_transformers.json for the use of a model."""
 
     prompt: str = ""
-    """The default one."""
+    """The default prompt."""
     prompts: tuple[Prompt, ...] = ()
-    """All that have a name."""
+    """All named prompts."""
     truncate_dim: int | None = None
     similarity: Similarity = "cosine"
 
 
 def read_transformer(folder: Path) -> tuple[Path, int | None, bool]:
-    """The file of the Transformer module's settings; the longest input, None where the tokenizer says it; and whether
-    texts are lower-cased, whatever the tokenizer does.
+    """The file of the Transformer module's settings; the longest input, None if the tokenizer has it; and whether texts
+    are lower-cased, whatever the tokenizer does.
 
     Raises: UserError if a setting would change embeddings in a way that is not supported.
     """
@@ -98,13 +98,13 @@ _ARGUMENT = re.compile(rf"\w+\.({HARMLESS_ARGUMENTS.pattern})")
 
 
 def read_pooling(path: Path) -> tuple[PoolingMode | tuple[PoolingMode, ...], bool]:
-    """The poolings, and whether the prompt's tokens count.
+    """The poolings, and whether they include the prompt's tokens.
 
-    Raises: UserError if they are none that we compute.
+    Raises: UserError if a pooling is not supported.
     """
     config = read_object(path)
     read = {"pooling_mode", "include_prompt", *POOLING_FLAGS.values()}
-    # The width is that of the encoder, whatever stands here: sentence-transformers does not compute with it.
+    # The width is that of the encoder: sentence-transformers does not use the one in the file.
     check_keys(path, config, read, harmless=re.compile("(word_)?embedding_dimension"))
     if config.get("pooling_mode") is not None:  # the new schema: a name or a list of names
         value = config["pooling_mode"]
@@ -123,9 +123,9 @@ def read_pooling(path: Path) -> tuple[PoolingMode | tuple[PoolingMode, ...], boo
 
 
 def read_dense(path: Path) -> tuple[DenseConfig, int]:
-    """A dense layer, and the width of what goes into it.
+    """A dense layer, and the width of its input.
 
-    Raises: UserError if it is none that we compute.
+    Raises: UserError if it is not supported.
     """
     config = read_object(path)
     read = {"in_features", "out_features", "bias", "activation_function"}
@@ -148,7 +148,7 @@ def _short(name: str) -> str:
 
 
 def check_layer_norm(path: Path, width: int) -> None:
-    """Raises UserError if the file of a layer norm says another width, or anything else."""
+    """Raises UserError if the file of a layer norm has another width, or any other key."""
     config = read_object(path)
     check_keys(path, config, ("dimension",))
     if config.get("dimension", width) != width:
@@ -156,15 +156,15 @@ def check_layer_norm(path: Path, width: int) -> None:
 
 
 def check_normalize(path: Path) -> None:
-    """Raises UserError if the file of a normalisation, if there is one, names another vector than the embedding."""
+    """Raises UserError if the file of a normalisation exists and names another vector than the embedding."""
     if path.exists():
         check_keys(path, read_object(path), (), plain=SENTENCE)
 
 
 def read_use(path: Path) -> Use:
-    """Prompts, truncation and similarity; nothing of them without the file.
+    """Prompts, truncation and similarity; empty without the file.
 
-    Raises: UserError if it is of another kind of model, or a setting is none that is known.
+    Raises: UserError if the file is for another kind of model, or a setting is unknown.
     """
     config = read_object(path) if path.exists() else {}
     read = {"prompts", "default_prompt_name", "truncate_dim", "similarity_fn_name"}
@@ -182,7 +182,7 @@ def read_use(path: Path) -> Use:
 
 
 def _prompts(path: Path, config: dict[str, Any]) -> tuple[str, tuple[Prompt, ...]]:
-    """The default prompt, and all that have a name."""
+    """The default prompt, and all named prompts."""
     name, prompts = config.get("default_prompt_name"), config.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
         raise UserError(f"{path}: prompts must be an object of texts")

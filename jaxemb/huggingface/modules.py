@@ -1,4 +1,4 @@
-"""The files that make a folder a sentence-transformers model: read in the old and new schema, written in the old.
+"""The files of a sentence-transformers model: read in the old and new schema, written in the old one.
 
 Readers older than sentence-transformers 5.4, and vLLM, know only the old names.
 """
@@ -31,7 +31,7 @@ from jaxemb.models import Side
 KINDS = ("Transformer", "Pooling", "LayerNorm", "Dense", "Normalize")
 ROUTER = "router_config.json"
 ROUTES: dict[Side, str] = {"anchor": "query", "positive": "document"}
-"""What sentence-transformers calls the towers: `encode_query` and `encode_document` choose them."""
+"""Names of the towers in sentence-transformers: `encode_query` and `encode_document` choose them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class DenseModule:
 
 @dataclass(frozen=True)
 class Modules:
-    """What the files say about everything but the encoder's sizes."""
+    """The settings in these files: everything except the encoder's sizes."""
 
     transformer: Path
     """Folder of config.json, weights and tokenizer."""
@@ -58,15 +58,15 @@ class Modules:
     normalize: bool = True
     use: Use = field(default_factory=Use)
     max_seq_length: int | None = None
-    """None where the tokenizer says it."""
+    """Longest input in tokens; None if the tokenizer has it."""
     settings: Path | None = None
-    """The file that says it, and whether texts are lower-cased."""
+    """The file with `max_seq_length` and `lowercase`."""
     lowercase: bool = False
     """Whether texts are lower-cased, whatever the tokenizer does."""
 
     @property
     def dense_config(self) -> DenseConfig | tuple[DenseConfig, ...] | None:
-        """The dense layers as `ModelConfig.dense` has them."""
+        """The dense layers, as in `ModelConfig.dense`."""
         configs = tuple(dense.config for dense in self.dense)
         return configs if len(configs) > 1 else configs[0] if configs else None
 
@@ -84,24 +84,24 @@ def read_modules(folder: Path, tower: Side | None = None) -> Modules:
     """Reads modules.json and the files it names; mean pooling and L2 normalisation for a folder without it.
 
     Args:
-      folder: of the model.
-      tower: which model of a `Router` is read: that for queries or that for documents.
+      folder: the folder of the model.
+      tower: which model of a `Router` to read: the one for queries or the one for documents.
 
     Raises: UsageError for a `Router` without `tower`; UserError if a file is missing or broken, or names a module, an
       order or a setting that is not supported.
     """
     if not (folder / "modules.json").exists():
         return Modules(folder)
-    places = _places(folder / "modules.json", tower)
-    (_, transformer), (_, pooling), *rest = places
+    modules = _module_list(folder / "modules.json", tower)
+    (_, transformer), (_, pooling), *rest = modules
     settings, length, lowercase = read_transformer(transformer)
     modes, include_prompt = read_pooling(pooling / "config.json")
     head = _read_head(rest)
     if head is None:
         raise UserError(
             f"{folder / 'modules.json'}: the order {' -> '.join(kind for kind, _ in places)} is not supported; "
-            "supported: Transformer -> Pooling, then LayerNorm, any number of Dense layers, with LayerNorm and "
-            "Normalize between them, and Normalize at the end, each where it is wanted"
+            "supported: Transformer -> Pooling, then optionally LayerNorm, any number of Dense layers, each with an "
+            "optional LayerNorm and Normalize after it, and optionally Normalize at the end"
         )
     return replace(
         head,
@@ -115,27 +115,27 @@ def read_modules(folder: Path, tower: Side | None = None) -> Modules:
     )
 
 
-def _read_head(places: list[tuple[str, Path]]) -> Modules | None:
-    """What follows pooling; None for an order that we have not."""
+def _read_head(modules: list[tuple[str, Path]]) -> Modules | None:
+    """The modules after pooling; None for an order that is not supported."""
     norm_folder: Path | None = None
     dense: list[DenseModule] = []
     normalize = False
-    for kind, place in places:
-        path = place / "config.json"
+    for kind, module_folder in modules:
+        path = module_folder / "config.json"
         if normalize and (kind != "Dense" or not dense):
             return None
         if kind == "Dense":
             if normalize:
                 dense[-1] = replace(dense[-1], config=dense[-1].config.model_copy(update={"normalize": True}))
             config, inputs = read_dense(path)
-            dense.append(DenseModule(config, place, inputs))
+            dense.append(DenseModule(config, module_folder, inputs))
             normalize = False
         elif kind == "LayerNorm" and dense and dense[-1].norm_folder is None:
             check_layer_norm(path, dense[-1].config.out_features or 0)
             config = dense[-1].config.model_copy(update={"layer_norm": True})
-            dense[-1] = replace(dense[-1], config=config, norm_folder=place)
+            dense[-1] = replace(dense[-1], config=config, norm_folder=module_folder)
         elif kind == "LayerNorm" and not dense and norm_folder is None:
-            norm_folder = place
+            norm_folder = module_folder
         elif kind == "Normalize":
             check_normalize(path)
             normalize = True
@@ -149,7 +149,7 @@ def _kind(entry: dict[str, Any]) -> str:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    """What modules.json lists."""
+    """The entries of modules.json."""
     entries = read_json(path)
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and isinstance(entry.get("type"), str) and isinstance(entry.get("path"), str)
@@ -162,10 +162,10 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 
 def _route(path: Path, tower: Side) -> list[dict[str, Any]]:
-    """The modules of one tower, as modules.json would list them."""
+    """The modules of one tower, as entries of modules.json."""
     config = read_object(path)
     check_keys(path, config, ("types", "structure", "parameters"))
-    if isinstance(parameters := config.get("parameters") or {}, dict):  # the route is chosen here
+    if isinstance(parameters := config.get("parameters") or {}, dict):  # `tower` chooses the route
         plain: dict[str, tuple[Any, ...]] = {"route_mappings": ({},)}
         check_keys(path, parameters, (), plain=plain, harmless=re.compile("default_route|allow_empty_key"))
     types, structure = config.get("types"), config.get("structure")
@@ -180,8 +180,8 @@ def _route(path: Path, tower: Side) -> list[dict[str, Any]]:
     return [{"type": types[name], "path": name} for name in map(str, names)]
 
 
-def _places(path: Path, tower: Side | None) -> list[tuple[str, Path]]:
-    """The kind and the folder of each module, in their order: first a Transformer and a Pooling."""
+def _module_list(path: Path, tower: Side | None) -> list[tuple[str, Path]]:
+    """The kind and the folder of each module, in order, starting with a Transformer and a Pooling."""
     entries = _entries(path)
     if [_kind(entry) for entry in entries] == ["Router"]:
         if tower is None:
@@ -203,27 +203,27 @@ def _places(path: Path, tower: Side | None) -> list[tuple[str, Path]]:
 
 
 def check_exportable(config: ModelConfig) -> None:
-    """Refuses what sentence-transformers has no module for.
+    """Refuses a pooling that sentence-transformers does not have.
 
     Raises: UserError.
     """
     for mode in config.poolings:
         if mode not in POOLING_FLAGS:
             raise UserError(
-                f"model.pooling: sentence-transformers has no {mode}, so that it cannot be exported; there are "
-                f"{', '.join(POOLING_FLAGS)} (set export.enabled to false to train without)"
+                f"model.pooling: sentence-transformers has no {mode} pooling, so the model cannot be exported; choose "
+                f"from {', '.join(POOLING_FLAGS)}, or set export.enabled to false to train without an export"
             )
 
 
 def default_prompt_name(config: ModelConfig) -> str:
-    """What `config.prompt` is called in the exported folder."""
+    """The name of `config.prompt` in the exported folder."""
     return next((prompt.name for prompt in config.prompts if prompt.text == config.prompt), "default")
 
 
 def module_files(config: ModelConfig, max_seq_length: int) -> dict[str, Any]:
     """The JSON files of a sentence-transformers folder in the old schema, by their relative paths."""
     kinds = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    # Readers older than these poolings refuse their flags, so they are written only where they are true.
+    # Readers older than these poolings refuse their flags, so they are written only if they are true.
     written = [mode for mode in POOLING_FLAGS if mode in config.poolings or mode not in ("weightedmean", "lasttoken")]
     default = default_prompt_name(config)
     prompts = {"default": config.prompt} if config.prompt else {}
@@ -262,7 +262,7 @@ def module_files(config: ModelConfig, max_seq_length: int) -> dict[str, Any]:
 
 
 def router_files(tower: dict[str, Any]) -> dict[str, Any]:
-    """The JSON files of a `Router` over folders `anchor` and `positive` with `module_files` of their own."""
+    """The JSON files of a `Router` over the folders `anchor` and `positive`, which have their own `module_files`."""
     modules = [(Path(entry["path"]), entry["type"]) for entry in tower["modules.json"]]
     return {
         "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}],
@@ -283,13 +283,13 @@ class HeadModule(NamedTuple):
     kind: str
     folder: str
     inputs: int
-    """Width of what goes into it."""
+    """Width of its input."""
     dense: int | None = None
-    """Number of the dense layer that it is, or follows; None after pooling."""
+    """Number of the dense layer that it is, or directly belongs to; None otherwise."""
 
 
 def head_modules(config: ModelConfig) -> list[HeadModule]:
-    """The modules after pooling in their order, with the folders of their files."""
+    """The modules after pooling, in order, with their folders."""
     found: list[HeadModule] = []
 
     def add(kind: str, inputs: int, dense: int | None = None) -> None:
@@ -311,7 +311,7 @@ def head_modules(config: ModelConfig) -> list[HeadModule]:
 
 
 def write_json_files(files: dict[str, Any], folder: Path) -> None:
-    """Writes each as indented UTF-8 JSON, making folders as needed."""
+    """Writes each file as indented UTF-8 JSON, and creates folders as needed."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

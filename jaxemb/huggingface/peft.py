@@ -1,4 +1,4 @@
-"""LoRA adapters as PEFT writes them, read without PEFT: a weight W of the base model becomes W + scale * B A."""
+"""Reads PEFT's LoRA adapters without PEFT: a weight W of the base model becomes W + scale * B A."""
 
 import math
 import re
@@ -29,10 +29,11 @@ _HARMLESS = frozenset(
      "exclude_modules", "layers_to_transform", "layers_pattern", "megatron_core", "qalora_group_size",
      "runtime_config", "ensure_weight_tying"}
 )  # fmt: skip
-"""Which modules have an adapter is told by the tensors; PEFT takes `fan_in_fan_out` for false in linear layers."""
+"""Keys that are ignored: the tensors show which modules have adapters, and PEFT treats `fan_in_fan_out` as false in
+linear layers."""
 _INITS = (True, False, None, "gaussian", "orthogonal")
-"""Ways to draw A and B that leave the base model as it is."""
-_MERGE = "merge it into its base with PEFT (`merge_and_unload`), and load the model that is saved then"
+"""Initializations of A and B that leave the base model unchanged."""
+_MERGE = "merge it into its base with PEFT (`merge_and_unload`), and load the merged model"
 _TENSOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>A|B)(?:\.weight)?")
 
 
@@ -42,15 +43,15 @@ class Adapter:
 
     folder: Path
     base: str
-    """A folder or a name of the Hub."""
+    """The base model: a folder or a name of the Hub."""
     revision: str | None
     deltas: dict[str, Callable[[], np.ndarray]]
-    """What is added to the weights of the base, by their names."""
+    """The changes of the base model's weights, by name."""
 
     def base_folder(self) -> Path:
-        """Where the base model's config.json and weights lie, in a folder or in the Hub's cache; no network is asked.
+        """The folder of the base model's config.json and weights, which may be in the Hub's cache; uses no network.
 
-        Raises: UserError if they are not at hand.
+        Raises: UserError if there is none.
         """
         path = self.folder / ADAPTER_CONFIG
         named = hub.parse(self.base)
@@ -58,21 +59,21 @@ class Adapter:
         if folder is None or not folder.is_dir():
             fetch = "" if named is None else f" in the Hub's cache (`hf download {named[0]}` fetches it)"
             raise UserError(
-                f"{path}: the base model {self.base!r} (base_model_name_or_path) is not there{fetch}; these are "
-                "adapters, which need it: put it there, or write the folder where it lies into the file"
+                f"{path}: the base model {self.base!r} (base_model_name_or_path) is not there{fetch}; these adapters "
+                "need it: put it there, or write the path of its folder into the file"
             )
         return folder if (folder / "config.json").exists() else read_modules(folder).transformer
 
     def merge(self, readers: Readers, names: Names) -> dict[str, Callable[[], np.ndarray]]:
-        """The base's tensors with the adapters added.
+        """The base model's tensors with the adapters added.
 
-        Raises: UserError if there is one for a tensor that the base has not.
+        Raises: UserError if there is an adapter for a tensor that the base model does not have.
         """
-        merged, places = dict(readers), {canonical(name, names.prefix): name for name in readers}
+        merged, own_names = dict(readers), {canonical(name, names.prefix): name for name in readers}
         for name, delta in self.deltas.items():
             own = canonical(name, names.prefix)
-            if own in places:
-                merged[places[own]] = partial(_sum, readers[places[own]], delta, f"{self.folder}: {name}")
+            if own in own_names:
+                merged[own_names[own]] = partial(_sum, readers[own_names[own]], delta, f"{self.folder}: {name}")
             elif not is_left_over(own, names):
                 raise UserError(f"{self.folder}: an adapter of {name}, which the base model {self.base} does not have")
         return merged
@@ -82,33 +83,33 @@ def _sum(read: Callable[[], np.ndarray], delta: Callable[[], np.ndarray], where:
     weight, change = read(), delta()
     if weight.shape != change.shape:
         raise UserError(
-            f"{where}: the adapter is of {list(change.shape)}, the base model's weight {list(weight.shape)}"
+            f"{where}: the adapter has shape {list(change.shape)}, the base model's weight {list(weight.shape)}"
         )
     return np.asarray(weight + change, np.float32)
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether the folder has adapters in place of a model."""
+    """Whether the folder has adapters instead of a model."""
     return (folder / ADAPTER_CONFIG).exists()
 
 
 def read_adapter(folder: Path) -> Adapter:
     """Reads adapter_config.json and the adapters.
 
-    Raises: UserError if a file is missing or damaged, or it is anything but LoRA of linear layers and embeddings.
+    Raises: UserError if a file is missing or damaged, or for anything but LoRA of linear layers and embeddings.
     """
     path = folder / ADAPTER_CONFIG
     config = read_object(path)
     _check(path, config)
     if not (folder / ADAPTER).exists():
         pickled = (folder / "adapter_model.bin").exists()
-        what = "pickled only, which can run any code when they are read" if pickled else f"not there ({ADAPTER})"
+        what = "only there as a pickle, which can run arbitrary code" if pickled else f"not there ({ADAPTER})"
         raise UserError(f"{folder}: the adapters are {what}; {_MERGE}" if pickled else f"{folder}: they are {what}")
     found: dict[str, dict[str, Callable[[], np.ndarray]]] = {}
     embeddings = set()
     for name, read in open_file(folder / ADAPTER).items():
         if (match := _TENSOR.fullmatch(name)) is None:
-            raise UserError(f"{folder / ADAPTER}: {name} is no adapter of LoRA that is known here; {_MERGE}")
+            raise UserError(f"{folder / ADAPTER}: {name} is not a LoRA adapter that jaxemb knows; {_MERGE}")
         found.setdefault(match["module"], {})[match["side"]] = read
         embeddings |= {match["module"]} if match["embedding"] else set()
     deltas: dict[str, Callable[[], np.ndarray]] = {}
@@ -130,7 +131,7 @@ def read_adapter(folder: Path) -> Adapter:
 
 @dataclass(frozen=True)
 class _Delta:
-    """scale * B A, of an embedding transposed."""
+    """scale * B A; for an embedding, transposed."""
 
     a: Callable[[], np.ndarray]
     b: Callable[[], np.ndarray]
@@ -143,7 +144,7 @@ class _Delta:
         a, b = self.a(), self.b()
         if a.ndim != 2 or b.ndim != 2 or a.shape[0] != self.rank or b.shape[1] != self.rank:
             raise UserError(
-                f"{self.where}: A is of {list(a.shape)} and B of {list(b.shape)}; adapter_config.json says rank "
+                f"{self.where}: A has shape {list(a.shape)} and B {list(b.shape)}; adapter_config.json says rank "
                 f"{self.rank}"
             )
         delta = np.float32(self.scale) * (b @ a)
@@ -151,7 +152,7 @@ class _Delta:
 
 
 def _by_pattern(patterns: Any, module: str, otherwise: Any) -> Any:
-    """The value of the first pattern that the module's name, or an end of it, matches whole."""
+    """The value of the first pattern that matches the module's whole name, or a whole suffix of it."""
     for pattern, value in (patterns or {}).items():
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
@@ -166,7 +167,7 @@ def _are_patterns(patterns: Any) -> bool:
 
 
 def _check(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuses all but LoRA; PEFT writes all that it has, and what is off is null, false or empty."""
+    """Refuses anything but plain LoRA. PEFT writes all its settings; those that are off are null, false or empty."""
     if config.get("peft_type") != "LORA":
         raise UserError(f"{path}: peft_type {config.get('peft_type')!r} is not supported; supported: 'LORA'; {_MERGE}")
     wrong = [key for key, value in config.items() if value and key not in _READ | _HARMLESS]

@@ -1,7 +1,7 @@
-"""An export read a second way: the forward pass of every family in NumPy, float64, from the files as they lie there.
+"""An independent reader of exports: the forward pass of every family in NumPy, float64, directly from the files.
 
-Nothing is shared with the tables that write and read weights and settings, nor with `jaxemb.models`: what they get
-wrong alike shows here. One text at a time, without padding, for verification only.
+It shares nothing with the tables that write and read weights and settings, nor with `jaxemb.models`, so it shows their
+common errors. It embeds one text at a time, without padding, and is for verification only.
 """
 
 import math
@@ -19,27 +19,27 @@ Get = Callable[[str], np.ndarray]
 
 
 def embed(folder: Path, texts: Sequence[Sequence[int]], prompt_tokens: int) -> Float[np.ndarray, "N E"]:
-    """Embeds texts as a sentence-transformers folder in the old schema says.
+    """Embeds texts by a sentence-transformers folder in the old schema.
 
     Args:
-      folder: what `export` wrote.
-      texts: token ids, special tokens included; as many texts as fit into memory, one layer at a time.
-      prompt_tokens: first tokens of each, that pooling leaves out where `include_prompt` is false.
+      folder: the output of `export`.
+      texts: token ids, special tokens included; all texts go through one layer at a time and must fit into memory.
+      prompt_tokens: number of first tokens of each text that pooling leaves out if `include_prompt` is false.
     """
     config, get = read_object(folder / "config.json"), _reader(folder)
     vectors = _ENCODERS[config["model_type"]](config, get, [np.asarray(text) for text in texts])
     rows: Any = None
     for module in read_json(folder / "modules.json"):
-        kind, place = module["type"].rsplit(".", 1)[-1], folder / module["path"]
+        kind, module_folder = module["type"].rsplit(".", 1)[-1], folder / module["path"]
         if kind == "Pooling":
-            settings = read_object(place / "config.json")
+            settings = read_object(module_folder / "config.json")
             skip = 0 if settings.get("include_prompt", True) else prompt_tokens
             rows = np.stack([_pool(one, settings, skip) for one in vectors])
         elif kind == "LayerNorm":
-            get = _reader(place)
+            get = _reader(module_folder)
             rows = _layer_norm(rows, get("norm.weight"), get("norm.bias"), 1e-5)
         elif kind == "Dense":
-            settings, get = read_object(place / "config.json"), _reader(place)
+            settings, get = read_object(module_folder / "config.json"), _reader(module_folder)
             rows = rows @ get("linear.weight").T + (get("linear.bias") if settings["bias"] else 0.0)
             rows = _ACTIVATIONS[settings["activation_function"].rsplit(".", 1)[-1].lower()](rows)
         elif kind == "Normalize":
@@ -80,7 +80,7 @@ def _rms_norm(x: np.ndarray, scale: np.ndarray, eps: float) -> np.ndarray:
 
 
 def _attend(query: np.ndarray, keys: np.ndarray, values: np.ndarray, bias: Any = 0.0) -> np.ndarray:
-    """Heads lead; [N, S, D] each, and fewer heads of keys and values where several queries share one."""
+    """Splits into heads, [N, S, D]; there are fewer key and value heads if several query heads share one."""
     share = len(query) // len(keys)
     keys, values = np.repeat(keys, share, axis=0), np.repeat(values, share, axis=0)
     scores = query @ keys.transpose(0, 2, 1) / math.sqrt(query.shape[-1]) + bias
@@ -104,13 +104,13 @@ def _turn(x: np.ndarray, theta: float) -> np.ndarray:
 
 def _pool(x: Vectors, settings: dict[str, Any], skip: int) -> np.ndarray:
     skip = min(skip, len(x) - 1)  # a text that was cut within its prompt keeps its last token
-    places, x = np.arange(len(x))[skip:, None] + 1.0, x[skip:]
+    positions, x = np.arange(len(x))[skip:, None] + 1.0, x[skip:]
     found = {
         "cls_token": x[0],
         "max_tokens": x.max(0),
         "mean_tokens": x.mean(0),
         "mean_sqrt_len_tokens": x.sum(0) / math.sqrt(len(x)),
-        "weightedmean_tokens": (x * places).sum(0) / places.sum(),
+        "weightedmean_tokens": (x * positions).sum(0) / positions.sum(),
         "lasttoken": x[-1],
     }
     return np.concatenate([row for name, row in found.items() if settings.get(f"pooling_mode_{name}")])
@@ -184,7 +184,7 @@ def _post_norm(config: dict[str, Any], get: Get, texts: list[np.ndarray]) -> lis
 
 
 def _buckets(length: int) -> np.ndarray:
-    """MPNet's class of each distance; class by class, not by formula for all."""
+    """MPNet's bucket of each distance, computed bucket by bucket, not with one formula."""
 
     def bucket(distance: int) -> int:
         far = abs(distance)
@@ -210,8 +210,8 @@ def _modernbert(config: dict[str, Any], get: Get, texts: list[np.ndarray]) -> li
         for index, x in enumerate(states):
             normed = x if first is None else _layer_norm(x, first, 0.0, eps)
             query, keys, values = (_heads(part, size) for part in np.split(normed @ fused.T, 3, axis=1))
-            places = np.arange(len(x))
-            near = np.abs(places[:, None] - places[None]) <= config["local_attention"] // 2
+            positions = np.arange(len(x))
+            near = np.abs(positions[:, None] - positions[None]) <= config["local_attention"] // 2
             hidden = np.where(near, 0.0, -1e30) if local else 0.0
             x = x + _attend(_turn(query, theta), _turn(keys, theta), values, hidden) @ output.T
             value, gate = np.split(_layer_norm(x, norm, 0.0, eps) @ up.T, 2, axis=1)

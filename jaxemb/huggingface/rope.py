@@ -14,19 +14,19 @@ MODERNBERT_KEYS = (
 
 
 def qwen3_rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`rope_theta`, wherever it stands; `rope_scaling` stands in place of `rope_parameters`, as in transformers."""
+    """`rope_theta`, under any of its keys; `rope_scaling` replaces `rope_parameters`, as in transformers."""
     group = _group(raw.get("rope_scaling") or raw.get("rope_parameters") or {}, path)
     given = {"rope_theta": raw["rope_theta"]} if "rope_theta" in raw else {}
     return given | {name: theta for name, theta in group.items() if name == "rope_theta"}
 
 
 def modernbert_rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`global_rope_theta` and `local_rope_theta`, wherever they stand; null for local layers is the global one."""
+    """`global_rope_theta` and `local_rope_theta`, under any of their keys; a null local value means the global one."""
     parameters, scaling = raw.get("rope_parameters") or {}, _group(raw.get("rope_scaling") or {}, path)
     by_layer = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
     if not isinstance(parameters, dict) or not parameters.keys() <= by_layer.keys():
         raise UserError(
-            f"{path}: rope_parameters {parameters!r} are not supported; supported: an object each for "
+            f"{path}: rope_parameters {parameters!r} are not supported; supported: one object for each of "
             f"{' and '.join(by_layer)}"
         )
     found = {}
@@ -42,7 +42,7 @@ def modernbert_rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _group(group: Any, path: Path) -> dict[str, Any]:
-    """Settings of one kind of layer, which must be those of plain rotary positions."""
+    """Settings of one kind of layer; they must describe plain rotary positions."""
     known = {"rope_theta", "rope_type", "type"}
     if not isinstance(group, dict) or group.get("rope_type", group.get("type", "default")) != "default":
         raise UserError(f"{path}: rotary positions {group!r} are not supported; supported: rope_type 'default'")

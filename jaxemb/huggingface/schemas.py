@@ -1,4 +1,4 @@
-"""How each family's `config.json` differs from our settings, and what its other keys may say."""
+"""How each family's `config.json` differs from our settings, and which values its other keys may have."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ PLAIN: dict[str, tuple[Any, ...]] = {
     "partial_rotary_factor": (1.0,),
     "directionality": ("bidi",),
 }
-"""Keys of every family that may have these values only."""
+"""Keys of every family that may have only these values."""
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,28 @@ class Schema:
 
     config: type[Family]
     architecture: str
-    """The class of transformers that reads it."""
+    """The transformers class of the family."""
     names: dict[str, str] = field(default_factory=dict)
-    """Our name -> theirs, where they differ."""
+    """Our name -> name in `config.json`, where they differ."""
     aliases: dict[str, str] = field(default_factory=dict)
-    """Another name of theirs -> theirs."""
+    """Alternative name in `config.json` -> main name."""
     fixed: dict[str, Any] = field(default_factory=dict)
-    """Settings (in our names) that `config.json` cannot say."""
+    """Settings (by our names) that `config.json` does not have."""
     required: dict[str, Any] = field(default_factory=dict)
-    """Their settings that must have this value, or be left out; they are written, too."""
+    """Keys that must have this value or be missing; they are also written."""
     plain: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    """Their keys that must have one of these values, or be left out; they are not written."""
+    """Keys that must have one of these values or be missing; they are not written."""
     harmless: tuple[str, ...] = ()
-    """Their keys that transformers does not read for an embedding, beside `CONFIG_HARMLESS`."""
+    """Keys that transformers does not use for embeddings, in addition to `CONFIG_HARMLESS`."""
     nullable: tuple[str, ...] = ("pad_token_id",)
-    """Their settings that may be null; what it means is told where they are read."""
+    """Keys that may be null; the code that reads them defines its meaning."""
     rope: tuple[tuple[str, ...], Callable[[dict[str, Any], Path], dict[str, Any]]] | None = None
-    """Keys of positions and kinds of layers, and what finds our settings of rotary positions in them."""
+    """Keys of positions and kinds of layers, and the function that reads our rotary settings from them."""
     defaults: dict[str, Any] = field(default_factory=dict)
-    """What transformers takes for a setting (in our names) that is left out, where it is not our default."""
+    """transformers' default for a missing setting (by our name), if it differs from ours."""
 
     def theirs(self, name: str) -> str:
-        """Their name of a setting of ours."""
+        """The name of our setting in `config.json`."""
         return self.names.get(name, name)
 
 

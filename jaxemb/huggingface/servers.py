@@ -1,7 +1,7 @@
-"""What embedding servers make of an exported folder: what each of them would misread, and what to do instead.
+"""Which parts of an exported folder embedding servers would misread, and what to do instead.
 
-By their sources: text-embeddings-inference 0d124dc (July 2026) and vLLM 0.24. A server reads a folder right if it gives
-the model's embeddings when it is started with the folder's path alone.
+From the source code of text-embeddings-inference 0d124dc (July 2026) and vLLM 0.24. A server reads a folder correctly
+if it gives the model's embeddings when it is started with only the folder's path.
 """
 
 from collections.abc import Iterator
@@ -23,24 +23,24 @@ FAMILIES = {
     "vllm": {"bert", "modernbert", "qwen3", "roberta", "xlm-roberta"},
 }
 _POOLINGS = {"cls": "cls", "mean": "mean", "lasttoken": "last-token"}
-_ONE_BY_ONE = "export each tower by itself (`--tower anchor`, `--tower positive`)"
+_ONE_BY_ONE = "export each tower separately (`--tower anchor`, `--tower positive`)"
 _OTHER_POOLING = "train with `model.pooling` cls or mean"
-_SENTENCE_TRANSFORMERS = "export without --target and serve the folder by sentence-transformers"
+_SENTENCE_TRANSFORMERS = "export without --target and serve the folder with sentence-transformers"
 
 
 def misread(
     config: ModelConfig, tokenizer: "PreTrainedTokenizerBase", server: Server, *, towers: bool = False
 ) -> list[tuple[str, str]]:
-    """What a server would get wrong of the exported folder, each with the way out; empty if it reads it right.
+    """What a server would get wrong, each with the way out; empty if it reads the exported folder correctly.
 
     Args:
       config: the architecture.
-      tokenizer: that of the model.
+      tokenizer: the model's tokenizer.
       server: `tei` (text-embeddings-inference) or `vllm`.
       towers: whether the folder is a `Router` over two models.
     """
     if towers:
-        return [("reads one model and no Router of two", _ONE_BY_ONE)]
+        return [("reads one model, not a Router of two", _ONE_BY_ONE)]
     common = _by_both(config, server)
     return [*common, *(_by_tei(config, tokenizer) if server == "tei" else _by_vllm(config))]
 
@@ -48,9 +48,9 @@ def misread(
 def check_served(
     config: ModelConfig, tokenizer: "PreTrainedTokenizerBase", server: Server, *, towers: bool = False
 ) -> None:
-    """Refuses what a server would misread.
+    """Refuses a model that a server would misread.
 
-    Raises: UserError with all that it would misread, and the way out of each.
+    Raises: UserError with everything that it would misread, and the way out of each.
     """
     found = misread(config, tokenizer, server, towers=towers)
     if found:
@@ -64,11 +64,11 @@ def servers_note(config: ModelConfig, tokenizer: "PreTrainedTokenizerBase", *, t
     parts = [
         f"{NAMES[server]} (it {', it '.join(what for what, _ in whats)})" for server, whats in found.items() if whats
     ]
-    return f"Do not serve this folder by {' or by '.join(parts)}: embeddings would be others." if parts else ""
+    return f"Do not serve this folder with {' or with '.join(parts)}: the embeddings would be wrong." if parts else ""
 
 
 def _otherwise(server: Server) -> str:
-    return f"Or export without --target, for sentence-transformers, whose embeddings {NAMES[server]} would not give."
+    return f"Or export without --target and use sentence-transformers; {NAMES[server]} would give other embeddings."
 
 
 def _by_both(config: ModelConfig, server: Server) -> Iterator[tuple[str, str]]:
@@ -88,7 +88,7 @@ def _by_both(config: ModelConfig, server: Server) -> Iterator[tuple[str, str]]:
         clients = "put it before each text that is sent"
         flag = f"start the server with `--default-prompt-name {default_prompt_name(config)}`"
         way_out = flag if server == "tei" else clients
-        yield f"puts no prompt ({config.prompt!r}) before texts by itself", f"export without --target, and {way_out}"
+        yield f"does not put the prompt ({config.prompt!r}) before texts", f"export without --target, and {way_out}"
     if not config.include_prompt and (config.prompt or config.prompts):
         yield "counts the prompt's tokens in pooling", "train with `model.include_prompt: true`"
 
@@ -97,10 +97,10 @@ def _by_tei(config: ModelConfig, tokenizer: "PreTrainedTokenizerBase") -> Iterat
     encoder = config.encoder
     known = [mode for mode in ("cls", "mean", "lasttoken") if mode in config.poolings]
     if len(config.poolings) > 1:
-        one = f"{_POOLINGS[known[0]]} pooling alone of {' + '.join(config.poolings)}" if known else "none of them"
-        yield f"takes {one}", _OTHER_POOLING
+        one = f"only {_POOLINGS[known[0]]} pooling of {' + '.join(config.poolings)}" if known else "none of them"
+        yield f"uses {one}", _OTHER_POOLING
     elif not known:
-        yield f"has no pooling {config.poolings[0]}", _OTHER_POOLING
+        yield f"has no {config.poolings[0]} pooling", _OTHER_POOLING
     elif known == ["lasttoken"] and not isinstance(encoder, Qwen3Config):
         yield "has last-token pooling for decoders only", _OTHER_POOLING
     elif known == ["cls"] and isinstance(encoder, Qwen3Config):
@@ -124,24 +124,24 @@ def _by_tei(config: ModelConfig, tokenizer: "PreTrainedTokenizerBase") -> Iterat
 def _by_vllm(config: ModelConfig) -> Iterator[tuple[str, str]]:
     encoder = config.encoder
     if len(config.poolings) > 1:
-        yield f"takes one pooling alone of {' + '.join(config.poolings)}", _OTHER_POOLING
+        yield f"uses only one pooling of {' + '.join(config.poolings)}", _OTHER_POOLING
     elif config.poolings == ("mean_sqrt_len_tokens",):
-        yield "takes mean pooling for mean_sqrt_len_tokens", _OTHER_POOLING
+        yield "uses mean pooling for mean_sqrt_len_tokens", _OTHER_POOLING
     elif config.poolings[0] not in _POOLINGS:
-        yield f"takes its own default for the pooling {config.poolings[0]}", _OTHER_POOLING
+        yield f"uses its own default instead of {config.poolings[0]} pooling", _OTHER_POOLING
     if config.dense_layers:
         yield (
-            "leaves out dense layers in many versions, with no more than a line in its log",
+            "ignores dense layers in many versions, with only a line in its log",
             "--target tei may do, or train with `model.dense: null`",
         )
     if isinstance(encoder, Qwen3Config) and encoder.hidden_act != "silu":
         yield f"has no Qwen3 with {encoder.hidden_act}", "train with `model.encoder.hidden_act: silu`"
     if isinstance(encoder, ModernBertConfig) and encoder.hidden_act != "gelu":
-        yield f"takes gelu for {encoder.hidden_act} in ModernBERT", "train with `model.encoder.hidden_act: gelu`"
+        yield f"uses gelu instead of {encoder.hidden_act} in ModernBERT", "train with `model.encoder.hidden_act: gelu`"
 
 
 def keys_of_tei(config: Family, tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
-    """Keys of `config.json` that change no embedding, without which text-embeddings-inference does not read it."""
+    """Keys of `config.json` that change no embedding, but that text-embeddings-inference needs to read it."""
     if isinstance(config, Qwen3Config):
         return {"eos_token_id": _id(tokenizer, "eos", "pad")}
     if isinstance(config, ModernBertConfig):

@@ -1,5 +1,5 @@
-"""Safetensors files: whole, sharded, in any floating type; old Flax weights where there are none. Nothing is unpickled
-and torch is not imported.
+"""Safetensors files, single or sharded, in any floating type; or else old Flax weights. Nothing is unpickled, and torch
+is not imported.
 """
 
 import json
@@ -41,7 +41,7 @@ def read_json(path: Path) -> Any:
 def read_object(path: Path) -> dict[str, Any]:
     """Reads a JSON file that holds an object.
 
-    Raises: UserError if it is missing, not JSON or no object.
+    Raises: UserError if it is missing, not JSON or not an object.
     """
     content = read_json(path)
     if not isinstance(content, dict):
@@ -65,23 +65,23 @@ def _read(path: Path, name: str) -> np.ndarray:
             raise UserError(f"{path}: {name} is of type {kind}; supported are {', '.join(FLOATS)}")
         if kind != "BF16":
             return np.asarray(file.get_tensor(name), np.float32)
-    with _open(path, "flax") as file:  # NumPy itself knows no bfloat16
+    with _open(path, "flax") as file:  # NumPy itself has no bfloat16
         return np.asarray(file.get_tensor(name)).astype(np.float32)
 
 
 def open_tensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
-    """For each tensor in `model.safetensors` or its shards, or else `flax_model.msgpack`, a function that reads it as
-    float32, under torch's name and in its orientation.
+    """For each tensor in `model.safetensors` or its shards, or else in `flax_model.msgpack`: a function that reads it
+    as float32, under torch's name and in its orientation.
 
     Raises: UserError if there is no such file, or a file is missing or damaged.
     """
     if (folder / WEIGHTS).exists():
         files = [folder / WEIGHTS]
     elif (folder / INDEX).exists():
-        places = read_object(folder / INDEX).get("weight_map")
-        if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+        weight_map = read_object(folder / INDEX).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
             raise UserError(f"{folder / INDEX} has no `weight_map` from tensors to files")
-        files = [folder / name for name in sorted(set(places.values()))]
+        files = [folder / name for name in sorted(set(weight_map.values()))]
     elif (folder / FLAX).exists():
         return read_flax(folder / FLAX)
     else:
@@ -93,7 +93,7 @@ def open_tensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
 
 
 def open_file(path: Path) -> dict[str, Callable[[], np.ndarray]]:
-    """For each tensor of a safetensors file a function that reads it as float32.
+    """For each tensor of a safetensors file, a function that reads it as float32.
 
     Raises: UserError if the file is missing or damaged.
     """
@@ -105,7 +105,7 @@ def _no_weights(folder: Path) -> str:
     if not any((folder / name).exists() for name in PICKLES):
         return f"{folder / WEIGHTS} is missing"
     return (
-        f"{folder} has pickled weights only, which can run any code when they are read. If you trust their source, "
+        f"{folder} has pickled weights only, which can run arbitrary code. If you trust their source, "
         f"convert them once (needs torch):\n"
         f'  python -c "import torch, safetensors.torch as s; '
         f"w = torch.load('{folder / PICKLES[0]}', weights_only=True); "
@@ -119,7 +119,7 @@ def to_dtype(array: np.ndarray, dtype: Dtype) -> np.ndarray:
 
 
 def save_tensors(tensors: Mapping[str, np.ndarray], path: Path, dtype: Dtype = "float32") -> None:
-    """Writes tensors; the metadata says `pt`, without which transformers refuses the file."""
+    """Writes tensors, with the metadata format `pt`, without which transformers refuses the file."""
     with os_errors_of_rust():
         arrays = {name: np.ascontiguousarray(array).astype(TYPES[dtype]) for name, array in tensors.items()}
         save_file(arrays, path, metadata={"format": "pt"})

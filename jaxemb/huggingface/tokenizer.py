@@ -18,23 +18,24 @@ if TYPE_CHECKING:
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 SENTENCE_PIECES = ("sentencepiece.bpe.model", "spiece.model")
 VOCABULARIES = ((TOKENIZER,), ("vocab.txt",), ("vocab.json", "merges.txt"), *((name,) for name in SENTENCE_PIECES))
-"""Files that a tokenizer is made of, any of these sets; transformers makes the fast one from all but the first."""
+"""Sets of files, any of which is enough for a tokenizer; transformers builds the fast tokenizer from all but the first.
+"""
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether the files of a tokenizer lie there."""
+    """Whether the folder has the files of a tokenizer."""
     return any(all((folder / name).exists() for name in names) for names in VOCABULARIES)
 
 
 def load_tokenizer(folder: Path, *, lowercase: bool = False) -> "PreTrainedTokenizerBase":
-    """Loads a fast tokenizer from `folder`; runs no code from there and asks no network.
+    """Loads a fast tokenizer from `folder`; runs no code from there and uses no network.
 
     Args:
       folder: with `tokenizer.json`, or the older files of BERT (vocab.txt), RoBERTa (vocab.json, merges.txt) or, with
         the package sentencepiece, XLM-R and CamemBERT (sentencepiece.bpe.model).
-      lowercase: lower-case texts before all else (`do_lower_case` of sentence-transformers).
+      lowercase: lower-case texts first (`do_lower_case` of sentence-transformers).
 
-    Raises: UserError if there is none, it is not a fast one, or it is one that transformers reads and we do not.
+    Raises: UserError if there is none, it is not a fast one, or it has a setting that we do not support.
     """
     if not has_tokenizer(folder):
         wanted = " or ".join(" with ".join(names) for names in VOCABULARIES)
@@ -55,9 +56,9 @@ def load_tokenizer(folder: Path, *, lowercase: bool = False) -> "PreTrainedToken
 
 
 def _check_settings(folder: Path) -> None:
-    """Refuses what makes a tokenizer another one than transformers' own classes give for the text alone.
+    """Refuses settings that make a tokenizer differ from what transformers' own classes give for the text alone.
 
-    All other keys of tokenizer_config.json and special_tokens_map.json act in transformers, which reads them.
+    transformers itself reads all other keys of tokenizer_config.json and special_tokens_map.json.
     """
     path = folder / TOKENIZER_CONFIG
     config = read_object(path) if path.exists() else {}
@@ -84,7 +85,7 @@ def _texts(values: Any) -> set[str]:
 
 
 def _check_files(folder: Path, tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Refuses a tokenizer whose own files are not there: transformers 5 makes one of five tokens then, silently.
+    """Refuses a tokenizer whose files are missing: transformers 5 would silently make one with five tokens.
 
     Raises: UserError.
     """
@@ -92,13 +93,14 @@ def _check_files(folder: Path, tokenizer: "PreTrainedTokenizerBase") -> None:
     missing = sorted(name for name in wanted if not (folder / name).exists())
     if missing and not (folder / TOKENIZER).exists():
         raise UserError(
-            f"{folder}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, which "
-            f"{type(tokenizer).__name__} is made of; or save the tokenizer with a {TOKENIZER}"
+            f"{folder}: {type(tokenizer).__name__} needs {' and '.join(missing)}, which "
+            f"{'is' if len(missing) == 1 else 'are'} missing: add {'it' if len(missing) == 1 else 'them'}, or save the "
+            f"tokenizer with a {TOKENIZER}"
         )
 
 
 def _lowercase(tokenizer: Any) -> None:
-    """Puts lower-casing before the tokenizer's own normaliser, as sentence-transformers does."""
+    """Adds lower-casing before the tokenizer's own normalizer, as sentence-transformers does."""
     from tokenizers import normalizers
 
     backend = tokenizer.backend_tokenizer
@@ -125,14 +127,15 @@ def save_tokenizer(
 ) -> None:
     """Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`.
 
-    Not by `save_pretrained`: transformers 5 writes class names and lists that transformers 4 does not read, and a
-    class such as `BertTokenizerFast` would change the normaliser of `tokenizer.json` by its own defaults.
+    It does not use `save_pretrained`: transformers 5 writes class names and lists that transformers 4 cannot read, and
+    a class such as `BertTokenizerFast` would change the normalizer of `tokenizer.json` to its own defaults.
 
     Args:
       tokenizer: a fast tokenizer.
-      folder: made if it does not exist.
+      folder: created if it does not exist.
       max_length: the longest input in tokens; the tokenizer's own when None.
-      token_types: false for a model without them: sentence-transformers 5.0 and 5.1 hand on all that a tokenizer names.
+      token_types: false for a model without token types: sentence-transformers 5.0 and 5.1 pass on every input that the
+        tokenizer names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with os_errors_of_rust():

@@ -1,6 +1,6 @@
-"""A smaller vocabulary: only the tokens that given texts use, with embeddings of these texts unchanged.
+"""Trims the vocabulary to the tokens that given texts use, without changing the embeddings of these texts.
 
-Multilingual models spend most of their weights on the table of tokens; a model for two languages need not keep it.
+Most weights of multilingual models are in the embedding table; a model for two languages does not need all of it.
 """
 
 import dataclasses
@@ -20,31 +20,31 @@ from jaxemb.huggingface.tokenizer import check_vocabulary
 from jaxemb.models import pad_vocabulary
 from jaxemb.texts import Texts, as_texts
 
-BLOCK = 8192  # texts that are tokenised together
-SAMPLE = 256  # texts that are embedded to compare
+BLOCK = 8192  # texts that are tokenized together
+SAMPLE = 256  # texts that are embedded for the comparison
 TOLERANCE = 1e-6
 
 
 def trim_vocabulary(embedder: Embedder, texts: Texts) -> Embedder:
-    """Keeps the tokens that `texts` use, with each of the model's prompts before them and without, and drops the rest.
+    """Keeps the tokens that `texts` use, without a prompt and with each prompt of the model, and drops the others.
 
-    Special and added tokens stay, and single characters and bytes, so that other texts remain encodable as far as they
-    were, in more tokens. BPE keeps, recursively, the parts of a kept token and every merge that makes one. Tokens are
-    renumbered in their old order.
+    Special and added tokens, single characters and bytes also stay, so that other texts can be encoded as before, in
+    more tokens. BPE keeps, recursively, the parts of a kept token and every merge that makes one. Tokens are renumbered
+    in their old order.
 
-    All texts are tokenised again and compared, and 256 of them embedded again.
+    To verify, all texts are tokenized again, and 256 of them are embedded again.
 
     Args:
-      embedder: with a WordPiece, Unigram or BPE tokenizer.
-      texts: what the vocabulary must serve, strings in an order, as for `encode`.
+      embedder: a model with a WordPiece, Unigram or BPE tokenizer.
+      texts: the texts to keep the tokens of, strings in an order, as for `encode`.
 
-    Returns: the smaller model: tokenizer, `encoder.vocab_size`, `encoder.pad_token_id` and table of embeddings.
-    Raises: UserError if the tokenizer is of another kind, or there are no texts, or what the smaller model makes of
-      them is not the same.
+    Returns: the smaller model: tokenizer, `encoder.vocab_size`, `encoder.pad_token_id` and embedding table.
+    Raises: UserError if the tokenizer is of another kind, there are no texts, or the smaller model gives them different
+      tokens or embeddings.
     """
     texts = as_texts(texts)
     if not texts:
-        raise UserError("the vocabulary cannot be trimmed to no texts")
+        raise UserError("the vocabulary cannot be trimmed: there are no texts")
     config, encoder = embedder.config, embedder.config.encoder
     check_vocabulary(embedder.tokenizer, encoder, "the model to trim")
     old = plain_backend(embedder.tokenizer)
@@ -54,13 +54,13 @@ def trim_vocabulary(embedder: Embedder, texts: Texts) -> Embedder:
         raise UserError(f"a vocabulary of the kind {kind} cannot be trimmed; supported: {', '.join(_KINDS)}")
     prompts = sorted({"", config.prompt, *(prompt.text for prompt in config.prompts)})
     used = {number for tokens in _encoded(old, texts, prompts) for number in tokens.ids}
-    used |= {*embedder.tokenizer.all_special_ids, *old.encode("a", "b").ids}  # and what stands around a pair
+    used |= {*embedder.tokenizer.all_special_ids, *old.encode("a", "b").ids}  # and the tokens around a pair
     used |= {token["id"] for token in state["added_tokens"]}
     kept = _KINDS[kind].keep(state["model"], used)
-    # RoBERTa's positions begin after the padding token's id: it keeps its id, and so do those before it.
+    # RoBERTa's positions start after the padding token's id, so it keeps its id, and so do all tokens before it.
     kept |= set(range(encoder.pad_token_id + 1)) if encoder.position_offset else set()
     order = sorted(kept)
-    new_id = {number: place for place, number in enumerate(order)}
+    new_id = {number: index for index, number in enumerate(order)}
     missing = kept - set(_ids(old).values())
     if missing:
         raise UserError(f"the tokenizer has no token of the ids {sorted(missing)}, which must be kept")
@@ -84,7 +84,7 @@ def trim_vocabulary(embedder: Embedder, texts: Texts) -> Embedder:
 
 
 def vocabulary_report(before: Embedder, after: Embedder) -> str:
-    """How much smaller the vocabulary and the float32 weights have become."""
+    """The sizes of the vocabulary and of the float32 weights, before and after."""
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(model.params)) * 4 / 1e6 for model in (before, after)]
     return (
         f"{len(after.tokenizer):,} of {len(before.tokenizer):,} tokens kept, "
@@ -107,7 +107,7 @@ def _encoded(backend: Tokenizer, texts: Sequence[str], prompts: Sequence[str]) -
 
 
 def _is_smallest(token: str, *affixes: str | None) -> bool:
-    """One character, but for a prefix or suffix; or one byte, `<0x0A>`."""
+    """One character, apart from a prefix or suffix; or one byte, `<0x0A>`."""
     if token.startswith("<0x") and token.endswith(">") and len(token) == 6:
         return True
     bare = [token.removeprefix(affix).removesuffix(affix) for affix in affixes if affix]
@@ -115,14 +115,14 @@ def _is_smallest(token: str, *affixes: str | None) -> bool:
 
 
 def _keep_word_pieces(model: Mapping[str, Any], used: set[int]) -> set[int]:
-    """Longest match first: what is no match any more was none before, so that the matches stay."""
+    """Longest match first: removing tokens that never matched does not change the matches."""
     vocabulary, prefix = model["vocab"], model["continuing_subword_prefix"]
     smallest = {number for token, number in vocabulary.items() if _is_smallest(token, prefix)}
     return used | smallest | {vocabulary[token] for token in [model["unk_token"]] if token in vocabulary}
 
 
 def _keep_unigrams(model: Mapping[str, Any], used: set[int]) -> set[int]:
-    """The best path stays the best of fewer; the lowest score stays, as an unknown character costs 10 more than it."""
+    """The best path stays the best among fewer. The lowest score must stay: unknown characters score 10 below it."""
     vocabulary = model["vocab"]
     kept = used | {number for number, (token, _) in enumerate(vocabulary) if _is_smallest(token)}
     kept.add(min(range(len(vocabulary)), key=lambda number: vocabulary[number][1]))
@@ -130,7 +130,7 @@ def _keep_unigrams(model: Mapping[str, Any], used: set[int]) -> set[int]:
 
 
 def _keep_pairs(model: Mapping[str, Any], used: set[int]) -> set[int]:
-    """All merges that make a kept token stay, in their order, so that the same ones apply."""
+    """All merges that make a kept token stay, in their order, so that the same merges apply."""
     vocabulary: dict[str, int] = model["vocab"]
     affixes = (model.get("continuing_subword_prefix"), model.get("end_of_word_suffix"))
     kept = used | {number for token, number in vocabulary.items() if _is_smallest(token, *affixes)}
@@ -180,9 +180,9 @@ def _edit_pairs(model: Mapping[str, Any], new_id: Mapping[int, int]) -> dict[str
 @dataclasses.dataclass(frozen=True)
 class _Kind:
     keep: Callable[[Mapping[str, Any], set[int]], set[int]]
-    """Which ids must stay beside those that are used."""
+    """The ids that must stay in addition to those that are used."""
     edit: Callable[[Mapping[str, Any], Mapping[int, int]], dict[str, Any]]
-    """The model of `tokenizer.json` with these ids only, renumbered."""
+    """The model of `tokenizer.json` with only these ids, renumbered."""
 
 
 _KINDS = {
@@ -224,7 +224,7 @@ def _check_same_tokens(old: Tokenizer, new: Tokenizer, texts: Sequence[str], pro
 
 
 def _check_same_embeddings(before: Embedder, after: Embedder, texts: Sequence[str]) -> None:
-    sample = [texts[int(place)] for place in np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts)))]
+    sample = [texts[int(index)] for index in np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts)))]
     with jax.default_matmul_precision("highest"):
         wanted, found = (encode(one, sample, batch_size=8) for one in (before, after))
     difference = float(np.abs(wanted - found).max()) / max(1.0, float(np.linalg.norm(wanted, axis=1).max()))

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_may_push(name: str) -> None:
-    """Finds out before the work whether an upload to `name` can begin: its form, the network, the token.
+    """Checks before the work whether an upload to `name` is possible: the name, the network, the token.
 
-    Raises: UsageError if `name` is not `owner/name`; UserError if the network is not allowed or there is no token, or
-      the Hub does not take it.
+    Raises: UsageError if `name` is not `owner/name`; UserError if the network is not allowed, there is no token, or the
+      Hub rejects it.
     """
     api = _api(name)
     with _errors(name, None):
@@ -26,7 +26,7 @@ def check_may_push(name: str) -> None:
 
 
 def _api(name: str) -> "HfApi":
-    """The Hub, with the token of this user.
+    """The Hub's API, with the user's token.
 
     Raises: UsageError, UserError, as `check_may_push`.
     """
@@ -35,12 +35,10 @@ def _api(name: str) -> "HfApi":
     if not hub.NAME.fullmatch(name):
         raise UsageError(f"{name!r}: give the owner and the name of the model on the Hub, `owner/name`")
     if constants.HF_HUB_OFFLINE:
-        raise UserError(
-            "HF_HUB_OFFLINE is set, which allows no network: unset it to upload (`HF_HUB_OFFLINE=0 jaxemb push ...`)"
-        )
+        raise UserError("HF_HUB_OFFLINE forbids the network: unset it to upload (`HF_HUB_OFFLINE=0 jaxemb push ...`)")
     if (token := get_token()) is None:
         raise UserError(
-            f"no token of the Hub: log in (`hf auth login`) or set HF_TOKEN to one that may write to {name} "
+            f"no Hub token: log in (`hf auth login`) or set HF_TOKEN to one that may write to {name} "
             f"({constants.ENDPOINT}/settings/tokens)"
         )
     return HfApi(token=token, library_name="jaxemb", library_version=version("jaxemb"))
@@ -54,18 +52,17 @@ def push(
     revision: str | None = None,
     commit_message: str | None = None,
 ) -> str:
-    """Uploads `folder` to `name`, which is made if it does not exist, in one commit: all files or none.
+    """Uploads `folder` to the repository `name`, which is created if missing, in one commit: all files or none.
 
-    The token is that of huggingface_hub: `HF_TOKEN`, or that of `hf auth login`. Files that are there already and not
-    in `folder` stay.
+    The token is `HF_TOKEN` or the one of `hf auth login`. Files in the repository that are not in `folder` stay.
 
     Args:
-      folder: what `export` wrote.
+      folder: the output of `export`.
       name: `owner/name`.
-      private: whether a new repository is private; None takes the owner's default, which is public for most. One that
-        exists keeps its visibility.
-      revision: a branch, made if it does not exist; `main` when None.
-      commit_message: what the commit says.
+      private: whether a new repository is private; None means the owner's default, mostly public. An existing
+        repository keeps its visibility.
+      revision: a branch, created if missing; `main` when None.
+      commit_message: message of the commit.
 
     Returns: the address of the commit.
     Raises: as `check_may_push`; UserError if the token may not write there, or the Hub refuses a file or cannot be
@@ -87,22 +84,22 @@ def push(
 
 @contextmanager
 def _errors(name: str, revision: str | None) -> Iterator[None]:
-    """Says what the Hub means, and what to do about it."""
+    """Turns errors of the Hub into messages that say what to do."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     try:
         yield
     except HFValidationError as error:
-        raise UsageError(f"{name}: no name of the Hub: {error}") from None
+        raise UsageError(f"{name}: not a valid name of the Hub: {error}") from None
     except (LocalTokenNotFoundError, OfflineModeIsEnabled) as error:
         raise UserError(f"{name}: {error}") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         raise UserError(f"{name}: {_meaning(status, name, revision)}{_said(error)}") from error
-    except ValueError as error:  # of the model card's front matter: an unknown licence, say
+    except ValueError as error:  # of the model card's front matter, such as an unknown licence
         raise UserError(f"{name}: the Hub refuses the upload: {_in_one_line(error)}") from error
-    except Exception as error:  # of httpx or httpx2, by the version of huggingface_hub, and of an upload's threads
+    except Exception as error:  # of httpx or httpx2, and of upload threads
         cause = error.__cause__ or error
         line = f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no details'}"
         raise UserError(f"{name}: cannot be uploaded to {constants.ENDPOINT} ({line}); try again") from error
@@ -111,9 +108,9 @@ def _errors(name: str, revision: str | None) -> Iterator[None]:
 def _meaning(status: int, name: str, revision: str | None) -> str:
     owner = name.split("/")[0]
     if status == 401:
-        return "the Hub does not take the token (is it expired or revoked?): log in again (`hf auth login`)"
+        return "the Hub rejects the token (is it expired or revoked?): log in again (`hf auth login`)"
     if status == 403:
-        return f"the token may not write there: take one with write access to what {owner} owns"
+        return f"the token may not write there: use one with write access to the repositories of {owner}"
     if status == 404:
         branch = f" or no branch {revision!r}" if revision is not None else ""
         return f"the Hub has no owner {owner!r}{branch}, or the token may not see it"
@@ -121,7 +118,7 @@ def _meaning(status: int, name: str, revision: str | None) -> str:
 
 
 def _said(error: Exception) -> str:
-    """What the Hub said itself, in one line."""
+    """The Hub's own message, in one line."""
     said = getattr(error, "server_message", None) or ""
     line = _in_one_line(said)
     return f" ({line})" if line else ""

@@ -1,4 +1,4 @@
-"""Reloads an export and compares its embeddings with those of the model that was exported."""
+"""Reloads an export and compares its embeddings with those of the exported model."""
 
 import dataclasses
 import importlib.metadata
@@ -45,11 +45,11 @@ SENTENCES = (
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was compared, and how far apart it was."""
+    """What was compared, and the differences."""
 
     differences: dict[str, float]
-    """For each reader that reloaded the export, the largest absolute difference of any value of any embedding (over
-    the length of the longest embedding where that is more than 1)."""
+    """For each reader that reloaded the export, the largest absolute difference of any value of any embedding (divided
+    by the length of the longest embedding if that is above 1)."""
     sentences: int
     """Number of texts: several scripts, an empty one, and some beyond the longest input."""
     tolerance: float = TOLERANCE
@@ -60,9 +60,9 @@ class VerifyReport:
 
 
 def verify_with_torch(verify: Literal["auto", "jax", "torch"]) -> bool:
-    """Whether sentence-transformers takes part; asks only whether it is installed, without importing it.
+    """Whether to verify with sentence-transformers; checks whether it is installed, without importing it.
 
-    Raises: UserError if it must and is not installed.
+    Raises: UserError if it is required and not installed.
     """
     installed = importlib.util.find_spec("sentence_transformers") is not None
     if verify == "torch" and not installed:
@@ -73,17 +73,17 @@ def verify_with_torch(verify: Literal["auto", "jax", "torch"]) -> bool:
 def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax", "torch"] = "auto") -> VerifyReport:
     """Reloads `folder` and compares embeddings in float32 at the highest matmul precision.
 
-    Our own loader reads by the tables that wrote the folder, so two readers that share nothing with them see what these
-    get wrong: a forward pass in NumPy (`huggingface.reference`), and sentence-transformers.
+    Our own loader uses the same tables as the code that wrote the folder. Errors in these tables show in two readers
+    that share nothing with them: a forward pass in NumPy (`huggingface.reference`), and sentence-transformers.
 
     Args:
-      embedder: the model that was exported.
-      folder: what was written.
-      verify: `jax` reloads through `load_model` and NumPy only; `torch` also through sentence-transformers on the CPU;
-        `auto` takes `torch` where it is installed.
+      embedder: the exported model.
+      folder: the exported folder.
+      verify: `jax` reloads with `load_model` and NumPy only; `torch` also with sentence-transformers on the CPU; `auto`
+        means `torch` if it is installed.
 
-    Raises: UserError if a value differs by more than 1e-5, or the folder does not load; with `torch` it tells how far
-      apart each layer is.
+    Raises: UserError if a value differs by more than 1e-5, or the folder does not load; with `torch`, the message gives
+      the difference after each layer.
     """
     with_torch = verify_with_torch(verify)
     config = in_float32(embedder.config)
@@ -95,7 +95,7 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
         wanted = encode(embedder, texts, batch_size=ROWS)
         found = {"jaxemb": encode(reloaded, texts, batch_size=ROWS)}
     short = [config.prompt + text for text in SENTENCES]
-    # By the tokenizer as it was written, through transformers, and not by one that other threads may be using.
+    # With the written tokenizer, through transformers, not with one that other threads may be using.
     tokens = reloaded.tokenizer(short, truncation=True, max_length=longest, padding=False)["input_ids"]
     prompt_tokens = count_prompt_tokens(reloaded.tokenizer, config.prompt, longest)
     found["NumPy"] = reference.embed(folder, tokens, prompt_tokens).astype(np.float32)
@@ -109,16 +109,16 @@ def verify_export(embedder: Embedder, folder: Path, verify: Literal["auto", "jax
         if not difference <= TOLERANCE:  # so that NaN fails, too
             layers = f"\n{_layers_with_torch(embedder, reloaded, folder)}" if with_torch else ""
             raise UserError(
-                f"the export does not embed as the model does: reloaded through {reader}, embeddings differ by "
+                f"the export does not give the model's embeddings: reloaded through {reader}, they differ by "
                 f"{difference:.2g} (at most {TOLERANCE:.0e} is allowed); nothing was kept{layers}"
             )
     return VerifyReport(differences, len(texts))
 
 
 def verify_towers(towers: Towers, folder: Path, verify: Literal["auto", "jax", "torch"] = "auto") -> VerifyReport:
-    """As `verify_export`, for the folder of each tower and, with `torch`, for the model of both.
+    """Like `verify_export`, for the folder of each tower and, with `torch`, for the model of both.
 
-    Returns: of each reader the largest difference in any tower.
+    Returns: for each reader, the largest difference in any tower.
     Raises: UserError, as `verify_export`.
     """
     reports = [verify_export(getattr(towers, side), folder / side, verify) for side in SIDES]
@@ -129,14 +129,14 @@ def verify_towers(towers: Towers, folder: Path, verify: Literal["auto", "jax", "
             routed = _encode_with_torch(folder, list(SENTENCES), side)
             if not _difference(alone, routed) <= TOLERANCE:
                 raise UserError(
-                    f"the export does not embed as the model does: sentence-transformers gives other embeddings for "
-                    f"{ROUTES[side]} from the folder of both towers than from {side}/; nothing was kept"
+                    f"the export does not give the model's embeddings: for {ROUTES[side]}, sentence-transformers gives "
+                    f"different ones from the folder of both towers and from {side}/; nothing was kept"
                 )
     return VerifyReport(differences, reports[0].sentences)
 
 
 def _layers_with_torch(embedder: Embedder, reloaded: Embedder, folder: Path) -> str:
-    """How far the vectors of the tokens are apart after each layer, for one text."""
+    """The differences of the token vectors after each layer, for one text."""
     import torch
     from transformers import AutoModel
 
@@ -153,7 +153,7 @@ def _layers_with_torch(embedder: Embedder, reloaded: Embedder, folder: Path) -> 
 
 
 def _too_long(tokens: int) -> list[str]:
-    """Texts of more than `tokens` tokens, whatever the tokenizer: with and without spaces."""
+    """Texts of more than `tokens` tokens for any tokenizer: with and without spaces."""
     return [
         " ".join(f"word {number}," for number in range(tokens)),
         "長い文章" * tokens,

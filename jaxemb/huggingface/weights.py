@@ -1,4 +1,4 @@
-"""Encoders' tensors under their Hugging Face names and in our tree: one table a family, read in both directions."""
+"""Encoders' tensors under their Hugging Face names and in our tree: one table per family, used in both directions."""
 
 import logging
 import re
@@ -21,18 +21,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor on both sides."""
+    """A tensor under both names."""
 
     name: str
     """Hugging Face's name; `{layer}` stands for the number of the layer."""
     path: tuple[str, ...]
-    """Where it lies in our encoder's tree; layers are stacked along the first axis there."""
+    """Its path in our encoder's tree, where layers are stacked along the first axis."""
     transposed: bool = False
-    """Whether the two are each other's transpose: torch keeps kernels as [out, in], we as [in, out]."""
+    """Whether one is the transpose of the other: torch stores kernels as [out, in], we as [in, out]."""
     part: tuple[int, int] = (0, 1)
-    """Ours is this part (number, of how many) of theirs, along its first axis."""
+    """If ours is a part of theirs along its first axis: (index of the part, number of parts)."""
     first_layer: int = 0
-    """The first layer that has it; in those before, ours is one and does nothing."""
+    """The first layer that has it; before that, ours is all ones and has no effect."""
 
     @property
     def stacked(self) -> bool:
@@ -40,7 +40,7 @@ class Entry:
         return "{layer}" in self.name
 
     def names(self, layers: int) -> list[str]:
-        """The name; or one a layer."""
+        """The name, or one name for each layer."""
         return [self.name.format(layer=layer) for layer in range(self.first_layer, layers if self.stacked else 1)]
 
 
@@ -143,11 +143,11 @@ class Names:
 
     table: tuple[Entry, ...]
     prefix: str
-    """What task models put before them."""
+    """The prefix of these names in task models."""
     leftovers: str
-    """Regular expression of the heads that an embedder has no use for."""
+    """Regular expression of the heads that an embedder does not use."""
     pooler: bool = True
-    """Whether its model has BERT's pooler."""
+    """Whether the family's model has BERT's pooler."""
 
 
 _ROBERTA = Names(BERT, "roberta.", r"pooler\.dense\.(weight|bias)|lm_head\..*")
@@ -165,7 +165,7 @@ BUFFERS = frozenset({"embeddings.position_ids"})  # 0, 1, 2, ...: saved by old v
 
 
 def canonical(name: str, prefix: str) -> str:
-    """Today's name without the prefix of task models, and without the gamma and beta of TensorFlow's checkpoints."""
+    """The current name, without the prefix of task models and without TensorFlow's names gamma and beta."""
     name = name.removeprefix(prefix)
     if name.endswith("LayerNorm.gamma"):
         return name.removesuffix("gamma") + "weight"
@@ -182,7 +182,7 @@ def _leaf(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 
 @lru_cache(maxsize=16)
 def _shapes(config: Family) -> Params:
-    """Our encoder's tree with shapes in place of arrays."""
+    """Our encoder's tree with shapes instead of arrays."""
     model = ModelConfig(encoder=config, dense=None)
     return jax.eval_shape(partial(init, model), jax.random.key(0))["encoder"]
 
@@ -197,14 +197,14 @@ def encoder_from_tensors(
 ) -> dict[str, Any]:
     """Builds our encoder's tree, strictly: every tensor must be there, fit, and be used.
 
-    The pooler and the pre-training heads are left out with a line in the log; nothing else is, unless `allow` says so.
+    Only the pooler and the pre-training heads are ignored, with a line in the log, and tensors that `allow` matches.
 
     Args:
       readers: for each name in the checkpoint, a function that reads the tensor.
       config: the architecture, `vocab_size` set.
       source: the folder, for messages.
-      allow: a regular expression: tensors whose whole name matches may be left over, or missing: then they are drawn
-        as in a new model.
+      allow: a regular expression: tensors whose whole name matches may be unused, or missing; missing ones are
+        initialized as in a new model.
 
     Returns: float32 NumPy arrays; kernels are [in, out], layers are stacked.
     Raises: UserError with the missing and the unexpected names, or the first tensor of a wrong shape.
@@ -226,14 +226,14 @@ def encoder_from_tensors(
     if any(refused):
         hint = "" if allow is None else f"\n  allowed by model.init_allow: {allow}"
         raise UserError(
-            f"{source}: the tensors are not those of the {config.model_type} encoder that config.json describes.\n"
+            f"{source}: the tensors do not match the {config.model_type} encoder that config.json describes.\n"
             f"  missing ({len(refused[0])}): {_list(refused[0])}\n"
             f"  unexpected ({len(refused[1])}): {_list(refused[1])}{hint}"
         )
     if others:
         logger.info("%s: not used by the embedder: %s", source, _list(others))
     if missing:
-        logger.warning("%s: missing, and drawn as in a new model: %s", source, _list(missing))
+        logger.warning("%s: missing, so initialized as in a new model: %s", source, _list(missing))
         drawn = encoder_to_tensors(_draw(config), config)
         found |= {name: partial(drawn.__getitem__, name) for name in missing}
 
@@ -262,7 +262,7 @@ def encoder_from_tensors(
 
 
 def is_left_over(name: str, names: Names) -> bool:
-    """Whether a tensor (by its canonical name) is of a head that an embedder has no use for."""
+    """Whether a tensor (by its canonical name) belongs to a head that an embedder does not use."""
     return _matches(names.leftovers, name)
 
 
@@ -277,7 +277,7 @@ def _draw(config: Family) -> Params:
 def encoder_to_tensors(params: Mapping[str, Any], config: Family) -> dict[str, np.ndarray]:
     """The inverse of `encoder_from_tensors`: float32 arrays under Hugging Face's names, without padding rows.
 
-    Raises: ValueError if an array has not the shape that `config` asks for.
+    Raises: ValueError if an array does not have the shape that `config` requires.
     """
     shapes = _shapes(config)
     parts: dict[str, list[np.ndarray]] = {}

@@ -1,8 +1,8 @@
 """Losses as pure functions on arrays: no model, no mesh, no optimizer.
 
-Hyper-parameters go by keyword, `scale` is the inverse temperature everywhere, everything is computed in float32, and a
-loss that is a sum over rows returns one value a row for the caller to reduce; one that is not returns a scalar for the
-batch, and says so.
+Hyper-parameters are keyword arguments, `scale` is always the inverse temperature, and everything is computed in
+float32. A loss that is a sum over rows returns one value per row for the caller to reduce. Any other loss returns a
+scalar for the batch, and its documentation says so.
 """
 
 from jaxemb.losses.additive_margin import additive_margin_softmax

@@ -45,12 +45,12 @@ def additive_margin_softmax(
     directions=("query_to_doc", "doc_to_query"), partition_mode="per_direction")`; it has no class with a margin.
 
     Args:
-      anchors: one embedding a row (the source sentence), any norm.
+      anchors: one embedding per row (the source sentence), any norm.
       positives: the translation of each anchor, row by row, any norm.
       scale: s, the inverse temperature (1/T).
-      margin: m, in cosine units, taken off the true pair *before* scaling, in both directions; for training only.
-      excluded: True at [i, j] where positive j is no negative of anchor i; read transposed for the way back, so that
-        anchor i is then no negative of positive j. See `duplicate_mask`. The true pair always counts.
+      margin: m, in cosine units, subtracted from the true pair *before* scaling, in both directions; training only.
+      excluded: True at [i, j] if positive j is not a negative of anchor i. The backward direction reads it transposed,
+        so that anchor i is not a negative of positive j either. See `duplicate_mask`. The true pair always counts.
       directions: "mean" or "sum" of the two directions.
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
@@ -63,7 +63,7 @@ def additive_margin_softmax(
     [0.000911, 0.000911]
     """
     if anchors.shape != positives.shape:
-        raise ValueError(f"anchors of shape {anchors.shape} need as many positives, not {positives.shape}")
+        raise ValueError(f"anchors of shape {anchors.shape} need positives of the same shape, not {positives.shape}")
     if across is not None:
         form = both_ways(directions)
         batch = (anchors, positives)

@@ -1,4 +1,4 @@
-"""Triplets made within a batch out of class labels: the hardest, the semi-hard, or all of them."""
+"""Triplets formed within a batch from class labels: the hardest, the semi-hard, or all of them."""
 
 import functools
 
@@ -49,11 +49,11 @@ def _batch_semi_hard_rows(
     distance: PairwiseDistance,
 ) -> Terms:
     distances, positive, negative = compare_labels(rows, columns, own, allowed, distance)
-    # Searching the sorted negatives takes [b, M] arrays; comparing all triplets would take [b, M, M].
+    # Searching the sorted negatives needs [b, M] arrays; comparing all triplets would need [b, M, M].
     ascending = jnp.sort(jnp.where(negative, distances, jnp.inf), axis=1)
     search = jax.vmap(functools.partial(jnp.searchsorted, side="right", method="sort"))
-    place = search(jax.lax.stop_gradient(ascending), jax.lax.stop_gradient(distances))
-    beyond = jnp.take_along_axis(ascending, jnp.minimum(place, ascending.shape[1] - 1), axis=1)
+    index = search(jax.lax.stop_gradient(ascending), jax.lax.stop_gradient(distances))
+    beyond = jnp.take_along_axis(ascending, jnp.minimum(index, ascending.shape[1] - 1), axis=1)
     farthest = jnp.max(jnp.where(negative, distances, -jnp.inf), axis=1, keepdims=True)
     farthest = jnp.where(jnp.any(negative, axis=1, keepdims=True), farthest, 0.0)
     semi_hard = jnp.where(jnp.isfinite(beyond), beyond, farthest)
@@ -70,7 +70,7 @@ def _batch_all_rows(
     margin: float | Float[Array, ""],
     distance: PairwiseDistance,
 ) -> Terms:
-    # One row's [M, M] triplets at a time, made again on the way back.
+    # One row's [M, M] triplets at a time, recomputed in the backward pass.
     @jax.checkpoint
     def of_row(row: tuple[Array, Array, Array]) -> Terms:
         distances, positive, negative = row
@@ -104,18 +104,19 @@ def batch_hard_triplet(
         loss_i = max(0, max_{y_p = y_i, p != i} d_ip - min_{y_n != y_i} d_in + m)
 
     Source: Hermans et al. 2017 (arXiv 1703.07737), eq. 5. Its mean equals sentence-transformers'
-    `BatchHardTripletLoss(distance_metric=..., margin=m)`, also in its odd cases: a row alone in its label has a
-    positive at distance 0 (so its nearest negative is pushed away), and one without a negative has loss m, gradient 0.
+    `BatchHardTripletLoss(distance_metric=..., margin=m)`, also in its edge cases: a row that is the only one of its
+    label has a positive at distance 0 (so its nearest negative is pushed away), and a row without a negative has loss m
+    and gradient 0.
 
     Args:
-      embeddings: one vector a row.
+      embeddings: one vector per row.
       labels: the class of each row, any integers.
       margin: m, in units of the distance.
       distance: "euclidean" or "cosine" (1 - cosine).
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: the loss of each row, float32. Equally hard rows share the gradient.
-    Raises: ValueError for an unknown distance or another number of labels.
+    Raises: ValueError for an unknown distance or a wrong number of labels.
 
     >>> embeddings, labels = jnp.array([[0.0], [3.0], [4.0]]), jnp.array([7, 7, 9])
     >>> batch_hard_triplet(embeddings, labels, margin=1.5).tolist()  # 3 - 4 + 1.5; 3 - 1 + 1.5; 0 - 1 + 1.5
@@ -132,13 +133,13 @@ def batch_hard_soft_margin_triplet(
     distance: PairwiseDistance = "euclidean",
     across: Across | None = None,
 ) -> Float[Array, "B"]:
-    """`batch_hard_triplet` with a softplus in place of the margin: it never stops pulling.
+    """`batch_hard_triplet` with a softplus instead of the margin: its gradient never becomes 0.
 
         loss_i = log(1 + exp(max_{y_p = y_i, p != i} d_ip - min_{y_n != y_i} d_in))
 
     Source: Hermans et al. 2017 (arXiv 1703.07737), its soft margin. Its mean equals sentence-transformers'
     `BatchHardSoftMarginTripletLoss(distance_metric=...)`; a row without a negative has loss log 2, gradient 0.
-    Arguments and errors are those of `batch_hard_triplet`.
+    Arguments and errors as for `batch_hard_triplet`.
 
     Returns: the loss of each row, float32.
 
@@ -159,16 +160,16 @@ def batch_semi_hard_triplet(
     distance: PairwiseDistance = "euclidean",
     across: Across | None = None,
 ) -> Float[Array, ""]:
-    """Each pair of one label against the nearest negative that is farther away than the pair: a batch scalar.
+    """Each pair with the same label against the nearest negative that is farther away than the pair: a batch scalar.
 
         n_ip = min {d_in : y_n != y_i, d_in > d_ip}, or max {d_in : y_n != y_i} where none is farther
-        loss = mean over all i, p of one label, p != i, of max(0, d_ip - n_ip + m)
+        loss = mean over all i, p with the same label, p != i, of max(0, d_ip - n_ip + m)
 
     Source: FaceNet (arXiv 1503.03832), eq. 4, with the fallback of TensorFlow's `triplet_semihard_loss`. Equals
     sentence-transformers' `BatchSemiHardTripletLoss(distance_metric=..., margin=m)`, also where a row has no negative
-    (n_ip is 0). Arguments and errors are those of `batch_hard_triplet`.
+    (n_ip is 0). Arguments and errors as for `batch_hard_triplet`.
 
-    Returns: one number, float32; 0 in a batch without two rows of one label.
+    Returns: one number, float32; 0 in a batch without two rows of the same label.
 
     >>> embeddings, labels = jnp.array([[0.0], [3.0], [4.0]]), jnp.array([7, 7, 9])
     >>> float(batch_semi_hard_triplet(embeddings, labels, margin=1.5))  # ((3 - 4 + 1.5) + (3 - 1 + 1.5)) / 2
@@ -190,9 +191,9 @@ def batch_all_triplet(
 
         loss = sum_{i,p,n} t_ipn / |{t_ipn > 0}|,  t_ipn = max(0, d_ip - d_in + m),  y_p = y_i != y_n, p != i
 
-    Source: Hermans et al. 2017 (arXiv 1703.07737), eq. 6, with the mean over the non-zero terms only that it also
-    tries. Equals sentence-transformers' `BatchAllTripletLoss(distance_metric=..., margin=m)`. One row is
-    worked out after the other: there is no [B, B, B] array. Arguments and errors are those of `batch_hard_triplet`.
+    Source: Hermans et al. 2017 (arXiv 1703.07737), eq. 6, in the variant with the mean over the non-zero terms only.
+    Equals sentence-transformers' `BatchAllTripletLoss(distance_metric=..., margin=m)`. Rows are computed one after the
+    other: there is no [B, B, B] array. Arguments and errors as for `batch_hard_triplet`.
 
     Returns: one number, float32; 0 where every triplet is satisfied or there is none.
 

@@ -1,4 +1,4 @@
-"""Softmax classification of pairs of sentences, by features of their two embeddings."""
+"""Softmax classification of sentence pairs, from features of their two embeddings."""
 
 from collections.abc import Callable, Sequence
 
@@ -27,7 +27,7 @@ def _check_features(features: Sequence[Feature]) -> None:
 def classifier_width(width: int, features: Sequence[Feature] = ("u", "v", "|u-v|")) -> int:
     """The number of inputs of a classifier over features of two embeddings of the given width.
 
-    Raises: ValueError if there are no features or there is no such feature.
+    Raises: ValueError if there are no features or one is unknown.
 
     >>> classifier_width(384, ("u", "v", "|u-v|"))
     1152
@@ -42,12 +42,12 @@ def pair_features(
     """The features of each pair side by side, in the order given.
 
     Args:
-      u: one embedding a row.
+      u: one embedding per row.
       v: the other text of each pair.
-      features: some of "u", "v", "|u-v|" and "u*v", both of these dimension by dimension.
+      features: one or more of "u", "v", and, elementwise, "|u-v|" and "u*v".
 
-    Returns: `classifier_width(D, features)` numbers a row, float32.
-    Raises: ValueError if the shapes differ, there are no features or there is no such feature.
+    Returns: `classifier_width(D, features)` numbers per row, float32.
+    Raises: ValueError if the shapes differ, there are no features or one is unknown.
 
     >>> pair_features(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, -1.0]]), ("|u-v|", "u", "u*v")).tolist()
     [[2.0, 3.0, 1.0, 2.0, 3.0, -2.0]]
@@ -65,14 +65,14 @@ def classifier_outputs(
     bias: Float[Array, "C"] | None,
     features: Sequence[Feature],
 ) -> Float[Array, "B C"]:
-    """The logits of each class: [u_i, v_i, |u_i - v_i|] W + b, or other features; as `softmax_classification`."""
+    """The logits of each class: [u_i, v_i, |u_i - v_i|] W + b, or other features; see `softmax_classification`."""
     _check_features(features)
     check_pairs(u, v)
     finite, (u, v) = finite_rows(u, v)
     inputs = pair_features(u, v, features)
     if kernel.shape[0] != inputs.shape[1]:
         raise ValueError(
-            f"{', '.join(features)} of width {u.shape[1]} need a kernel of {inputs.shape[1]} rows, it has {len(kernel)}"
+            f"{', '.join(features)} of width {u.shape[1]} need a kernel of {inputs.shape[1]} rows, not {len(kernel)}"
         )
     classes = kernel.shape[1]
     if bias is not None and bias.shape != (classes,):
@@ -102,15 +102,15 @@ def softmax_classification(
     `concatenation_sent_difference`, `concatenation_sent_multiplication`).
 
     Args:
-      u: one embedding a row (the premise), as it is: not normalised.
+      u: one embedding per row (the premise), as it is: not normalised.
       v: the other text of each pair (the hypothesis).
-      labels: the class of each pair, 0 to C-1 (another one has the loss NaN), or the probability of each class.
-      kernel: W, of `classifier_width(D, features)` rows and a column a class.
+      labels: the class of each pair, 0 to C-1 (any other number gives the loss NaN), or the probability of each class.
+      kernel: W, of `classifier_width(D, features)` rows and a column per class.
       bias: b, added to the outputs.
-      features: what the classifier sees, and in which order; see `pair_features`.
+      features: the classifier's inputs, in this order; see `pair_features`.
 
     Returns: the loss of each row in nats, float32; NaN, with gradient 0, for a class that does not exist.
-    Raises: ValueError if the shapes do not fit or there is no such feature.
+    Raises: ValueError if the shapes do not fit or a feature is unknown.
 
     >>> u, v, kernel = jnp.array([[1.0]]), jnp.array([[3.0]]), jnp.array([[0.0, 1.0], [0.0, 1.0], [0.0, -2.0]])
     >>> loss = softmax_classification(u, v, jnp.array([0]), kernel, jnp.array([0.0, 1.0]))  # outputs 0, 1 + 3 - 4 + 1
@@ -124,10 +124,10 @@ def softmax_classification(
             f"{len(u)} pairs need `labels` of shape ({len(u)},) or ({len(u)}, {classes}), not {labels.shape}"
         )
     if labels.ndim == 1:
-        # A product rather than an indexed read, whose gradient would be a scatter.
+        # A product, because the gradient of an indexed read would be a scatter.
         own = jnp.arange(classes)[None, :] == labels[:, None]
         labels = nan_unless(jnp.any(own, axis=1, keepdims=True), jnp.asarray(own, jnp.float32))
     finite, (shares,) = finite_rows(labels)
-    # An output may be -inf: that of a class that is not there.
+    # The output of a missing class may be -inf.
     log_probabilities = jnp.where(shares != 0, jax.nn.log_softmax(outputs, axis=-1), 0.0)
     return nan_unless(finite, -jnp.sum(shares * log_probabilities, axis=-1))

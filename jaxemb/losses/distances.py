@@ -1,4 +1,4 @@
-"""Distances of all rows to all rows in float32, with a gradient of 0 where the distance is 0."""
+"""Distances of all rows to all rows, float32; the gradient is 0 where the distance is 0."""
 
 from typing import Literal
 
@@ -19,19 +19,19 @@ def safe_sqrt(squared: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def pairwise_distance(a: Float[Array, "B D"], b: Float[Array, "M D"], how: PairwiseDistance) -> Float[Array, "B M"]:
-    """The distance of each row of `a` to each row of `b`, out of one matrix product, without a [B, M, D] array.
+    """The distance of each row of `a` to each row of `b`, from one matrix product, without a [B, M, D] array.
 
         euclidean: sqrt(|a_i|^2 - 2 a_i . b_j + |b_j|^2)    cosine: 1 - cos(a_i, b_j)
 
-    Euclidean distances below some 0.001 |a_i| are rounding noise: the three terms cancel. Their gradient stays below
-    about 1 all the same. `paired.paired_distance` has no such limit.
+    Euclidean distances below about 0.001 |a_i| are rounding noise, because the three terms cancel; their gradient still
+    stays below about 1. `paired.paired_distance` has no such limit.
 
     Args:
-      a: one vector a row.
+      a: one vector per row.
       b: likewise, of the same width.
       how: which distance.
 
-    Returns: distances, float32; 0 with gradient 0 where rounding takes the square below 0; NaN with a row that is not
+    Returns: distances, float32; 0, with gradient 0, where rounding makes the square negative; NaN for a row that is not
       finite, which has gradient 0.
     Raises: ValueError for an unknown `how` or unequal widths.
 
@@ -40,7 +40,7 @@ def pairwise_distance(a: Float[Array, "B D"], b: Float[Array, "M D"], how: Pairw
     """
     check_choice("distance", how, PairwiseDistance)
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"vectors of width {a.shape[1]} and {b.shape[1]} have no distance")
+        raise ValueError(f"vectors must have the same width for a distance, not {a.shape[1]} and {b.shape[1]}")
     if how == "cosine":
         return 1.0 - cosine_similarity(a, b)
     (finite_a, (a,)), (finite_b, (b,)) = finite_rows(a), finite_rows(b)

@@ -1,4 +1,4 @@
-"""Distillation of embeddings: a student learns a teacher's. No gradient goes into the teacher."""
+"""Distillation of embeddings: a student learns a teacher's embeddings. The teacher gets no gradient."""
 
 from typing import Literal
 
@@ -29,7 +29,7 @@ def embedding_mse(
     sentence-transformers' `MSELoss`.
 
     Args:
-      student: one embedding a row, as it is: not normalised.
+      student: one embedding per row, as it is: not normalised.
       teacher: the teacher's embedding of the same text, or of its translation.
       over: "mean" or "sum" over the dimensions.
 
@@ -50,15 +50,16 @@ def embedding_mse(
 def multilingual_distillation(
     source: Float[Array, "B D"], target: Float[Array, "B D"], teacher: Float[Array, "B D"], *, over: Over = "mean"
 ) -> Float[Array, "B"]:
-    """The student's embeddings of a sentence and of its translation, both against the teacher's of the sentence.
+    """The student's embeddings of a sentence and of its translation, both against the teacher's embedding of the
+    sentence.
 
         loss_i = |s(source_i) - t(source_i)|^2 + |s(target_i) - t(source_i)|^2, with "mean" each divided by D
 
     Source: Reimers and Gurevych 2020 (arXiv 2004.09813), eq. 1. sentence-transformers' `MSELoss` over the two columns
-    is the *mean* of the two terms: half the mean of this.
+    is the *mean* of the two terms: half of this loss.
 
     Args:
-      source: the student's embedding of a sentence a row, as it is: not normalised.
+      source: the student's embedding of each sentence, as it is: not normalised.
       target: the student's embedding of its translation.
       teacher: the teacher's embedding of the sentence, in the language that the teacher knows.
       over: "mean" or "sum" over the dimensions.
@@ -74,13 +75,14 @@ def multilingual_distillation(
 
 
 def _check_map(width: int, kernel: Float[Array, "S T"] | None, bias: Float[Array, "T"] | None) -> int:
-    """The width of what is mapped; raises ValueError where the map does not fit."""
+    """The width after the map; raises ValueError if the map does not fit."""
     if kernel is None:
         if bias is not None:
             raise ValueError("a bias needs a kernel")
         return width
     if kernel.shape[0] != width or (bias is not None and bias.shape != kernel.shape[1:]):
-        raise ValueError(f"width {width}, kernel {kernel.shape}, bias {None if bias is None else bias.shape}: no fit")
+        shape = None if bias is None else bias.shape
+        raise ValueError(f"a kernel {kernel.shape} and a bias {shape} do not fit embeddings of width {width}")
     return kernel.shape[1]
 
 
@@ -99,24 +101,24 @@ def embedding_distillation(
     *,
     distance: EmbeddingDistance = "l2",
 ) -> Float[Array, "B"]:
-    """The distance of the student's embedding, after a linear map if there is one, from the teacher's.
+    """The distance of the student's embedding from the teacher's, after a linear map if there is one.
 
         x_i = s_i W + b, or s_i
         loss_i = |x_i - t_i| ("l2"), sum_d (x_id - t_id)^2 / T ("mse"), 1 - cos(x_i, t_i) ("cosine")
 
     Source: EmbedDistill (arXiv 2301.12005), with "l2" and the map. Its mean equals sentence-transformers'
     `EmbedDistillLoss(distance_metric=...)` for one column of texts, with `kernel` the transpose of its
-    `projection.weight`; "cosine" is the default there.
+    `projection.weight`; its default is "cosine".
 
     Args:
-      student: one embedding a row, as it is: not normalised.
+      student: one embedding per row, as it is: not normalised.
       teacher: the teacher's embedding of the same text.
       kernel: W, a trained map to the teacher's width; needed if the widths differ.
-      bias: b, added to what is mapped.
+      bias: b, added after the map.
       distance: "l2" (gradient 0 within 1e-6 of the teacher), "mse" or "cosine".
 
     Returns: the loss of each row, float32.
-    Raises: ValueError if the shapes do not fit or there is no such distance.
+    Raises: ValueError if the shapes do not fit or the distance is unknown.
 
     >>> student, teacher, kernel = jnp.array([[1.0]]), jnp.array([[3.0, 0.0]]), jnp.array([[0.0, 4.0]])
     >>> losses = (embedding_distillation(student, teacher, kernel, distance=d) for d in ("l2", "mse", "cosine"))
@@ -126,7 +128,7 @@ def embedding_distillation(
     check_choice("distance", distance, EmbeddingDistance)
     mapped_shape = (len(student), _check_map(student.shape[1], kernel, bias))
     if mapped_shape != teacher.shape:
-        raise ValueError(f"{mapped_shape} against a teacher of {teacher.shape}: pass a kernel to the teacher's width")
+        raise ValueError(f"the shapes of student {mapped_shape} and teacher {teacher.shape} differ: pass a kernel")
     finite, (student, target) = finite_rows(student, _fixed(teacher))
     mapped = student if kernel is None else _project(student, kernel, bias)
     if distance == "mse":

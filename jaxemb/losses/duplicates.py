@@ -20,7 +20,7 @@ def duplicate_mask(anchor_hash: UInt32[Array, "B 2"], positive_hash: UInt32[Arra
 
     Args:
       anchor_hash: 64 bits of a hash of each anchor's text or id, in two words.
-      positive_hash: likewise of each positive.
+      positive_hash: the same for each positive.
 
     Returns: a symmetric mask, False on the diagonal.
 

@@ -1,7 +1,7 @@
-"""Rows that hold NaN or infinity, and rows that do not count: kept out of all products.
+"""Keeps rows that hold NaN or infinity, and rows that do not count, out of all products.
 
-A mask behind a product is too late: on the way back 0 * NaN is NaN, in the gradient of every row and parameter that
-the product joins. So such rows are replaced by zeros before it.
+A mask after a product is too late: in the backward pass 0 * NaN is NaN, in the gradient of every row and parameter of
+the product. So such rows are replaced by zeros before the product.
 """
 
 import jax.numpy as jnp
@@ -9,16 +9,16 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 
 def keep(x: Shaped[Array, "..."], kept: Bool[Array, "..."]) -> Shaped[Array, "..."]:
-    """`x` with zeros where `kept`, of its leading axes, is False; there its gradient is 0."""
+    """`x` with zeros, and gradient 0, where the mask `kept` over its leading axes is False."""
     mask = kept.reshape(kept.shape + (1,) * (x.ndim - kept.ndim))
     return jnp.where(mask, x, jnp.zeros((), x.dtype))
 
 
 def finite_rows(*arrays: Shaped[Array, "B ..."]) -> tuple[Bool[Array, "B"], tuple[Float[Array, "B ..."], ...]]:
-    """Which rows are finite in each of the arrays, and the arrays, float32, with zeros in place of the others.
+    """Which rows are finite in all of the arrays, and the arrays as float32, with zeros in the other rows.
 
-    A loss made of these and closed by `nan_unless` is NaN at a row that is not finite, which has gradient 0 and
-    changes no gradient of another row or of a shared parameter.
+    If a loss is computed from these and passed through `nan_unless`, it is NaN for a row that is not finite; the row
+    has gradient 0 and does not change the gradient of another row or of a shared parameter.
 
     >>> finite, (x,) = finite_rows(jnp.array([[1.0, 2.0], [3.0, jnp.nan]]))
     >>> finite.tolist(), x.tolist()

@@ -1,4 +1,4 @@
-"""In-batch losses as rows against columns: one form for one device, for blocks and for a mesh."""
+"""In-batch losses as rows against columns: the same form for one device, for blocks and for a mesh."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from jaxemb.losses.finite import keep
 
 Combine = Literal["add", "logsumexp", "max"]
-"""How the values of a row from two blocks of columns become one."""
+"""How the values that a row gets from two blocks of columns are combined."""
 
 NOTHING = -1e30
 """The logarithm of nothing: finite, so that gradients through a row without columns are 0 and not NaN."""
@@ -19,29 +19,30 @@ NOTHING = -1e30
 
 @dataclass(frozen=True, eq=False)
 class InBatch:
-    """A loss whose rows look at other rows of the batch, in two parts."""
+    """A loss that compares each row with other rows of the batch, in two parts: `rows` and `reduce`."""
 
     rows: Callable[..., Any]
-    """`(rows, columns, own, allowed, **hyper) -> values`: what b rows get out of M columns.
+    """`(rows, columns, own, allowed, **hyper) -> values`: the values that b rows get from M columns.
 
-    `rows` and `columns` are tuples of the same arrays, [b, ...] and [M, ...]; `own`, int32 [b], is the column in which
-    each row itself lies (outside 0 to M-1 if in none of them); `allowed`, bool [b, M], is False where a column must not
-    be looked at (padding, a duplicate of the row, another device's). A row's own column may be either: the function
-    knows whether it counts. The values, an array [b] or a tree of them, must be finite in value and gradient when
-    nothing is allowed.
+    `rows` and `columns` are tuples of the same arrays, [b, ...] and [M, ...]. `own`, int32 [b], is the column of the
+    row itself (outside 0 to M-1 if it is not among the columns). `allowed`, bool [b, M], is False for columns that the
+    row must ignore (padding, a duplicate of the row, rows of another device); it may be either for a row's own column,
+    because the function knows whether that counts. The values, an array [b] or a tree of such arrays, must be finite in
+    value and gradient even if no column is allowed.
     """
     reduce: Callable[[Any, Float[Array, "B"]], Float[Array, ""]]
-    """`(values, weights) -> loss`: the values of all B rows to one number; a row of weight 0 (padding) adds nothing."""
+    """`(values, weights) -> loss`: reduces the values of all B rows to one number; a row of weight 0 (padding) adds
+    nothing."""
     combine: Mapping[str, Combine] | None = None
-    """Where `rows` may be called on one block of columns after the other: for each of its values how two blocks' become
-    one. None if it must see all columns at once."""
+    """For each value of `rows`, how to combine the results of two blocks of columns. None if `rows` needs all columns
+    at once."""
     alone: Callable[..., Any] | None = None
-    """`(rows, **hyper) -> values` that a row has whatever the columns, where there is `combine`: they are combined with
-    the columns' values, or stand beside them."""
+    """`(rows, **hyper) -> values` that do not depend on the columns. Only with `combine`: they are combined with values
+    of the same name from the columns, or added to them under their own names."""
 
 
 def combine_values(combine: Mapping[str, Combine], some: Mapping[str, Array], more: Mapping[str, Array]) -> Any:
-    """The values of rows from two blocks of columns as one; what only one of them has stays."""
+    """Combines the values of rows from two blocks of columns; values that only one of them has are kept as they are."""
     both = {"add": jnp.add, "logsumexp": jnp.logaddexp, "max": jnp.maximum}
     joined = {name: both[combine[name]](some[name], more[name]) for name in some.keys() & more.keys()}
     return {**some, **more, **joined}
@@ -49,13 +50,13 @@ def combine_values(combine: Mapping[str, Combine], some: Mapping[str, Array], mo
 
 @runtime_checkable
 class Across(Protocol):
-    """Where the rows of a batch lie, and how they reach each other: `jaxemb.parallel.Across`."""
+    """How the rows of a batch are spread over devices, and how they are exchanged: `jaxemb.parallel.Across`."""
 
     def values(self, loss: InBatch, batch: tuple[Any, ...], hyper: Mapping[str, Any]) -> Any:
-        """What each row gets out of the rows that it may look at."""
+        """The values that each row gets from the rows it is compared with."""
 
     def weights_of(self, count: int) -> Float[Array, "B"]:
-        """The weight of each of so many rows."""
+        """The weight of each of `count` rows."""
 
 
 def row_values(
@@ -66,10 +67,10 @@ def row_values(
     allowed: Bool[Array, "B B"] | None = None,
     **hyper: Any,
 ) -> Any:
-    """The values of all rows against all rows, or those allowed; on one device, unless it is said `across` what."""
+    """The values of all rows against all rows, or those `allowed`; on one device, unless `across` is given."""
     if across is not None:
         if allowed is not None:
-            raise ValueError("excluded: a [B, B] mask has no place across devices; give `ids` to `Across`")
+            raise ValueError("excluded: a [B, B] mask cannot be used across devices; give `ids` to `Across`")
         return across.values(loss, batch, hyper)
     count = len(jax.tree.leaves(batch)[0])
     allowed = jnp.ones((count, count), bool) if allowed is None else allowed
@@ -87,7 +88,7 @@ def batch_loss(loss: InBatch, batch: tuple[Any, ...], *, across: Across | None =
 
 
 def weighted_sum(values: Float[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
-    """sum_i w_i v_i over the rows of positive weight; whatever the others hold, NaN too, adds nothing."""
+    """sum_i w_i v_i over the rows of positive weight; the other rows add nothing, not even NaN."""
     return jnp.sum(weights * keep(values, weights > 0))
 
 

@@ -1,4 +1,4 @@
-"""Batches of embeddings with class labels: who is whose positive or negative, and means over such pairs."""
+"""Embeddings with class labels: which rows are positives or negatives of a row, and means over such pairs."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ Columns = tuple[Float[Array, "M D"], Int[Array, "M"]]
 
 
 class Terms(NamedTuple):
-    """What each row adds to a mean over terms of which rows have different numbers."""
+    """Each row's contribution to a mean over terms, if rows have different numbers of terms."""
 
     total: Float[Array, "*B"]
     terms: Float[Array, "*B"]
@@ -35,6 +35,6 @@ def compare_labels(
 
 
 def check_labels(embeddings: Array, labels: Array) -> None:
-    """Raises ValueError unless there is one label a row."""
+    """Raises ValueError unless there is one label per row."""
     if labels.shape != embeddings.shape[:1]:
         raise ValueError(f"{len(embeddings)} embeddings need one label each, not labels of shape {labels.shape}")

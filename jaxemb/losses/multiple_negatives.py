@@ -34,11 +34,11 @@ def multiple_negatives_ranking(
 
         loss_i = log(n e^{s (cos(q_i, d_i) - m)} + sum_{j in N_i} w_ij e^{s cos_ij}) - s (cos(q_i, d_i) - m)
 
-    N_i are the documents of other rows and all hard negatives ("query_to_doc"), other queries held against the query
-    ("query_to_query"), other queries held against the document ("doc_to_query"), other rows' documents and hard
-    negatives held against the document ("doc_to_doc"). "joint": one sum over all directions, in which the positive
-    stands n times, once for "query_to_doc" and once for "doc_to_query". "per_direction": a loss for each direction,
-    with n = 1, and their mean or sum. w_ij is 1 but for what `hard_negative_weight` and `hardness` say.
+    N_i are the documents of other rows and all hard negatives ("query_to_doc"), other queries compared with the query
+    ("query_to_query"), other queries compared with the document ("doc_to_query"), other rows' documents and hard
+    negatives compared with the document ("doc_to_doc"). "joint": one sum over all directions; it contains the positive
+    n times, once for "query_to_doc" and once for "doc_to_query". "per_direction": a loss for each direction,
+    with n = 1, and their mean or sum. w_ij is 1, unless `hard_negative_weight` or `hardness` changes it.
 
     Source: InfoNCE (arXiv 1807.03748), eq. 4; joint over four directions GTE (arXiv 2308.03281), eq. 4;
     `hard_negative_weight` SimCSE (arXiv 2104.08821), eq. 8; `hardness` LLaVE (arXiv 2503.04812), eq. 5, and
@@ -48,28 +48,28 @@ def multiple_negatives_ranking(
     `partition_mode=partition`, `hardness_mode` and `hardness_strength=hardness`.
 
     Args:
-      queries: one embedding a row, any norm.
+      queries: one embedding per row, any norm.
       documents: the positive of each query, any norm.
       hard_negatives: K of each query; in "query_to_doc" they are negatives of all queries.
       scale: s, the inverse temperature (1/T).
-      margin: m, in cosine units, taken off the positive before scaling.
-      directions: what the positive is held against, "query_to_doc" among them; one that is named twice counts once.
-      partition: "joint" or "per_direction"; the latter for the two directions that hold the positive only.
+      margin: m, in cosine units, subtracted from the positive before scaling.
+      directions: what the positive is compared with; must include "query_to_doc". A repeated direction counts once.
+      partition: "joint" or "per_direction"; the latter only with the two directions that contain the positive.
       combine_directions: "mean" or "sum" of "per_direction" losses.
       has_hard_negative: False where a row has fewer than K hard negatives; those count nowhere.
-      hard_negative_weight: alpha > 0, the weight w of a query's own hard negatives in its sum; 1 for those of others.
+      hard_negative_weight: alpha > 0, the weight w of a query's own hard negatives in its sum; those of others have 1.
       hardness: a in w = e^{a cos}, whose cosine has no gradient; 9 in LLaVE, 5 in EmbeddingGemma, 0 for none.
-      hardness_mode: the negatives of "query_to_doc" that it is for: other rows', the own hard ones, or all.
-      document_ids: 64 bits of a hash of each document's text, in two words; with `hard_negative_ids` a hard negative,
-        whosever it is, counts for no row of which it is the document.
-      hard_negative_ids: likewise of the hard negatives.
-      queue: past embeddings of documents, more negatives of each query; without gradient.
+      hardness_mode: the negatives of "query_to_doc" that `hardness` weights: other rows', the own hard ones, or all.
+      document_ids: 64 bits of a hash of each document's text, in two words. With `hard_negative_ids`, a hard negative
+        of any row is ignored by each row whose document it is.
+      hard_negative_ids: the same for the hard negatives.
+      queue: past embeddings of documents, used as more negatives of each query; no gradient.
       decoupled: leave the positive out of the sum (n = 0); the loss may then be negative.
-      excluded: True where row i must not look at row j (a duplicate, see `duplicate_mask`); own hard negatives count.
+      excluded: True where row i must ignore row j (a duplicate, see `duplicate_mask`); own hard negatives still count.
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: the loss of each row in nats, float32. A row without negatives has loss and gradient 0.
-    Raises: ValueError for an unknown choice, or choices that do not go together.
+    Raises: ValueError for an unknown choice, or choices that cannot be combined.
 
     >>> import jax.numpy as jnp
     >>> queries = jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -120,33 +120,33 @@ def gist(
     excluded: Bool[Array, "B B"] | None = None,
     across: Across | None = None,
 ) -> Float[Array, "B"]:
-    """Ranking without the negatives that a guide finds as close as the positive: probably false ones.
+    """Ranking without the negatives that a guide model rates closer than the positive: they are probably false.
 
         loss_i = log(e^{s cos(q_i, d_i)} + sum_{j in N_i, guide cos_ij <= t_i} e^{s cos_ij}) - s cos(q_i, d_i)
         t_i    = g_i - m ("absolute") or g_i - m |g_i| ("relative"), where g_i = guide cos(q_i, d_i)
 
-    N_i are other rows' documents, all hard negatives, and (if they are contrasted) other queries held against the
-    query and other documents held against the document.
+    N_i are other rows' documents, all hard negatives, and (if they are contrasted) other queries compared with the
+    query and other documents compared with the document.
 
     Source: GISTEmbed (arXiv 2402.16829), eq. 6; margins as in NV-Retriever (arXiv 2407.15831), section 3. Its mean
     equals sentence-transformers' `GISTEmbedLoss` with `temperature=1/scale`, `margin_strategy=guide_strategy` and
-    `margin=guide_margin`, but that a text never counts as a negative of itself there either way. Self-guided: pass the
-    model's own embeddings as the guide's, which get no gradient.
+    `margin=guide_margin`, except for a text against itself, which is never a negative there. To let the model guide
+    itself, pass its own embeddings as the guide's; these get no gradient.
 
     Args:
-      queries: one embedding a row, any norm.
+      queries: one embedding per row, any norm.
       documents: the positive of each query.
-      hard_negatives: K of each query, negatives of all queries.
+      hard_negatives: K of each query; they are negatives of all queries.
       guide_queries: the guide's embeddings of the queries, of any width and norm.
-      guide_documents: likewise of the documents.
-      guide_hard_negatives: likewise of the hard negatives; needed if there are any.
+      guide_documents: the same for the documents.
+      guide_hard_negatives: the same for the hard negatives; needed if there are any.
       scale: s, the inverse temperature (1/T).
-      guide_strategy: how the margin is taken off the threshold.
+      guide_strategy: how the margin is subtracted from the threshold.
       guide_margin: m, in cosine units, or as a share of the positive's cosine.
-      contrast_queries: hold queries against each other.
-      contrast_documents: hold documents against each other.
+      contrast_queries: compare queries with each other.
+      contrast_documents: compare documents with each other.
       has_hard_negative: False where a row has fewer than K hard negatives.
-      excluded: True where row i must not look at row j.
+      excluded: True where row i must ignore row j.
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: the loss of each row in nats, float32.
@@ -161,7 +161,7 @@ def gist(
     """
     check_pairs(queries, documents)
     if (hard_negatives is None) != (guide_hard_negatives is None):
-        raise ValueError("guide_hard_negatives: needed with hard_negatives, and only then")
+        raise ValueError("guide_hard_negatives: pass it if, and only if, hard_negatives are passed")
     directions: list[Direction] = ["query_to_doc"]
     if contrast_queries:
         directions.append("query_to_query")

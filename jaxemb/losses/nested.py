@@ -1,4 +1,4 @@
-"""Wrappers that train the first dimensions of an embedding, and the lower layers of an encoder, to do alone."""
+"""Wrappers that train the first dimensions of an embedding, or the lower layers of an encoder, to work on their own."""
 
 import functools
 import inspect
@@ -24,17 +24,17 @@ EMBEDDINGS = {
     "multiple_negatives_ranking": 3, "online_contrastive": 2, "siglip": 2, "softmax_classification": 2, "triplet": 3,
     "uniformity": 1,
 }  # fmt: skip
-"""Of each loss of this package how many of its arguments, from the first, are embeddings."""
+"""For each loss of this package, the number of leading arguments that are embeddings."""
 
 
 def _embeddings_of(loss: Loss) -> tuple[int | None, tuple[str, ...]]:
-    """How many arguments of a loss of this package are embeddings, None of another, and the names of its arguments."""
+    """The number of arguments that are embeddings (None for a loss of another package), and the arguments' names."""
     bound, inner = 0, loss
     while isinstance(inner, functools.partial):
         bound, inner = bound + len(inner.args), inner.func
     try:
         names = tuple(inspect.signature(inner).parameters)[bound:]
-    except (TypeError, ValueError):  # of what is written in C
+    except (TypeError, ValueError):  # a function written in C
         names = ()
     inner = inspect.unwrap(inner)
     is_ours = getattr(inner, "__module__", "").startswith("jaxemb.losses.")
@@ -43,14 +43,14 @@ def _embeddings_of(loss: Loss) -> tuple[int | None, tuple[str, ...]]:
 
 
 def truncated(x: Float[Array, "... D"], dim: int) -> Float[Array, "... d"]:
-    """The first dimensions of each vector, at length 1, float32."""
+    """The first `dim` dimensions of each vector, normalised to length 1, float32."""
     return normalize(x[..., :dim].reshape(-1, dim)).reshape(*x.shape[:-1], dim)
 
 
 def matryoshka(
     loss: Loss, *, dims: Sequence[int], weights: Sequence[float] | None = None, embeddings: int | None = None
 ) -> Loss:
-    """Makes any loss one of embeddings cut to several widths.
+    """Wraps a loss so that it trains embeddings truncated to several widths.
 
         total = sum_k w_k loss(x[:, :d_k] / |x[:, :d_k]|, ...)
 
@@ -58,17 +58,17 @@ def matryoshka(
     `MatryoshkaLoss(loss, matryoshka_dims=dims, matryoshka_weights=weights)`.
 
     Args:
-      loss: of embeddings, given by position. A per-row loss gives a sum of rows, a batch scalar a scalar.
-      dims: widths to cut to, the full one usually among them.
-      weights: w, one for each; all 1 when None.
-      embeddings: how many of the loss's arguments, from the first, are embeddings: those are cut. Of the losses of this
-        package it is known. Of any other loss None cuts all positional arrays of floats that have two axes or more and
-        are as wide as the first one: say the number where scores or probabilities may be that wide, too.
+      loss: a loss with embeddings as positional arguments. A per-row loss stays per row, a batch scalar a scalar.
+      dims: widths to truncate to, usually including the full one.
+      weights: w, one for each width; all 1 when None.
+      embeddings: number of the loss's leading arguments that are embeddings, which are truncated. It is known for the
+        losses of this package. For any other loss, None truncates all positional float arrays with two or more axes
+        that are as wide as the first one; give the number if scores or probabilities may be that wide, too.
 
     Returns: a function of the same arguments. Other arguments stay as they are: labels, scores, kernels, a guide's
       embeddings, `across`.
-    Raises: ValueError if there are no widths, not as many weights, or the loss takes no embeddings (`distill_kl`,
-      `masked_lm`); when called, if a width is more than there is.
+    Raises: ValueError if there are no widths, the number of weights is wrong, or the loss takes no embeddings
+      (`distill_kl`, `masked_lm`); when called, if a width is more than the embeddings have.
 
     >>> from jaxemb.losses import info_nce
     >>> x = jnp.eye(4)
@@ -78,16 +78,16 @@ def matryoshka(
     """
     scales = tuple(weights) if weights is not None else (1.0,) * len(dims)
     if not dims or len(scales) != len(dims) or min(dims) < 1:
-        raise ValueError(f"dims: {tuple(dims)} need to be positive, and have as many weights, not {scales}")
+        raise ValueError(f"dims: {tuple(dims)} must be positive and have one weight each, not {scales}")
 
     known, names = _embeddings_of(loss)
     count = known if embeddings is None else embeddings
     if count is not None and count < 1:
-        raise ValueError(f"{getattr(loss, '__name__', loss)} takes no embeddings that could be cut: {count} arguments")
+        raise ValueError(f"{getattr(loss, '__name__', loss)} takes {count} embeddings: one or more are needed")
 
-    def is_embedding(x: Any, place: int, width: int) -> bool:
+    def is_embedding(x: Any, index: int, width: int) -> bool:
         if count is not None:
-            return x is not None and place < count
+            return x is not None and index < count
         return getattr(x, "ndim", 0) >= 2 and x.shape[-1] == width and jnp.issubdtype(x.dtype, jnp.floating)
 
     @functools.wraps(loss)
@@ -95,10 +95,10 @@ def matryoshka(
         named = [name for name in names[: count or 0] if options.get(name) is not None]
         width = (arrays[0] if arrays else options[names[0]]).shape[-1]
         if max(dims) > width:
-            raise ValueError(f"dims: {max(dims)} is more than the embeddings' {width}")
+            raise ValueError(f"dims: {max(dims)} is more than the embeddings' width {width}")
 
         def of(dim: int) -> Array:
-            given = [truncated(x, dim) if is_embedding(x, place, width) else x for place, x in enumerate(arrays)]
+            given = [truncated(x, dim) if is_embedding(x, index, width) else x for index, x in enumerate(arrays)]
             return loss(*given, **{**options, **{name: truncated(options[name], dim) for name in named}})
 
         return functools.reduce(jnp.add, [weight * of(dim) for dim, weight in zip(dims, scales, strict=True)])
@@ -109,7 +109,7 @@ def matryoshka(
 def _text_weights(
     rows: Float[Array, "B"], x: Float[Array, "B ... D"], has_hard_negative: Bool[Array, "B K"] | None
 ) -> Float[Array, "_"]:
-    """The weight of each text of an array of embeddings, several a row or one: its row's, 0 where it is absent."""
+    """The weight of each text in an array of embeddings, one or several per row: its row's weight, or 0 if absent."""
     each = jnp.repeat(rows, math.prod(x.shape[1:-1]))
     if has_hard_negative is None or x.shape[:-1] != has_hard_negative.shape:
         return each
@@ -125,28 +125,27 @@ def adaptive_layers(
     kl_temperature: float = 0.3,
     layer_weighting: Literal["uniform", "log", "linear"] = "uniform",
 ) -> Loss:
-    """Makes a loss one of embeddings taken from several layers; around `matryoshka`, the two-dimensional Matryoshka.
+    """Wraps a loss so that it trains the embeddings of several layers; around `matryoshka`, it is 2D Matryoshka.
 
         total = w_last loss(x^L) + 1/n sum_{l in layers} w_prior w_l loss(x^l)
                 + sum_l w_kl T KL(softmax(x^L / T) || softmax(x^l / T)), the mean over all embedded texts
         w_l   = 1 ("uniform"), 1 / (1 + ln(1 + l)) ("log"), 1 / (1 + l) ("linear")
 
-    The last layer is the teacher of the others in the KL term and has no gradient from it; rows of weight 0 and hard
-    negatives that are absent (`has_hard_negative`) have no part in it. Source: 2DMSE
-    (arXiv 2402.14776), section 3; equals sentence-transformers' `AdaptiveLayerLoss`, and with `matryoshka` its
-    `Matryoshka2dLoss`, for the layers that a step draws.
+    In the KL term, the last layer is the teacher of the others and gets no gradient; rows of weight 0 and missing hard
+    negatives (`has_hard_negative`) are left out of it. Source: 2DMSE (arXiv 2402.14776), section 3. For the layers that
+    a step draws, it equals sentence-transformers' `AdaptiveLayerLoss`, and with `matryoshka` its `Matryoshka2dLoss`.
 
     Args:
-      loss: a batch scalar, or a per-row loss whose mean (weighted, as `across` says) is then taken.
+      loss: a batch scalar, or a per-row loss, whose mean is taken (with the weights of `across`).
       last_layer_weight: w_last.
       prior_layers_weight: w_prior.
       kl_weight: w_kl; 0 for no KL term.
       kl_temperature: T.
-      layer_weighting: how w_l falls with the layer.
+      layer_weighting: how w_l decreases with the layer.
 
-    Returns: a function `(last, prior, *others, **options)` to a scalar: `last` the tuple of embeddings of the last
-      layer, given to `loss` by position before `others`; `prior` the same of other layers by number, 0 being the
-      embedding layer.
+    Returns: a function `(last, prior, *others, **options)` to a scalar. `last` is the tuple of embeddings of the last
+      layer, passed to `loss` as positional arguments before `others`; `prior` has the same for other layers, by the
+      number of the layer, 0 being the embedding layer.
     Raises: ValueError for an unknown weighting.
 
     >>> from jaxemb.losses import info_nce
@@ -161,7 +160,7 @@ def adaptive_layers(
         "linear": lambda layer: 1.0 / (1.0 + layer),
     }
     if layer_weighting not in weightings:
-        raise ValueError(f"layer_weighting: {layer_weighting!r} is none of {', '.join(weightings)}")
+        raise ValueError(f"layer_weighting: {layer_weighting!r} is not one of {', '.join(weightings)}")
 
     @functools.wraps(loss)
     def wrapped(last: tuple[Array, ...], prior: dict[int, tuple[Array, ...]], *others: Any, **options: Any) -> Array:

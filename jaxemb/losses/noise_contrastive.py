@@ -25,13 +25,13 @@ def info_nce(
     when `candidates` are the positives followed by the hard negatives, and `margin` is 0.
 
     Args:
-      queries: one embedding a row, any norm.
+      queries: one embedding per row, any norm.
       candidates: positives and negatives, any norm.
       scale: s, the inverse temperature (1/T).
-      margin: m, in cosine units, taken off the positive *before* scaling (as in LaBSE).
-      positives: the column of each query's positive, 0 to M-1; the diagonal when None. A query whose column is another
-        one has the loss NaN.
-      excluded: True where a candidate must not count as a negative (a duplicate, say). The positive always counts; a
+      margin: m, in cosine units, subtracted from the positive *before* scaling (as in LaBSE).
+      positives: the column of each query's positive, 0 to M-1 (any other number gives the loss NaN); the diagonal when
+        None.
+      excluded: True where a candidate must not count as a negative, such as a duplicate. The positive always counts; a
         query without any negative has loss and gradient 0.
 
     Returns: the loss of each row in nats, float32.
@@ -48,7 +48,7 @@ def info_nce(
     """
     if positives is None:
         if len(queries) > len(candidates):
-            raise ValueError(f"{len(queries)} queries, {len(candidates)} candidates: say which are the `positives`")
+            raise ValueError(f"{len(queries)} queries, {len(candidates)} candidates: pass `positives`")
         positives = jnp.arange(len(queries))
     return margin_softmax(
         cosine_similarity(queries, candidates), positives, scale=scale, margin=margin, excluded=excluded

@@ -1,4 +1,4 @@
-"""Similarity and distance of each row with the same row of another array, float32, finite in value and gradient.
+"""Similarity and distance of each row to the same row of another array, float32, finite in value and gradient.
 
 A row that holds NaN or infinity gives NaN, and has gradient 0.
 """
@@ -16,7 +16,7 @@ Distance = Literal["cosine", "euclidean", "manhattan"]
 
 
 def absolute(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """|x|, with gradient 0 at 0 as in PyTorch; that of `jnp.abs` is 1 there.
+    """|x|, with gradient 0 at 0, as in PyTorch; the gradient of `jnp.abs` at 0 is 1.
 
     >>> from jax import grad
     >>> [float(grad(absolute)(x)) for x in (-2.0, 0.0, 3.0)]
@@ -58,12 +58,12 @@ def paired_distance(a: Float[Array, "B D"], b: Float[Array, "B D"], distance: Di
     Equals sentence-transformers' `SiameseDistanceMetric`, whose last two add 1e-6 to every difference.
 
     Args:
-      a: one vector a row, any norm.
+      a: one vector per row, any norm.
       b: the other vector of each row.
       distance: "cosine", "euclidean" or "manhattan".
 
     Returns: the distance of each row, float32.
-    Raises: ValueError for another distance or unequal shapes.
+    Raises: ValueError for an unknown distance or unequal shapes.
 
     >>> a, b = jnp.array([[3.0, 4.0]]), jnp.array([[0.0, 8.0]])
     >>> [round(float(paired_distance(a, b, kind)[0]), 6) for kind in ("cosine", "euclidean", "manhattan")]

@@ -20,9 +20,9 @@ def cosine_similarity_mse(a: Float[Array, "B D"], b: Float[Array, "B D"], scores
     sentence-transformers' `CosineSimilarityLoss` with the default `loss_fct` and `cos_score_transformation`.
 
     Args:
-      a: one embedding a row, any norm.
+      a: one embedding per row, any norm.
       b: the other text of each pair.
-      scores: y, the gold cosines. A scale of 0 to 5, as in STS, is the caller's to bring to [0, 1] (or [-1, 1]).
+      scores: y, the gold cosines. The caller must map other scales, such as 0 to 5 in STS, to [0, 1] or [-1, 1].
 
     Returns: the loss of each row, float32.
     Raises: ValueError if the shapes differ.
@@ -54,14 +54,14 @@ def contrastive(
     `ContrastiveLoss(margin=m)`, its sum the same with `size_average=False`.
 
     Args:
-      a: one embedding a row, any norm.
+      a: one embedding per row, any norm.
       b: the other text of each pair.
-      labels: y, 1 (alike) or 0 (unlike); a fraction weighs the two terms.
-      margin: m, the distance from which on an unlike pair costs nothing, in units of the distance.
+      labels: y, 1 (alike) or 0 (unlike); a fraction mixes the two terms.
+      margin: m, the distance beyond which an unlike pair costs nothing, in units of the distance.
       distance: "cosine" (1 - cos), "euclidean" or "manhattan"; see `paired_distance`.
 
     Returns: the loss of each row, float32; NaN for a label outside 0 to 1.
-    Raises: ValueError if the shapes differ or there is no such distance.
+    Raises: ValueError if the shapes differ or the distance is unknown.
 
     >>> a, b = jnp.array([[3.0, 4.0], [3.0, 4.0]]), jnp.array([[1.0, 0.0], [1.0, 0.0]])  # 1 - cos = 0.4
     >>> contrastive(a, b, jnp.array([1, 0])).round(6).tolist()  # 0.4^2 / 2, 0.1^2 / 2
@@ -83,7 +83,7 @@ def _online_contrastive_rows(
     *,
     margin: float | Float[Array, ""] = 0.5,
 ) -> Float[Array, "b"]:
-    """What each pair adds, by its distance and label: 0 unless it is hard among the columns."""
+    """Each pair's contribution, from its distance and label: 0 unless the pair is hard among the columns."""
     (distance, label), (distances, labels) = rows, columns
     counts = allowed | (jnp.arange(len(distances))[None, :] == own[:, None])
     alike, unlike = counts & (labels == 1.0)[None, :], counts & (labels == 0.0)[None, :]
@@ -92,7 +92,7 @@ def _online_contrastive_rows(
     beyond = jnp.where(jnp.any(unlike, axis=1), nearest_unlike, _mean_where(distances, alike))
     within = jnp.where(jnp.any(alike, axis=1), furthest_alike, _mean_where(distances, unlike))
     short = jnp.maximum(margin - distance, 0.0)
-    # Not "further than": what is held against NaN counts, so that NaN is seen.
+    # Negated, so that a comparison with NaN counts as hard and the NaN shows in the loss.
     hard_alike = jnp.where((label == 1.0) & ~(distance <= beyond), distance * distance, 0.0)
     return hard_alike + jnp.where((label == 0.0) & ~(distance >= within), short * short, 0.0)
 
@@ -115,28 +115,28 @@ def online_contrastive(
     distance: Distance = "cosine",
     across: Across | None = None,
 ) -> Float[Array, ""]:
-    """The contrastive loss of the batch's hard pairs alone. A batch scalar: the sum over pairs.
+    """The contrastive loss of the hard pairs of the batch only. A batch scalar: the sum over pairs.
 
         loss = sum_{y_i = 1, d_i > min_{y_j = 0} d_j} d_i^2 + sum_{y_i = 0, d_i < max_{y_j = 1} d_j} max(0, m - d_i)^2
 
-    A like pair is hard if it is further apart than the nearest unlike pair, an unlike pair if it is nearer than the
-    furthest like pair. In a batch of one label only, the mean distance takes the place of the missing threshold.
+    An alike pair is hard if it is further apart than the nearest unlike pair; an unlike pair is hard if it is nearer
+    than the furthest alike pair. If a batch has only one label, the mean distance replaces the missing threshold.
 
     Source: sentence-transformers' `OnlineContrastiveLoss(margin=m)`, which it equals; there is no paper. Unlike in
     `contrastive` there is no factor 1/2, and the sum is not divided by anything: it grows with the batch.
 
     Args:
-      a: one embedding a row, any norm.
+      a: one embedding per row, any norm.
       b: the other text of each pair.
       labels: y, 1 (alike) or 0 (unlike); a pair with another label is left out.
-      margin: m, the distance from which on an unlike pair costs nothing, in units of the distance.
+      margin: m, the distance beyond which an unlike pair costs nothing, in units of the distance.
       distance: "cosine" (1 - cos), "euclidean" or "manhattan"; see `paired_distance`.
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: one number for the batch, float32; 0 if no pair is hard.
-    Raises: ValueError if the shapes differ or there is no such distance.
+    Raises: ValueError if the shapes differ or the distance is unknown.
 
-    Distances of 1 and 3 alike, 2 and 4 unlike: the 3 is further than the 2, and so the 2 is nearer than the 3.
+    Alike pairs at distances 1 and 3, unlike pairs at 2 and 4: only the 3 and the 2 are hard.
 
     >>> a, b = jnp.array([[1.0], [3.0], [2.0], [4.0]]), jnp.zeros((4, 1))
     >>> float(online_contrastive(a, b, jnp.array([1, 1, 0, 0]), margin=2.5, distance="euclidean"))  # 3^2 + 0.5^2

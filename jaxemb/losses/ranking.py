@@ -1,4 +1,4 @@
-"""Losses of the order of pairs: a pair with the higher gold score shall be the more similar one (CoSENT, AnglE)."""
+"""Losses on the order of pairs: a pair with a higher gold score should be more similar (CoSENT, AnglE)."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
@@ -17,7 +17,7 @@ def _ranking_rows(
     *,
     scale: float | Float[Array, ""] = 20.0,
 ) -> Float[Array, "b"]:
-    """logsumexp_j(s * (sim_i - sim_j)) over the columns with a higher score than the row; NOTHING where none has."""
+    """logsumexp_j(s * (sim_i - sim_j)) over the columns with a higher score than the row; NOTHING if there are none."""
     (similarity, score), (similarities, scores) = rows, columns
     higher = allowed & (scores[None, :] > score[:, None])
     logits = scale * jnp.where(higher, similarity[:, None] - similarities[None, :], 0.0)
@@ -41,15 +41,15 @@ def cosent(
     scale: float | Float[Array, ""] = 20.0,
     across: Across | None = None,
 ) -> Float[Array, ""]:
-    """Ranks the cosines of the batch's pairs as their gold scores are ranked. A batch scalar.
+    """Trains the cosines of the batch's pairs to be in the order of their gold scores. A batch scalar.
 
         loss = log(1 + sum_{y_i < y_j} exp(s * (cos(a_i, b_i) - cos(a_j, b_j))))
 
     Source: CoSENT, Huang et al. 2024 (doi 10.1109/TASLP.2024.3402087), after Su 2022 (kexue.fm/archives/8847). Equals
-    sentence-transformers' `CoSENTLoss(scale=s)`. Every pair is held against every other: [B, B] numbers, no [B, B, D].
+    sentence-transformers' `CoSENTLoss(scale=s)`. It compares every pair with every other: a [B, B] array, no [B, B, D].
 
     Args:
-      a: one embedding a row, any norm.
+      a: one embedding per row, any norm.
       b: the other text of each pair.
       scores: y, the gold similarities, in any unit: only their order counts. Equal scores are not compared.
       scale: s, the inverse temperature (1/T).
@@ -58,7 +58,7 @@ def cosent(
     Returns: one number for the batch, in nats, float32; 0 if all scores are equal.
     Raises: ValueError if the shapes differ.
 
-    Cosines of 0.6 and 0, where the second should be the higher:
+    Cosines of 0.6 and 0, of which the second should be higher:
 
     >>> a, b = jnp.array([[3.0, 4.0], [0.0, 1.0]]), jnp.array([[1.0, 0.0], [1.0, 0.0]])
     >>> round(float(cosent(a, b, jnp.array([1.0, 5.0]), scale=10.0)), 6)  # log(1 + exp(10 * 0.6))
@@ -70,14 +70,14 @@ def cosent(
 
 
 def paired_angle_similarity(a: Float[Array, "B D"], b: Float[Array, "B D"]) -> Float[Array, "B"]:
-    """AnglE's similarity of a_i and b_i as complex vectors of half the width, row by row.
+    """AnglE's similarity of a_i and b_i, read as complex vectors of half the width, row by row.
 
         x = a_i / |a_i|, y = b_i / |b_i|, x = [x', x''], y = [y', y''] the two halves
         sim_i = |x . y + (x'' . y' - x' . y'')|
 
-    The real and the imaginary part of sum_k x_k conj(y_k), with x_k = x'_k + i x''_k, added up. Between 0 and sqrt(2);
-    it is no angle, nor symmetric in a and b. An odd width gets a zero at its end. Equals sentence-transformers'
-    `util.pairwise_angle_sim`. A zero row has similarity and gradient 0.
+    It is the sum of the real and the imaginary part of sum_k x_k conj(y_k), with x_k = x'_k + i x''_k. It lies between
+    0 and sqrt(2); it is not an angle, and not symmetric in a and b. A zero is appended to an odd width. Equals
+    sentence-transformers' `util.pairwise_angle_sim`. A zero row has similarity and gradient 0.
 
     >>> a, b = jnp.array([[0.0, 2.0]]), jnp.array([[3.0, 4.0]])
     >>> round(float(paired_angle_similarity(a, b)[0]), 6), round(float(paired_angle_similarity(b, a)[0]), 6)
@@ -99,16 +99,16 @@ def angle(
     scale: float | Float[Array, ""] = 20.0,
     across: Across | None = None,
 ) -> Float[Array, ""]:
-    """Ranks the batch's pairs by AnglE's similarity in the complex plane, as their scores are ranked. A batch scalar.
+    """Trains AnglE's similarity of the batch's pairs to be in the order of their scores. A batch scalar.
 
         loss = log(1 + sum_{y_i < y_j} exp(s * (sim_i - sim_j))), sim as in `paired_angle_similarity`
 
     Source: the angle objective of AnglE (Li and Li, arXiv 2309.12871) as in its authors' code, which differs from the
-    paper in the order of the difference and in that lengths do not count. Equals sentence-transformers'
+    paper: it reverses the difference and ignores lengths. Equals sentence-transformers'
     `AnglELoss(scale=s)` for pairs. The paper trains on a weighted sum of this, `cosent` and an in-batch softmax.
 
     Args:
-      a: one embedding a row, any norm.
+      a: one embedding per row, any norm.
       b: the other text of each pair.
       scores: y, the gold similarities, in any unit: only their order counts. Equal scores are not compared.
       scale: s, the inverse temperature (1/T).
@@ -117,7 +117,7 @@ def angle(
     Returns: one number for the batch, in nats, float32; 0 if all scores are equal.
     Raises: ValueError if the shapes differ.
 
-    Similarities of 1.4 and 0.2, where the second should be the higher:
+    Similarities of 1.4 and 0.2, of which the second should be higher:
 
     >>> a, b = jnp.array([[0.0, 2.0], [3.0, 4.0]]), jnp.array([[3.0, 4.0], [0.0, 2.0]])
     >>> round(float(angle(a, b, jnp.array([0, 1]), scale=2.0)), 6)  # log(1 + exp(2 * 1.2))

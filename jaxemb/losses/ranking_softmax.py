@@ -30,25 +30,25 @@ Scalar = float | Float[Array, ""]
 
 
 class RankingBatch(NamedTuple):
-    """What each row brings along."""
+    """The arrays of a batch, with one entry per row."""
 
     queries: Float[Array, "b D"]
     documents: Float[Array, "b D"]
     """The positive of each query."""
     hard_negatives: Float[Array, "b K D"] | None = None
     guide_queries: Float[Array, "b G"] | None = None
-    """The same texts as embedded by a guide (GIST)."""
+    """The guide's embeddings of the same texts (GIST)."""
     guide_documents: Float[Array, "b G"] | None = None
     guide_hard_negatives: Float[Array, "b K G"] | None = None
     has_hard_negative: Bool[Array, "b K"] | None = None
     """False where a query has fewer than K hard negatives; all True when None."""
     document_ids: UInt32[Array, "b 2"] | None = None
-    """Hashes in two words: a hard negative that is a query's document is hidden from it."""
+    """Hashes in two words: a query ignores a hard negative that is its own document."""
     hard_negative_ids: UInt32[Array, "b K 2"] | None = None
 
 
 class RankingForm(NamedTuple):
-    """The choices that tell the losses of the family apart; see `multiple_negatives_ranking`."""
+    """The choices that distinguish the losses of the family; see `multiple_negatives_ranking`."""
 
     directions: tuple[Direction, ...] = ("query_to_doc",)
     partition: Literal["joint", "per_direction"] = "joint"
@@ -63,9 +63,9 @@ class RankingForm(NamedTuple):
         if not self.directions or not set(self.directions) <= set(DIRECTIONS):
             raise ValueError(f"directions: {self.directions!r} must be some of {', '.join(DIRECTIONS)}")
         if len(set(self.directions)) < len(self.directions):
-            raise ValueError(f"directions: {self.directions!r} has one of them twice")
+            raise ValueError(f"directions: {self.directions!r} names one of them twice")
         if "query_to_doc" not in self.directions:
-            raise ValueError("directions: 'query_to_doc' must be among them, it holds the positive")
+            raise ValueError("directions: 'query_to_doc' must be among them, as it holds the positive")
         for name, allowed in (
             ("partition", ("joint", "per_direction")),
             ("combine_directions", ("mean", "sum")),
@@ -73,10 +73,10 @@ class RankingForm(NamedTuple):
             ("guide_strategy", ("absolute", "relative")),
         ):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(allowed)}")
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not one of {', '.join(allowed)}")
         if self.partition == "per_direction" and not set(self.directions) <= WITH_POSITIVE:
             raise ValueError(
-                "partition: a softmax of its own for query_to_query or doc_to_doc has no positive; take 'joint'"
+                "partition: a separate softmax for query_to_query or doc_to_doc has no positive; use 'joint'"
             )
 
 
@@ -86,7 +86,7 @@ def both_ways(directions: Literal["mean", "sum"]) -> RankingForm:
 
 
 class _Block(NamedTuple):
-    """Cosines of the rows with some columns, which of them are negatives, and what is added to their logits."""
+    """Cosines of the rows with some columns, which columns are negatives, and what is added to their logits."""
 
     direction: Direction
     cosines: Float[Array, "b n"]
@@ -111,7 +111,7 @@ def _blocks(
     hardness: Scalar,
     guide_margin: Scalar,
 ) -> Iterator[_Block]:
-    """For each direction, all that the positive is held against."""
+    """For each direction, all columns that the positive is compared with."""
     is_own = jnp.arange(allowed.shape[1])[None, :] == own[:, None]
     others = allowed & ~is_own
     unit_rows, unit_columns = _unit(rows, guide=False), _unit(columns, guide=False)
@@ -130,7 +130,7 @@ def _blocks(
             mask, is_own_hard = others, jnp.zeros_like(is_own)
             if name == "hard":
                 each = len(unit_columns["hard"]) // len(unit_columns["doc"])
-                # A query's own hard negatives always count; they may well be neighbours of its document.
+                # A query's own hard negatives always count, even if they are similar to its document.
                 mask = jnp.repeat(others | is_own if side == "query" else others, each, axis=1)
                 is_own_hard = jnp.repeat(is_own, each, axis=1)
                 if columns.has_hard_negative is not None:
@@ -139,7 +139,7 @@ def _blocks(
                     mask &= ~same_hash(rows.document_ids, columns.hard_negative_ids.reshape(-1, 2))
             if guided:
                 mask &= dot_similarity(guide_rows[side], guide_columns[name]) <= threshold
-            # NaN of a column that does not count would go on into the gradients of the numbers it is multiplied by.
+            # NaN in a column that does not count would reach the gradients of the numbers it is multiplied by.
             cosines = jnp.where(mask, dot_similarity(unit_rows[side], unit_columns[name]), 0.0)
             bonus = None
             if direction == "query_to_doc":
@@ -159,7 +159,7 @@ for _direction in DIRECTIONS:
 
 
 def _positive(rows: RankingBatch) -> tuple[Float[Array, "b"], Bool[Array, "b"]]:
-    """The positive's cosine, 0 in rows that are not finite, and which are."""
+    """The positive's cosine, 0 in rows that are not finite, and which rows are finite."""
     cosines = paired_cosine(rows.queries, rows.documents)
     finite = jnp.isfinite(cosines)
     return keep(cosines, finite), finite
@@ -179,11 +179,11 @@ def _rows(
     guide_margin: Scalar = 0.0,
     queue: Float[Array, "Q D"] | None = None,
 ) -> dict[str, Float[Array, "b"]]:
-    """For each direction the logsumexp of the negatives' logits less the positive's, and the closest one's cosine."""
-    del queue  # no columns of the batch
+    """For each direction, the logsumexp of the negatives' logits minus the positive's, and the largest cosine."""
+    del queue  # it adds no columns of the batch
     r, c = RankingBatch(*rows), RankingBatch(*columns)
     positive, finite = _positive(r)
-    own, allowed = jnp.where(finite, own, -1), allowed & finite[:, None]  # other rows look at nothing
+    own, allowed = jnp.where(finite, own, -1), allowed & finite[:, None]  # rows that are not finite ignore all columns
     values: dict[str, Array] = {}
     for block in _blocks(r, c, own, allowed, form, hard_negative_weight, hardness, guide_margin):
         logits = scale * (block.cosines - (positive[:, None] - margin))
@@ -194,7 +194,7 @@ def _rows(
 
 
 def _nan_unless(finite: Bool[Array, "b"], values: dict[str, Float[Array, "b"]]) -> dict[str, Float[Array, "b"]]:
-    """The values, where those of the loss are NaN in rows that are not finite."""
+    """The values, with NaN for the loss of rows that are not finite."""
     return {name: nan_unless(finite, one) if name in DIRECTIONS else one for name, one in values.items()}
 
 
@@ -230,10 +230,10 @@ def _alone(
 
 
 def row_losses(values: Mapping[str, Float[Array, "B"]], form: RankingForm) -> Float[Array, "B"]:
-    """The loss of each row out of its values."""
+    """The loss of each row, from its values."""
     negatives = [values[direction] for direction in form.directions]
     if form.partition == "joint":
-        # As in GTE's eq. 4, the positive stands in the sum once for each direction that holds it.
+        # As in GTE's eq. 4, the sum contains the positive once for each direction that has it.
         positives = len(WITH_POSITIVE.intersection(form.directions))
         groups = [(functools.reduce(jnp.logaddexp, negatives), math.log(positives))]
     else:

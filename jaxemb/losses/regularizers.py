@@ -1,4 +1,4 @@
-"""How embeddings lie on the sphere: pairs close together, everything else spread out."""
+"""The distribution of embeddings on the sphere: pairs close together, everything else spread out."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ def alignment(
     for it.
 
     Args:
-      a: one embedding a row, any norm.
+      a: one embedding per row, any norm.
       b: the pair of each, row by row, any norm.
       alpha: the power of the distance, above 0.
 
@@ -57,7 +57,7 @@ def _uniformity_rows(
     *,
     t: float | Float[Array, ""],
 ) -> dict[str, Float[Array, "b"]]:
-    """The logarithm of each row's sum over pairs, and the number of its pairs."""
+    """The logarithm of each row's sum over its pairs, and the number of these pairs."""
     others = _other_columns(own, allowed)
     potentials = 2.0 * t * (jnp.where(others, cosine_similarity(rows[0], columns[0]), 1.0) - 1.0)
     return {"log_total": masked_logsumexp(potentials, others), "pairs": _count(others)}
@@ -78,17 +78,16 @@ UNIFORMITY = InBatch(
 def uniformity(
     x: Float[Array, "B D"], *, t: float | Float[Array, ""] = 2.0, across: Across | None = None
 ) -> Float[Array, ""]:
-    """How evenly embeddings fill the unit sphere: a batch scalar, the lower the more even.
+    """How evenly embeddings fill the unit sphere: a batch scalar, lower is more even.
 
         loss = log mean_{i < j} exp(-t |x_i / |x_i| - x_j / |x_j||^2)
 
     Source: Wang and Isola 2020 (arXiv 2005.10242), section 4.1, L_uniform; SimCSE (arXiv 2104.08821), eq. 3. As in the
     paper's code (`uniform_loss`), the mean is over pairs of distinct rows: no row is compared with itself. The paper
-    adds it up over both sides of the pairs: `(uniformity(a) + uniformity(b)) / 2`. sentence-transformers has no class
-    for it.
+    averages both sides of the pairs: `(uniformity(a) + uniformity(b)) / 2`. sentence-transformers has no class for it.
 
     Args:
-      x: one embedding a row, any norm.
+      x: one embedding per row, any norm.
       t: the sharpness of the Gaussian potential.
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
@@ -101,7 +100,7 @@ def uniformity(
 
 
 class Moments(NamedTuple):
-    """Each row's sums over its pairs, weighted such that `_reduce_global_orthogonal` need not know the weights."""
+    """Each row's weighted sums over its pairs, so that `_reduce_global_orthogonal` need not know the weights."""
 
     first: Float[Array, "b"]
     second: Float[Array, "b"]
@@ -142,17 +141,18 @@ def global_orthogonal(
     second_moment_weight: float = 1.0,
     across: Across | None = None,
 ) -> Float[Array, ""]:
-    """Cosines of unrelated texts as those of random directions, mean 0 and mean square 1/D: a batch scalar.
+    """Trains the cosines of unrelated texts to be like those of random directions: mean 0, mean square 1/D. A batch
+    scalar.
 
         loss = w1 * (mean_{i != j} cos_ij)^2 + w2 * max(0, mean_{i != j} cos_ij^2 - 1/D)
 
     Source: GOR, Zhang et al. 2017 (arXiv 1708.06320). Equals the sum of the two terms of
     sentence-transformers' `GlobalOrthogonalRegularizationLoss(mean_weight=w1, second_moment_weight=w2)` on one input
-    column; add up (or average) columns yourself, as its `aggregation` does. EmbeddingGemma (arXiv 2509.20354) has
+    column; sum (or average) columns yourself, as its `aggregation` does. EmbeddingGemma (arXiv 2509.20354) uses
     `mean_weight=0` and the sum over columns.
 
     Args:
-      x: one embedding a row, any norm; texts that have nothing to do with each other.
+      x: one embedding per row, any norm, of unrelated texts.
       mean_weight: w1, 0 or more.
       second_moment_weight: w2, 0 or more.
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
@@ -166,7 +166,7 @@ def global_orthogonal(
     """
     if min(mean_weight, second_moment_weight) < 0 or max(mean_weight, second_moment_weight) == 0:
         raise ValueError(
-            f"weights {mean_weight} and {second_moment_weight}: give two that are not negative, one above 0"
+            f"weights {mean_weight} and {second_moment_weight}: neither may be negative, and one must be above 0"
         )
     weights = {"mean_weight": mean_weight, "second_moment_weight": second_moment_weight}
     return batch_loss(GLOBAL_ORTHOGONAL, (x,), across=across, **weights)

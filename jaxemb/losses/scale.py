@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 def learned_scale(log_scale: Float[Array, ""], *, smallest: float = 1.0, largest: float = 100.0) -> Float[Array, ""]:
     """The scale s = exp(log_scale), clamped.
 
-    At a bound the gradient passes only if it leads back inside: the parameter neither runs away nor gets stuck, as it
-    does under a plain `clip`. Source: CLIP (arXiv 2103.00020), section 2.5, which clips s at 100 to keep training
-    stable and starts from 1 / 0.07.
+    At a bound, the gradient passes only if it leads back inside. So the parameter neither runs away nor gets stuck at
+    the bound, as it would with a plain `clip`. Source: CLIP (arXiv 2103.00020), section 2.5, which clips s at 100 to
+    keep training stable and starts from 1 / 0.07.
 
     Args:
       log_scale: the parameter, the natural logarithm of 1/T.
@@ -24,7 +24,7 @@ def learned_scale(log_scale: Float[Array, ""], *, smallest: float = 1.0, largest
     [1.0, 14.2857, 100.0]
     """
     if not 0 < smallest < largest:
-        raise ValueError(f"bounds of a scale must ascend from above 0, not {smallest} and {largest}")
+        raise ValueError(f"bounds of a scale must be positive and ascending, not {smallest} and {largest}")
     bounds = jnp.log(jnp.float32(smallest)), jnp.log(jnp.float32(largest))
     return jnp.exp(_clamp(jnp.asarray(log_scale, jnp.float32), *bounds))
 
@@ -40,7 +40,7 @@ def _forward(x: Array, low: Array, high: Array) -> tuple[Array, tuple[Array, Arr
 
 def _backward(kept: tuple[Array, Array, Array], gradient: Array) -> tuple[Array, Array, Array]:
     x, low, high = kept
-    outwards = ((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0))  # a descent step goes against it
+    outwards = ((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0))  # a step moves against the gradient
     return jnp.where(outwards, 0.0, gradient), jnp.zeros_like(low), jnp.zeros_like(high)
 
 

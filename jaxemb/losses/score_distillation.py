@@ -1,4 +1,4 @@
-"""Distillation of scores: a student learns a teacher's margins or ranking. No gradient goes into the teacher."""
+"""Distillation of scores: a student learns a teacher's margins or ranking. The teacher gets no gradient."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ def margin_mse(
     *,
     similarity: Similarity = "dot",
 ) -> Float[Array, "B"]:
-    """Squared error of the student's margins of the positive over the negatives against the teacher's.
+    """Squared error between the student's and the teacher's margins of the positive over the negatives.
 
         loss_i = sum_k (q_i . p_i - q_i . n_ik - m_ik)^2 / K
 
@@ -30,15 +30,15 @@ def margin_mse(
     sentence-transformers' `MarginMSELoss`, with `similarity_fct=util.pairwise_cos_sim` for "cosine".
 
     Args:
-      query: one embedding a row.
-      positive: the first document of each query; it need not be the better one.
-      negatives: K other documents a query.
-      teacher_margin: m, the teacher's score of the positive less its score of each negative: of scores [B, 1 + K] that
-        is `scores[:, :1] - scores[:, 1:]`. In units of the similarity.
+      query: one embedding per row.
+      positive: the first document of each query; it need not be better than the others.
+      negatives: K other documents per query.
+      teacher_margin: m, the teacher's score of the positive minus its score of each negative, in units of the
+        similarity: `scores[:, :1] - scores[:, 1:]` for scores [B, 1 + K].
       similarity: "dot" or "cosine".
 
     Returns: the loss of each row, the mean over its negatives, float32.
-    Raises: ValueError if the shapes do not fit or there is no such similarity.
+    Raises: ValueError if the shapes do not fit or the similarity is unknown.
 
     >>> query, positive, negatives = jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 1.0]]), jnp.array([[[1.0, 0.0]]])
     >>> margin_mse(query, positive, negatives, jnp.array([[2.5]])).tolist()  # (5 - 1 - 2.5)^2
@@ -73,14 +73,14 @@ def distill_kl(
         p_i = softmax_k(teacher_ik / T'), q_i = softmax_k(student_ik / T)
         loss_i = T^2 * sum_k p_ik (log p_ik - log q_ik)
 
-    Source: Hinton et al. 2015 (arXiv 1503.02531), section 2, for the factor T^2, that keeps the gradient's size; Lin
-    et al. 2020 (arXiv 2010.11386) over candidates. Its mean equals sentence-transformers'
-    `DistillKLDivLoss(temperature=T, teacher_temperature=T')` on the same student scores, there dot products.
+    Source: Hinton et al. 2015 (arXiv 1503.02531), section 2, for the factor T^2, which keeps the size of the gradient;
+    Lin et al. 2020 (arXiv 2010.11386) over candidates. Its mean equals sentence-transformers'
+    `DistillKLDivLoss(temperature=T, teacher_temperature=T')` on the same student scores, which are dot products there.
 
     Args:
-      student_scores: a score a candidate: similarities of a query with K documents, two at least, or logits.
-      teacher_scores: the teacher's scores of the same candidates; -inf leaves one out of the teacher's distribution.
-      temperature: T, what the scores are divided by, in their units.
+      student_scores: a score per candidate: similarities of a query with K documents, K at least 2, or logits.
+      teacher_scores: the teacher's scores of the same candidates; -inf gives a candidate the probability 0.
+      temperature: T, which divides the scores, in their units.
       teacher_temperature: T', for a teacher on another scale; T when None.
 
     Returns: the loss of each row in nats, times T^2, float32.
@@ -99,7 +99,7 @@ def distill_kl(
     finite, (student, teacher) = finite_rows(*map(keep, scores, there))
     finite &= jnp.all(jnp.stack([jnp.any(one, axis=-1) for one in there]), axis=0)
     student, teacher = (
-        # -inf is divided by nothing that may have a gradient.
+        # Do not divide -inf by a temperature that may have a gradient.
         jax.nn.log_softmax(jnp.where(one | ~finite[:, None], x / divisor, -jnp.inf), axis=-1)
         for x, one, divisor in zip((student, teacher), there, (temperature, sharpness), strict=True)
     )

@@ -1,4 +1,4 @@
-"""SigLIP: every pair of a query and a document is a binary classification of its own."""
+"""SigLIP: every pair of a query and a document is a separate binary classification."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def _rows(
     scale: Scalar,
     bias: Scalar,
 ) -> dict[str, Float[Array, "b"]]:
-    """What the other rows' documents add to the loss of each query."""
+    """The part of each query's loss that comes from the documents of other rows."""
     finite = jnp.isfinite(paired_cosine(*rows))
     others = allowed & finite[:, None] & (jnp.arange(allowed.shape[1])[None, :] != own[:, None])
     logits = scale * jnp.where(others, cosine_similarity(rows[0], columns[1]), 0.0) + bias
@@ -33,7 +33,7 @@ def _rows(
 
 
 def _alone(rows: tuple[Any, ...], *, scale: Scalar, bias: Scalar) -> dict[str, Float[Array, "b"]]:
-    """What its own document adds."""
+    """The part of each query's loss that comes from its own document."""
     cosines = paired_cosine(*rows)
     finite = jnp.isfinite(cosines)
     return {"loss": nan_unless(finite, jax.nn.softplus(-(scale * keep(cosines, finite) + bias)))}
@@ -61,16 +61,16 @@ def siglip(
 
         loss_i = softplus(-(s cos(q_i, d_i) + b)) + sum_{j != i} softplus(s cos(q_i, d_j) + b)
 
-    No softmax: the term of one pair does not depend on the others. Source: SigLIP (arXiv 2303.15343), eq. 1 (its mean
-    over rows), whose scale (as exp of a parameter) and bias are learnt, starting from 10 and -10.
+    There is no softmax: the term of one pair does not depend on the others. The mean over rows is eq. 1 of SigLIP
+    (arXiv 2303.15343), which learns the scale (as exp of a parameter) and the bias, starting from 10 and -10.
     sentence-transformers has no class for it.
 
     Args:
-      queries: one embedding a row, any norm.
+      queries: one embedding per row, any norm.
       documents: the positive of each query.
       scale: s, the inverse temperature (1/T); may be learnt, see `learned_scale`.
-      bias: b, added to every logit; may be learnt. Negative, since nearly all pairs are negatives.
-      excluded: True where document j is no negative of query i; its own always counts.
+      bias: b, added to every logit; may be learnt. It is negative, since nearly all pairs are negatives.
+      excluded: True where document j is not a negative of query i; a query's own document always counts.
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
     Returns: the loss of each row in nats, float32.

@@ -1,7 +1,7 @@
-"""L2 normalisation and cosine similarity in float32, finite in value and gradient for zero rows too.
+"""L2 normalisation and cosine similarity in float32, finite in value and gradient even for zero rows.
 
-A row that holds NaN or infinity is NaN in all that is made of it, has gradient 0 itself, and changes no gradient of a
-row that does not look at it.
+A row that holds NaN or infinity gives NaN in every result that uses it. It has gradient 0, and does not change the
+gradient of a row that it is not compared with.
 """
 
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxemb.losses.finite import finite_rows, nan_unless
 
 SQUARED_NORM_FLOOR = 1e-12
-"""Smallest squared norm that is divided by. A floor on the norm itself would have a NaN gradient at a zero row."""
+"""Lower bound of the squared norm in divisions. A bound on the norm itself would have a NaN gradient at a zero row."""
 
 
 def normalize(x: Float[Array, "B D"]) -> Float[Array, "B D"]:
@@ -23,7 +23,7 @@ def normalize(x: Float[Array, "B D"]) -> Float[Array, "B D"]:
     finite becomes NaN, with gradient 0.
 
     Args:
-      x: one vector a row, of any floating type.
+      x: one vector per row, of any floating type.
 
     Returns: the rows at unit length, float32.
 
@@ -38,8 +38,8 @@ def normalize(x: Float[Array, "B D"]) -> Float[Array, "B D"]:
 def dot_similarity(a: Float[Array, "B D"], b: Float[Array, "M D"]) -> Float[Array, "B M"]:
     """Dot products of all rows of `a` with all rows of `b`, float32.
 
-    At `precision="highest"`, forward and backward: the default multiplies in bfloat16 on TPU and in TF32 on GPU, and
-    an error of 0.004 in a cosine is 0.4 in a logit at scale 100. With a row that is not finite it is NaN.
+    Uses `precision="highest"`, forward and backward: the default multiplies in bfloat16 on TPU and in TF32 on GPU, and
+    an error of 0.004 in a cosine is 0.4 in a logit at scale 100. Products with a row that is not finite are NaN.
     """
     (finite_a, (a,)), (finite_b, (b,)) = finite_rows(a), finite_rows(b)
     return nan_unless(finite_a[:, None] & finite_b[None, :], jnp.matmul(a, b.T, precision="highest"))
@@ -53,8 +53,8 @@ def cosine_similarity(a: Float[Array, "B D"], b: Float[Array, "M D"]) -> Float[A
     Equals `sentence_transformers.util.cos_sim`. A zero row has cosine 0 with everything.
 
     Args:
-      a: one vector a row, any norm.
-      b: likewise, of the same width.
+      a: one vector per row, any norm.
+      b: one vector per row, of the same width.
 
     Returns: cosines in [-1, 1] up to rounding, float32.
     Raises: ValueError if the widths differ.
@@ -63,5 +63,5 @@ def cosine_similarity(a: Float[Array, "B D"], b: Float[Array, "M D"]) -> Float[A
     [[1.0, 0.0, -1.0]]
     """
     if a.shape[-1] != b.shape[-1]:
-        raise ValueError(f"vectors of width {a.shape[-1]} and {b.shape[-1]} have no cosine")
+        raise ValueError(f"vectors must have the same width for a cosine, not {a.shape[-1]} and {b.shape[-1]}")
     return dot_similarity(normalize(a), normalize(b))

@@ -1,4 +1,4 @@
-"""Contrastive Tension: two encoders that drift apart agree on one text and disagree on two."""
+"""Contrastive Tension: two encoders learn to agree on the same text and to disagree on different texts."""
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +20,15 @@ def contrastive_tension(
         loss_i = log(1 + exp(a_i . b_i)) - y_i * (a_i . b_i)
 
     Source: Carlsson et al. 2021 (ICLR, openreview Ov_sMNau-PF). Its *sum* over rows equals
-    sentence-transformers' `ContrastiveTensionLoss`, which works out the labels by comparing token ids. The paper's
-    batches have one pair of the same text to seven of two texts.
+    sentence-transformers' `ContrastiveTensionLoss`, which derives the labels by comparing token ids. The paper's
+    batches have one pair of the same text for every seven pairs of different texts.
 
     Args:
-      a: one embedding a row by the first encoder, not normalised.
-      b: one embedding a row by the second encoder, which starts as a copy of the first; not normalised.
+      a: one embedding per row by the first encoder, not normalised.
+      b: one embedding per row by the second encoder, which starts as a copy of the first; not normalised.
       labels: y, 1 (or True) where both sides are the same text, otherwise 0.
 
-    Returns: the loss of each row in nats, float32, NaN for a label outside 0 to 1; the paper adds them up.
+    Returns: the loss of each row in nats, float32, NaN for a label outside 0 to 1; the paper sums over rows.
     Raises: ValueError if the shapes differ.
 
     >>> a, b = jnp.array([[1.0, 2.0], [1.0, 2.0]]), jnp.array([[1.0, 0.5], [1.0, 0.5]])  # dot products of 2
@@ -48,18 +48,18 @@ def contrastive_tension_in_batch(
     scale: float | Float[Array, ""] = 20.0,
     across: Across | None = None,
 ) -> Float[Array, "B"]:
-    """Contrastive Tension with the other rows of the batch as the texts that differ, in both directions.
+    """Contrastive Tension with the other rows of the batch as the different texts, in both directions.
 
         loss_i = (logsumexp_j(s * cos(a_i, b_j)) + logsumexp_j(s * cos(b_i, a_j))) / 2 - s * cos(a_i, b_i)
 
-    The loss is that of `additive_margin_softmax` without a margin; what is different is that `a` and `b` embed the
-    same texts, with two encoders.
+    The formula is that of `additive_margin_softmax` without a margin, but `a` and `b` embed the same texts with two
+    encoders.
 
-    Source: sentence-transformers' `ContrastiveTensionLossInBatchNegatives`, which its mean equals; there is no paper.
+    Source: sentence-transformers' `ContrastiveTensionLossInBatchNegatives`, which equals its mean; there is no paper.
     That class learns the logarithm of the scale, from log 20: pass `scale=jnp.exp(log_scale)`.
 
     Args:
-      a: one embedding a row by the first encoder, any norm.
+      a: one embedding per row by the first encoder, any norm.
       b: the same texts by the second encoder, any norm.
       scale: s, the inverse temperature (1/T).
       across: the devices that rows are spread over, see `parallel.Across`; None for one.

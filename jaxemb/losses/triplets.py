@@ -25,11 +25,11 @@ def triplet(
     sentence-transformers' `TripletLoss(distance_metric=..., triplet_margin=m)`.
 
     Args:
-      anchors: one embedding a row.
+      anchors: one embedding per row.
       positives: a text near to each anchor, row by row.
       negatives: a text far from each anchor, row by row.
-      margin: m, in units of the distance. The default is made for Euclidean distances of unnormalised embeddings; a
-        cosine distance is at most 2.
+      margin: m, in units of the distance. The default suits Euclidean distances of unnormalised embeddings; a cosine
+        distance is at most 2.
       distance: d.
 
     Returns: the loss of each row, float32.
@@ -76,18 +76,18 @@ def mega_batch_margin(
 
         loss_i = max(0, m+ - cos(a_i, p_i)) + max(0, max_{j != i} cos(a_i, p_j) - m-)
 
-    Source: the mining is that of ParaNMT (Wieting and Gimpel 2018, arXiv 1711.05732); the two margins are those of
-    sentence-transformers' `MegaBatchMarginLoss(positive_margin=m+, negative_margin=m-)`, which its mean equals,
-    mini-batched or not: negatives are the positives of all other rows in both.
+    Source: the mining is that of ParaNMT (Wieting and Gimpel 2018, arXiv 1711.05732). The mean over rows equals
+    sentence-transformers' `MegaBatchMarginLoss(positive_margin=m+, negative_margin=m-)`, mini-batched or not: in both,
+    the negatives are the positives of all other rows.
 
     Args:
-      anchors: one embedding a row, any norm.
-      positives: the pair of each anchor, row by row, any norm.
+      anchors: one embedding per row, any norm.
+      positives: the positive of each anchor, row by row, any norm.
       positive_margin: m+, the cosine above which a pair adds nothing.
       negative_margin: m-, the cosine below which a negative adds nothing.
       across: the devices that rows are spread over, see `parallel.Across`; None for one.
 
-    Returns: the loss of each row, float32; a row without another one has the first term only. Equally hard negatives
+    Returns: the loss of each row, float32; if the batch has only one row, only the first term. Equally hard negatives
       share the gradient.
     Raises: ValueError if the shapes differ.
 
@@ -96,7 +96,7 @@ def mega_batch_margin(
     [0.3, 0.0]
     """
     if anchors.shape != positives.shape:
-        raise ValueError(f"anchors of shape {anchors.shape} need as many positives, not {positives.shape}")
+        raise ValueError(f"anchors of shape {anchors.shape} need positives of the same shape, not {positives.shape}")
     return row_values(
         MEGA_BATCH_MARGIN,
         (anchors, positives),

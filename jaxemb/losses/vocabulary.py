@@ -27,21 +27,21 @@ def masked_lm(
         loss_i = w_i * (logsumexp_v(h_i . e_v + b_v) - (h_i . e_{y_i} + b_{y_i}))
 
     Source: BERT (arXiv 1810.04805), section 3.1, task 1; the logsumexp is that of Milakov and Gimelshein 2018 (arXiv
-    1805.02867), algorithm 3, and the way back computes each chunk's logits again. Equals
+    1805.02867), algorithm 3, and the backward pass recomputes each chunk's logits. Equals
     `torch.nn.functional.cross_entropy(vectors @ embedding.T + bias, labels, reduction="none")`; sentence-transformers
-    has no class for it. The gradient of the embedding is added up in one float32 [V, H] array. Forward-mode and second
-    derivatives are not there.
+    has no class for it. The gradient of the embedding is accumulated in one float32 [V, H] array. Forward-mode and
+    second derivatives are not supported.
 
     Args:
       vectors: the outputs of the head's transform at the masked positions; see `gather_positions`.
-      labels: the token that stood there, 0 to V-1; a negative one (-100 by custom) has loss and gradient 0.
+      labels: the original token, 0 to V-1; a negative label (-100 by convention) has loss and gradient 0.
       embedding: the token embeddings, tied to those of the encoder's input or not.
-      bias: one number a token, or None.
-      weights: w, a factor for each position; 1 when None. With weight 0 a position is left out, whatever it holds.
-      chunk: how many tokens of the vocabulary are looked at together at most; [N, chunk] logits are held at a time.
-      dtype: what vectors, embeddings and the gradients of logits are rounded to before they are multiplied; sums, the
-        softmax and gradients are float32. With a large vocabulary these products are most of a step: in float32 they
-        are computed at the highest precision, which an accelerator's matrix units do not do.
+      bias: one number per token, or None.
+      weights: w, a factor for each position; 1 when None. Weight 0 leaves a position out, whatever its values.
+      chunk: most tokens of the vocabulary that are scored at a time, in [N, chunk] logits.
+      dtype: the type that vectors, embeddings and the gradients of logits are rounded to before they are multiplied;
+        sums, the softmax and gradients are float32. With a large vocabulary these products take most of a step: float32
+        products use the highest precision, for which accelerators have no matrix units.
 
     Returns: the loss of each position in nats, float32; NaN for a label beyond the vocabulary. Divide their sum by the
       number of positions (or the sum of weights) of the whole batch.
@@ -68,14 +68,14 @@ def masked_lm(
 
 
 def labelled(vectors: Float[Array, "N H"], labels: Int[Array, "N"]) -> Float[Array, "N H"]:
-    """The vectors, with zeros at the positions without a label: NaN there would reach the gradient of the embedding."""
+    """The vectors, with zeros at positions without a label, where NaN would reach the gradient of the embedding."""
     return keep(vectors, labels >= 0)
 
 
 def losses_of(
     log_total: Float[Array, "N"], own: Float[Array, "N"], labels: Int[Array, "N"], vocabulary: int
 ) -> Float[Array, "N"]:
-    """The cross-entropy of each position out of its `log_sums` over the whole vocabulary: 0 without a label, NaN for a
+    """The cross-entropy of each position, from its `log_sums` over the whole vocabulary: 0 without a label, NaN for a
     label beyond the vocabulary.
     """
     losses = jnp.where(labels >= 0, log_total - own, 0.0)
@@ -83,11 +83,11 @@ def losses_of(
 
 
 def gather_positions(hidden: Float[Array, "B S H"], positions: Int[Array, "B P"]) -> Float[Array, "B*P H"]:
-    """The vectors at some positions of each text, one a row, for `masked_lm`.
+    """The vectors at some positions of each text, one per row, for `masked_lm`.
 
     Args:
-      hidden: one vector a token.
-      positions: 0 to S-1; where a text has fewer than P masked tokens, any, with a label of -100.
+      hidden: one vector per token.
+      positions: 0 to S-1. If a text has fewer than P masked tokens, the rest may be any position, with label -100.
 
     Returns: the vectors, text by text, of the type of `hidden`.
 
@@ -99,9 +99,10 @@ def gather_positions(hidden: Float[Array, "B S H"], positions: Int[Array, "B P"]
 
 
 def _vary_alike(*arrays: Array) -> tuple[Array, ...]:
-    """Inside `shard_map`: all arrays vary over the mesh axes over which any does, so that a scan may carry sums of all.
+    """Inside `shard_map`: makes all arrays vary over every mesh axis that any of them varies over.
 
-    Replicated ones (the embedding) get the sum of their gradients over these axes here, once, not in the scan.
+    A scan can then carry their sums. The gradients of replicated arrays (the embedding) are summed over these axes
+    here, once, not in the scan.
     """
     axes = frozenset().union(*(jax.typeof(x).manual_axis_type.varying for x in arrays))
     missing = [tuple(sorted(axes - jax.typeof(x).manual_axis_type.varying)) for x in arrays]
@@ -120,9 +121,9 @@ def _product(a: Array, b: Array, dtype: Any) -> Array:
 def _chunk_of(
     chunk: int, dtype: Any, start: Array, vectors: Array, embedding: Array, bias: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """Where a chunk begins, its embeddings, its logits and their columns (-1 for those of the chunk before).
+    """A chunk's first row, embeddings, logits and columns (-1 for columns that belong to the chunk before).
 
-    The last chunk begins early enough to be full: padding the vocabulary instead would copy the embedding.
+    The last chunk starts early enough to be full, because padding the vocabulary would copy the embedding.
     """
     first = jnp.minimum(start, len(embedding) - chunk)
     rows = jax.lax.dynamic_slice_in_dim(embedding, first, chunk)
@@ -133,7 +134,7 @@ def _chunk_of(
 
 
 def _level(x: Array) -> Array:
-    """What is taken off logits: 0 where all of them are -inf (a bias may be), as -inf less -inf is NaN."""
+    """The value to subtract from logits: 0 where all are -inf (a bias can be), because -inf minus -inf is NaN."""
     return jnp.where(x == -jnp.inf, 0.0, x)
 
 
@@ -150,9 +151,9 @@ def log_sums(
     chunk: int,
     dtype: Any,
 ) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
-    """Over a vocabulary, or a part of one: the logsumexp of each row's logits, and its label's logit.
+    """The logsumexp of each row's logits over a vocabulary, or a part of one, and the logit of its label.
 
-    The latter is 0 for a negative label. The other arguments are those of `masked_lm`.
+    The label's logit is 0 for a negative label. The other arguments are those of `masked_lm`.
     """
     chunks = -(-len(embedding) // chunk)
     even = -(-len(embedding) // chunks)  # chunks of one size

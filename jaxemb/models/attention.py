@@ -1,4 +1,4 @@
-"""Attention behind one function: whole for short texts, in blocks of queries for long ones."""
+"""Attention as one function: all at once for short rows, in blocks of queries for long ones."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 from jaxemb.models.dropout import counters, dropout, fold, within_32_bits
 
 BLOCK = 512
-"""Queries that are scored at a time where a row is longer than `WHOLE`."""
+"""Queries that are scored at a time if a row is longer than `WHOLE`."""
 WHOLE = 1024
 """Longest row in tokens that is scored all at once."""
 
@@ -24,31 +24,31 @@ def attend(
     bias: Float[Array, "1 N S S"] | None = None,
     hashes: UInt32[Array, "B #S"] | None = None,
     rate: float = 0.0,
-    place: Int[Array, ""] | int = 0,
+    site: Int[Array, ""] | int = 0,
     most: int = 2**16,
 ) -> Float[Array, "B S N*D"]:
     """softmax(query @ keys^T / sqrt(D) + bias) @ value (Vaswani et al. 2017, eq. 1), the softmax in float32.
 
-    Rows of more than `WHOLE` tokens are computed `BLOCK` queries at a time, and again in the backward pass: memory
-    grows with the length of the row, not with its square.
+    Rows of more than `WHOLE` tokens are computed `BLOCK` queries at a time and recomputed in the backward pass, so that
+    memory grows with the length of the row, not with its square.
 
     Args:
       query: of N heads.
-      keys: of M heads, each for N / M consecutive heads of queries.
-      value: likewise.
-      mask: True where a token (second axis) may look at another (third). A token that may look at none (padding) gets
-        a mean of values that nobody uses.
-      positions: place of each token in its text, which numbers the dropout.
+      keys: of M heads, each shared by N / M consecutive query heads.
+      value: the same.
+      mask: True where a token (second axis) may attend to another (third). A token that may attend to none (padding)
+        gets a mean of values, which is never used.
+      positions: position of each token in its text, for the counters of dropout.
       bias: added to the scores.
       hashes: turn dropout on, see `dropout.dropout_hashes`.
-      rate: of dropout on the probabilities.
-      place: number of the place in the network, for dropout.
-      most: positions there can be; it numbers the dropout, too.
+      rate: dropout rate of the probabilities.
+      site: number of the dropout site in the network.
+      most: largest number of positions, for the counters of dropout.
     """
     rows, heads, length, size = query.shape
     if keys.shape[1] != heads:
         keys, value = (jnp.repeat(x, heads // keys.shape[1], axis=1) for x in (keys, value))
-    block = partial(_attend, keys=keys, value=value, positions=positions, rate=rate, place=place, most=most)
+    block = partial(_attend, keys=keys, value=value, positions=positions, rate=rate, site=site, most=most)
     mask = mask[:, None]
     hashes = None if hashes is None else hashes[:, None, :, None]
     if length <= WHOLE:
@@ -62,7 +62,7 @@ def attend(
 
 
 def _split(x: Array | None, length: int) -> Array | None:
-    """[B, N, S, ...] -> [blocks, B, N, BLOCK, ...]; what has one query for all is repeated."""
+    """[B, N, S, ...] -> [blocks, B, N, BLOCK, ...]; an array with S = 1, for all queries, is repeated."""
     if x is None:
         return None
     count = -(-length // BLOCK)
@@ -83,10 +83,10 @@ def _attend(
     value: Float[Array, "B N S D"],
     positions: Int[Array, "#B S"],
     rate: float,
-    place: Int[Array, ""] | int,
+    site: Int[Array, ""] | int,
     most: int,
 ) -> Float[Array, "B N Q D"]:
-    """All keys for some queries."""
+    """Attention of some queries to all keys."""
     scores = query @ keys.swapaxes(2, 3) / jnp.sqrt(query.shape[-1]).astype(query.dtype)
     scores = scores.astype(jnp.float32)
     if bias is not None:
@@ -97,4 +97,4 @@ def _attend(
     hashes = fold(hashes, jnp.arange(query.shape[1])[None, :, None, None])
     hashes, rows = within_32_bits(hashes, query_positions, most, width=most)
     counter = counters((rows, most), (positions[:, None, None, :], 1))
-    return dropout(probabilities, hashes, rate, place=place, counter=counter) @ value
+    return dropout(probabilities, hashes, rate, site=site, counter=counter) @ value

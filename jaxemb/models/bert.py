@@ -1,4 +1,4 @@
-"""BERT (Devlin et al. 2019) and its kin with norms after sub-layers: RoBERTa, XLM-R, CamemBERT, DistilBERT, MPNet."""
+"""BERT (Devlin et al. 2019) and related post-norm encoders: RoBERTa, XLM-R, CamemBERT, DistilBERT, MPNet."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.config import BertConfig, DistilBertConfig, EncoderConfig, MPNetConfig, RobertaConfig
 from jaxemb.models.layers import (
-    PLACES_PER_LAYER,
+    SITES_PER_LAYER,
     SelfAttention,
     Tokens,
     drop,
@@ -30,13 +30,13 @@ class Layer(nn.Module):
     def __call__(self, x: Float[Array, "B S H"], index: Int[Array, ""], tokens: Tokens) -> Float[Array, "B S H"]:
         """Runs layer number `index`."""
         config, rate = self.config, self.config.hidden_dropout_prob
-        place = 1 + index * PLACES_PER_LAYER
-        attended = SelfAttention(config, self.dtype, name="attention")(x, tokens, place)
+        site = 1 + index * SITES_PER_LAYER
+        attended = SelfAttention(config, self.dtype, name="attention")(x, tokens, site)
         if not isinstance(config, DistilBertConfig):
-            attended = drop(attended, config, rate, tokens, place + 1)
+            attended = drop(attended, config, rate, tokens, site + 1)
         x = layer_norm(config, self.dtype, "attention_norm")(x + attended)
         hidden = feed_forward(config, x, self.dtype)
-        return layer_norm(config, self.dtype, "output_norm")(x + drop(hidden, config, rate, tokens, place + 2))
+        return layer_norm(config, self.dtype, "output_norm")(x + drop(hidden, config, rate, tokens, site + 2))
 
 
 def embed(
@@ -48,7 +48,9 @@ def embed(
     token_type_ids: Int[Array, "B S"] | None,
     tokens: Tokens,
 ) -> tuple[Float[Array, "B S H"], Tokens]:
-    """Adds positions and token types to the words `x`, normed; for MPNet also gives the bias of attention."""
+    """Adds positions and token types to the word vectors `x` and norms them; for MPNet, also returns the attention
+    bias.
+    """
     positions = tokens.positions
     if isinstance(config, RobertaConfig | MPNetConfig):
         positions = _positions_of_real_tokens(input_ids, segment_ids, config.pad_token_id)
@@ -62,9 +64,9 @@ def embed(
         init = nn.initializers.normal(config.initializer_range)
         heads, length = config.num_attention_heads, input_ids.shape[1]
         table = nn.Embed(config.relative_attention_num_buckets, heads, embedding_init=init, name="relative_bias")
-        # Within a text, places in the row differ as positions do.
+        # Within a text, indices in the row differ by as much as positions do.
         tokens = tokens._replace(bias=table(distance_buckets(length)).transpose(2, 0, 1)[None])
-    return drop(x, config, config.hidden_dropout_prob, tokens, place=0), tokens
+    return drop(x, config, config.hidden_dropout_prob, tokens, site=0), tokens
 
 
 def _positions_of_real_tokens(
@@ -72,7 +74,7 @@ def _positions_of_real_tokens(
 ) -> Int[Array, "B S"]:
     """Fairseq's positions: `pad_id` + 1 for the first token of a text, `pad_id` for that token, wherever it is.
 
-    A text that spells out the padding token is counted as transformers does.
+    A padding token inside a text is counted as transformers counts it.
     """
     real = input_ids != pad_id
     counted = jnp.cumsum(real, axis=1)
@@ -83,18 +85,18 @@ def _positions_of_real_tokens(
 
 
 def distance_buckets(length: int, buckets: int = 32, farthest: int = 128) -> Int[np.ndarray, "S S"]:
-    """T5's and MPNet's classes of the distance from a token (first axis) to another (second).
+    """T5's and MPNet's buckets of the distance from a token (first axis) to another (second).
 
-    Half of the classes are for each direction; in each, half are for one distance each and the others, up to
-    `farthest`, for ranges that grow logarithmically.
+    Half of the buckets are for each direction. In each direction, half of them hold one distance each; the others, up
+    to `farthest`, hold ranges that grow logarithmically.
 
     >>> distance_buckets(3).tolist()
     [[0, 17, 18], [1, 0, 17], [2, 1, 0]]
     """
-    each, places = buckets // 2, np.arange(length)
+    each, indices = buckets // 2, np.arange(length)
     exact = each // 2
-    distance = np.abs(places[None] - places[:, None])
+    distance = np.abs(indices[None] - indices[:, None])
     grown = np.log(np.maximum(distance, 1).astype(np.float32) / np.float32(exact))
     grown = grown / np.float32(np.log(farthest / exact)) * np.float32(each - exact)
     far = np.minimum(exact + grown.astype(np.int64), each - 1)
-    return np.where(distance < exact, distance, far) + np.where(places[None] > places[:, None], each, 0)
+    return np.where(distance < exact, distance, far) + np.where(indices[None] > indices[:, None], each, 0)

@@ -1,6 +1,6 @@
-"""Dropout whose mask is a counter-based hash of (key, example, layer, place), not a stream of random bits.
+"""Dropout whose mask is a counter-based hash of (key, example, layer, site), not a stream of random bits.
 
-The mask of an example is the same on any mesh, in any chunk, beside any other examples and at any padded length, and
+The mask of an example is the same on any mesh, in any chunk, with any other examples and at any padded length, and
 on a CPU the integer hash is several times cheaper than threefry.
 """
 
@@ -37,18 +37,18 @@ def dropout_hashes(
 
 
 def fold(hashes: UInt32[Array, "..."], number: Int[Array, "..."] | UInt32[Array, "..."] | int) -> UInt32[Array, "..."]:
-    """A hash for each part of an example (a place in the network, a head): its own and the part's number, mixed."""
+    """A hash for each part of an example (a site in the network, a head), from the example's hash and the number."""
     return mix(hashes ^ mix(jnp.asarray(number, jnp.uint32) + jnp.uint32(GOLDEN)))
 
 
 def within_32_bits(
     hashes: UInt32[Array, "..."], positions: Int[Array, "..."], most: int, width: int
 ) -> tuple[UInt32[Array, "..."], Int[Array, "..."]]:
-    """Where `width` values of each of `most` positions are more than a counter can tell apart: hashes for stretches of
-    positions, and positions in their stretch; both as they are where 32 bits suffice.
+    """If a 32-bit counter is too small for `width` values at each of `most` positions: hashes of stretches of
+    positions, and positions within their stretch. Returns both unchanged if 32 bits suffice.
 
-    >>> _, places = within_32_bits(jnp.zeros(1, jnp.uint32), jnp.array([5, 2**16 + 5]), most=2**17, width=2**16)
-    >>> places.tolist()
+    >>> _, positions = within_32_bits(jnp.zeros(1, jnp.uint32), jnp.array([5, 2**16 + 5]), most=2**17, width=2**16)
+    >>> positions.tolist()
     [5, 5]
     """
     stretch = 2**32 // width
@@ -62,8 +62,8 @@ def counters(*axes: tuple[Int[Array, "..."], int]) -> UInt32[Array, "..."]:
 
     Args:
       axes: for each axis the indices, in a shape that broadcasts to the array's, and the stride. Indices and strides
-        that do not depend on the padded length make the mask independent of it. All sums must be below 2**32: values
-        of one number share their fate; see `within_32_bits` and `fold`.
+        that do not depend on the padded length make the mask independent of it. All sums must be below 2**32, because
+        values with the same number are dropped together; see `within_32_bits` and `fold`.
     """
     total = jnp.uint32(0)
     for index, stride in axes:
@@ -72,23 +72,23 @@ def counters(*axes: tuple[Int[Array, "..."], int]) -> UInt32[Array, "..."]:
 
 
 def draw(
-    hashes: UInt32[Array, "..."], place: Int[Array, ""] | int, counter: UInt32[Array, "..."]
+    hashes: UInt32[Array, "..."], site: Int[Array, ""] | int, counter: UInt32[Array, "..."]
 ) -> UInt32[Array, "..."]:
     """A uniform number for each value.
 
     Args:
       hashes: of the examples, from `dropout_hashes`, in a shape that broadcasts with that of `counter`.
-      place: number of the place in the network; distinct places get independent numbers.
+      site: number of the dropout site in the network; different sites get independent numbers.
       counter: number of each value in its example.
     """
-    return mix(fold(hashes, place) ^ (counter * jnp.uint32(GOLDEN)))
+    return mix(fold(hashes, site) ^ (counter * jnp.uint32(GOLDEN)))
 
 
 def keep_mask(
-    hashes: UInt32[Array, "..."], rate: float, place: Int[Array, ""] | int, counter: UInt32[Array, "..."]
+    hashes: UInt32[Array, "..."], rate: float, site: Int[Array, ""] | int, counter: UInt32[Array, "..."]
 ) -> Bool[Array, "..."]:
-    """True where a value is kept, with probability 1 - rate; the arguments as those of `draw`."""
-    return draw(hashes, place, counter) >= jnp.uint32(round(rate * 2**32))
+    """True where a value is kept, with probability 1 - rate; arguments as for `draw`."""
+    return draw(hashes, site, counter) >= jnp.uint32(round(rate * 2**32))
 
 
 def dropout(
@@ -96,18 +96,18 @@ def dropout(
     hashes: UInt32[Array, "..."] | None,
     rate: float,
     *,
-    place: Int[Array, ""] | int,
+    site: Int[Array, ""] | int,
     counter: UInt32[Array, "..."],
 ) -> Float[Array, "..."]:
     """Drops values with probability `rate` and scales the rest by 1 / (1 - rate); `hashes=None` returns `x`.
 
     >>> hashes = dropout_hashes(jax.random.key(0), jnp.arange(2))
     >>> counter = counters((jnp.arange(4000)[None], 1))
-    >>> dropped = dropout(jnp.ones((2, 4000)), hashes[:, None], 0.1, place=0, counter=counter)
+    >>> dropped = dropout(jnp.ones((2, 4000)), hashes[:, None], 0.1, site=0, counter=counter)
     >>> round(float((dropped == 0).mean()), 2), round(float(dropped.max()), 3)
     (0.1, 1.111)
     """
     if hashes is None or rate == 0.0:
         return x
-    keep = keep_mask(hashes, rate, place, counter)
+    keep = keep_mask(hashes, rate, site, counter)
     return jnp.where(keep, x * jnp.asarray(1 / (1 - rate), x.dtype), jnp.zeros((), x.dtype))

@@ -19,13 +19,13 @@ from jaxemb.models.packing import positions_in_segments, segment_masks, spread_t
 from jaxemb.models.pooling import pool
 
 Tokens = Mapping[str, Any]
-"""Token ids of B texts, padded or packed; optionally `token_type_ids`, the examples' `ids` [B] (dropout), and `words`
-[B, S, H] (or [R, S, H]): the vectors of `input_ids`, where they have been looked up already.
+"""Token ids of B texts, padded or packed; optionally `token_type_ids`, the examples' `ids` [B] (for dropout), and
+`words` [B, S, H] (or [R, S, H]), the vectors of `input_ids` if they have been looked up already.
 
 Padded: `input_ids` and `attention_mask` [B, S].
-Packed: `input_ids` and `segment_ids` [R, S], several texts a row, numbered from 1 in each row, 0 at padding; and
-`slots` [G, N], G * N = B: the rows are in G groups, one a device, and a text of a group is segment number
-1 + slot % K of the group's row slot // K, where K = `packing.texts_per_row(S)`.
+Packed: `input_ids` and `segment_ids` [R, S], several texts per row, numbered from 1 in each row, 0 at padding; and
+`slots` [G, N], G * N = B. The rows are in G groups, one per device. The text of a slot is segment number 1 + slot % K
+of the group's row slot // K, where K = `packing.texts_per_row(S)`.
 """
 
 
@@ -37,7 +37,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": jax.nn.sigmoid,
     "silu": jax.nn.silu,
 }
-LAYER_NORM_EPS = 1e-5  # torch's default, which sentence-transformers leaves
+LAYER_NORM_EPS = 1e-5  # torch's default, which sentence-transformers does not change
 
 
 def _encoder(config: ModelConfig, table_rows: int | None) -> Encoder:
@@ -49,7 +49,7 @@ def _encoder(config: ModelConfig, table_rows: int | None) -> Encoder:
 
 
 def in_float32(config: ModelConfig) -> ModelConfig:
-    """The same model computing in float32: what a trained model is used and exported in."""
+    """The same model with float32 activations, as trained models are used and exported."""
     return config.model_copy(update={"compute_dtype": "float32"})
 
 
@@ -71,12 +71,12 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
       UsageError: if `config.lora.targets` matches no kernel.
     """
     if config.encoder.vocab_size is None:
-        raise ValueError("model.encoder.vocab_size must be set before parameters are drawn")
+        raise ValueError("model.encoder.vocab_size must be set before parameters are initialized")
     encoder_key, dense_key, mlp_key = jax.random.split(key, 3)
     one = jnp.ones((1, 1), jnp.int32)
     encoder = _encoder(config, config.table_rows).init(encoder_key, one, one.astype(bool))["params"]
     real = jnp.arange(config.table_rows)[:, None] < config.encoder.vocab_size
-    encoder["word_embeddings"]["embedding"] *= real  # padding rows stay zero: nothing looks at them
+    encoder["word_embeddings"]["embedding"] *= real  # padding rows stay zero: they are never used
     params: Params = {"encoder": encoder}
     width, scale = config.pooled_size, config.encoder.initializer_range
     if config.training_mlp:
@@ -95,14 +95,14 @@ def init(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
 
 
 def dense_params(config: ModelConfig, layers: Sequence[Params]) -> Params:
-    """How the parameters of the dense layers lie in the tree: those of one as they are, of a list by their number."""
+    """The dense layers' parameters as a part of the tree: of a single layer directly, of a list by their numbers."""
     if not isinstance(config.dense, tuple):
         return layers[0]
     return {str(number): layer for number, layer in enumerate(layers)}
 
 
 def params_of_dense(config: ModelConfig, params: Params) -> list[Params]:
-    """The inverse of `dense_params`, from the whole tree: the parameters of each dense layer; none without one."""
+    """The inverse of `dense_params`, from the whole tree: the parameters of each dense layer."""
     if config.dense is None:
         return []
     if not isinstance(config.dense, tuple):
@@ -111,9 +111,7 @@ def params_of_dense(config: ModelConfig, params: Params) -> list[Params]:
 
 
 def pad_vocabulary(encoder: Params, rows: int) -> Params:
-    """The encoder's parameters with a table of so many rows: zeros after those that are there, or without padding that
-    another multiple asked for.
-    """
+    """The encoder's parameters with an embedding table of `rows` rows: adds rows of zeros, or removes padding rows."""
     table = encoder["word_embeddings"]["embedding"][:rows]
     padded = jnp.pad(table, ((0, rows - len(table)), (0, 0)))
     return {**encoder, "word_embeddings": {"embedding": padded}}
@@ -130,15 +128,15 @@ def apply(
     """Embeds a batch of token ids.
 
     Args:
-      config: the architecture; `encoder.vocab_size` may be left out, the table's rows count.
-      params: as from `init`; LoRA's adapters among them are merged first.
+      config: the architecture; `encoder.vocab_size` may be left out, because the embedding table has the size.
+      params: as from `init`; LoRA adapters among them are merged first.
       tokens: of B texts, see `Tokens`.
-      key: as in training: with dropout and `training_mlp`. The mask of a text depends on `key` and the text's id (its
-        index without `ids`) alone.
-      gather: makes a layer's parameters whole, see `parallel.over_rows`; None where they are.
+      key: embeds as in training, with dropout and `training_mlp`. The dropout mask of a text depends only on `key` and
+        the text's id (its index without `ids`).
+      gather: gathers a layer's sharded parameters, see `parallel.over_rows`; None if they are not sharded.
 
-    Returns: one embedding a text, float32; of length 1 if `config.normalize`. `config.truncate_dim` does not act here.
-    Raises: ValueError if `params` are of two untied towers.
+    Returns: one embedding per text, float32, of length 1 if `config.normalize`; `config.truncate_dim` is not applied.
+    Raises: ValueError if `params` hold two untied towers.
     """
     if "encoder" not in params and "anchor" in params:
         raise ValueError(
@@ -150,7 +148,7 @@ def apply(
     masks = segment_masks(segments) if packed else (segments != 0)[:, None]
     positions = positions_in_segments(segments.astype(jnp.int32))
     if config.prompt_tokens:
-        # A text that was cut within its prompt keeps its last token: of nothing there is no embedding.
+        # A text that was cut within its prompt keeps its last token: pooling needs one or more.
         skipped = jnp.minimum(config.prompt_tokens, jnp.sum(masks, axis=2, keepdims=True, dtype=jnp.int32) - 1)
         masks &= positions[:, None] >= skipped
     pooled = pool(vectors, masks, config.poolings, positions, first)
@@ -174,7 +172,7 @@ def token_outputs(
     *,
     gather: Callable[[Any], Any] | None = None,
 ) -> Outputs:
-    """The vectors of the tokens, which `apply` pools; the arguments are its own."""
+    """The vectors of the tokens, which `apply` pools; arguments as for `apply`."""
     params = merge(config, params)
     packed = "slots" in tokens
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"]
@@ -202,7 +200,9 @@ def token_outputs(
 def token_vectors(
     config: ModelConfig, params: Params, input_ids: Int[Any, "B S"], attention_mask: Int[Any, "B S"]
 ) -> list[Float[np.ndarray, "B S H"]]:
-    """The vectors of the tokens: as embedded, and after each layer (the last one normed, as the encoder gives it)."""
+    """The vectors of the tokens after the embedding layer and after each layer; the last ones are the encoder's output,
+    with its final norm.
+    """
     rows = params["encoder"]["word_embeddings"]["embedding"].shape[0]
     found = []
     for layers in range(config.encoder.num_hidden_layers + 1):

@@ -1,7 +1,7 @@
-"""Token ids in, one vector a token out: what all families share around their layers.
+"""The encoder, from token ids to one vector per token: the code around the layers that all families share.
 
-A family is three things: how tokens are embedded, the layer, and what follows the last one. Layers are stacked along a
-leading axis and run by `nn.scan`: one layer is compiled, whatever the depth, unless the scan is unrolled.
+A family consists of its token embedding, its layer and its last norm. Layers are stacked along a leading axis and run
+by `nn.scan`, so that only one layer is compiled, whatever the depth, unless the scan is unrolled.
 """
 
 from collections.abc import Callable
@@ -25,13 +25,13 @@ REMAT_POLICIES = {
 
 
 def _all_but_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
-    # `parallel.over_rows` gathers by a function with a gradient of its own; nothing else in a layer is one.
+    # The gather of `parallel.over_rows` is the only function in a layer with a custom gradient.
     return primitive.name not in ("all_gather", "custom_vjp_call")
 
 
 @dataclass(frozen=True)
 class Family:
-    """What sets a family of encoders apart."""
+    """The parts of an encoder that depend on its family."""
 
     embed: Callable[..., tuple[Array, Tokens]]
     layer: type[nn.Module]
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
     dtype: Any = jnp.float32
     remat: str = "none"
     unroll: int = 1
-    """Layers that one turn of the scan runs."""
+    """Number of layers that one iteration of the scan runs."""
     with_first: bool = False
     """Whether to give the output of the first layer, too."""
     finished: bool = True
@@ -69,10 +69,9 @@ class Encoder(nn.Module):
     embeddings_only: bool = False
     """Whether to stop before the first layer."""
     apart: bool = False
-    """Whether the layers' parameters come one by one, `layer_0` and so on, not stacked (`encoding.apart`)."""
+    """Whether the parameters of the layers are separate, `layer_0` and so on, not stacked (`encoding.apart`)."""
     gather: Callable[[Any], Any] | None = None
-    """Makes the variables of a layer whole, where they are split over devices: before it runs, and again for its
-    gradient."""
+    """Gathers the variables of a layer that are sharded over devices, before it runs and again for its gradient."""
 
     @nn.compact
     def __call__(
@@ -89,11 +88,11 @@ class Encoder(nn.Module):
 
         Args:
           input_ids: token ids.
-          segment_ids: 0 at padding; else the number, from 1, of the text in its row (1 everywhere unless `packed`).
-          token_type_ids: zeros when None, and in families without token types.
+          segment_ids: 0 at padding, else the number of the text in its row, from 1 (always 1 unless `packed`).
+          token_type_ids: zeros when None; ignored by families without token types.
           hashes: turn dropout on: `dropout_hashes` of each text, or of the text of each token.
-          words: the vectors of `input_ids`, where they have been looked up already.
-          packed: rows hold several texts, which do not see each other, and each has positions of its own.
+          words: the vectors of `input_ids`, if they have been looked up already.
+          packed: rows hold several texts, which do not attend to each other and have their own positions.
         """
         config = self.config
         family = FAMILIES.get(type(config), POST_NORM)

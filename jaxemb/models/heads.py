@@ -1,4 +1,4 @@
-"""What follows an encoder is made of: a dense layer and a layer norm as plain functions of their parameters."""
+"""The parts of heads: a dense layer and a layer norm as plain functions of their parameters."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def init_dense(
 
 
 def apply_dense(params: Params, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
-    """X W + b, without b where there is none."""
+    """X W + b, or X W if there is no bias."""
     x = x @ params["kernel"]
     return x + params["bias"][None] if "bias" in params else x
 
@@ -29,7 +29,7 @@ def init_norm(width: int) -> Params:
 
 
 def apply_norm(params: Params, x: Float[Array, "B H"], eps: float) -> Float[Array, "B H"]:
-    """Layer norm, by the exact variance."""
+    """Layer norm, with the exact variance."""
     x = x - x.mean(axis=1, keepdims=True)
     x = x * jax.lax.rsqrt((x * x).mean(axis=1, keepdims=True) + eps)
     return x * params["scale"][None] + params["bias"][None]

@@ -1,4 +1,4 @@
-"""What the layers of all families are made of."""
+"""The parts of the layers of all families."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,24 +20,24 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "silu": jax.nn.silu,
 }
-PLACES_PER_LAYER = 3  # dropout on attention probabilities, attention output, feed-forward output
+SITES_PER_LAYER = 3  # dropout on attention probabilities, attention output, feed-forward output
 
 
 class Tokens(NamedTuple):
-    """What layers must know of the tokens beside their vectors."""
+    """What layers need to know about the tokens besides their vectors."""
 
     mask: Bool[Array, "B #S S"]
-    """True where a token (second axis) may look at another (third)."""
+    """True where a token (second axis) may attend to another (third)."""
     positions: Int[Array, "#B S"]
-    """Place of each token in its text."""
+    """Position of each token in its text."""
     hashes: UInt32[Array, "B #S"] | None = None
-    """For dropout: one of each text, or of the text of each token; None for no dropout."""
+    """For dropout: one hash for each text, or for each token the hash of its text; None for no dropout."""
     bias: Float[Array, "1 N S S"] | None = None
     """Added to the attention scores of each head; None for no bias."""
 
 
 def dense(config: EncoderConfig, features: int, dtype: Any, name: str, *, bias: bool = True) -> nn.Dense:
-    """A dense layer with the initial weights of the config."""
+    """A dense layer, initialized as the config says."""
     init = nn.initializers.normal(config.initializer_range)
     return nn.Dense(features, use_bias=bias, dtype=dtype, kernel_init=init, name=name)
 
@@ -45,7 +45,7 @@ def dense(config: EncoderConfig, features: int, dtype: Any, name: str, *, bias: 
 def look_up(
     config: EncoderConfig, rows: int | None, dtype: Any, name: str, ids: Int[Array, "B S"]
 ) -> Float[Array, "B S H"]:
-    """Rows of a table of vectors with the initial weights of the config; gradients are summed in its type."""
+    """An embedding table, initialized as the config says; gradients are summed in the table's type."""
     init = nn.initializers.normal(config.initializer_range)
     return nn.Embed(rows, config.hidden_size, embedding_init=init, name=name)(ids).astype(dtype)
 
@@ -56,14 +56,14 @@ def layer_norm(config: EncoderConfig, dtype: Any, name: str, *, bias: bool = Tru
 
 
 def rms_norm(config: EncoderConfig, dtype: Any, name: str) -> nn.RMSNorm:
-    """RMSNorm (Zhang & Sennrich 2019): no mean is taken off and no bias added."""
+    """RMSNorm (Zhang & Sennrich 2019): subtracts no mean and adds no bias."""
     return nn.RMSNorm(epsilon=config.layer_norm_eps, dtype=dtype, name=name)
 
 
 def drop(
-    x: Float[Array, "B S F"], config: EncoderConfig, rate: float, tokens: Tokens, place: Any
+    x: Float[Array, "B S F"], config: EncoderConfig, rate: float, tokens: Tokens, site: Any
 ) -> Float[Array, "B S F"]:
-    """Dropout on one vector a token."""
+    """Dropout on one vector per token."""
     if tokens.hashes is None:
         return x
     width = x.shape[-1]
@@ -71,7 +71,7 @@ def drop(
         tokens.hashes[:, :, None], tokens.positions[:, :, None], config.max_position_embeddings, width
     )
     counter = counters((positions, width), (jnp.arange(width)[None, None], 1))
-    return dropout(x, hashes, rate, place=place, counter=counter)
+    return dropout(x, hashes, rate, site=site, counter=counter)
 
 
 def feed_forward(
@@ -83,13 +83,13 @@ def feed_forward(
     bias: bool = True,
     inside: Callable[[Array], Array] = lambda hidden: hidden,
 ) -> Float[Array, "B S H"]:
-    """Dense, activation, dense; gated (GLU, Shazeer 2020) by another dense layer, if that has a name.
+    """Dense, activation, dense; gated by a third dense layer (GLU, Shazeer 2020) if `names` has its name.
 
     Args:
       config: of the encoder.
-      x: one vector a token.
+      x: one vector per token.
       dtype: of the activations.
-      names: of the dense layer with the activation, and of the one that gates it.
+      names: of the dense layer with the activation, and of the gate.
       bias: whether the dense layers have one.
       inside: applied before the last dense layer.
     """
@@ -109,7 +109,7 @@ class SelfAttention(nn.Module):
     config: EncoderConfig
     dtype: Any
     kv_heads: int | None = None
-    """Heads of keys and values, each for several of queries; as many as of queries when None."""
+    """Number of key and value heads, each shared by several query heads; as many as query heads when None."""
     bias: bool = True
     """Whether the projections have biases."""
     normed: bool = False
@@ -117,9 +117,9 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B S H"], tokens: Tokens, place: Int[Array, ""], rotation: Rotation | None = None
+        self, x: Float[Array, "B S H"], tokens: Tokens, site: Int[Array, ""], rotation: Rotation | None = None
     ) -> Float[Array, "B S H"]:
-        """Attends; `place` numbers the dropout, `rotation` turns queries and keys by their positions."""
+        """Attends; `site` is the number of the dropout site, `rotation` rotates queries and keys by their positions."""
         config = self.config
         rows, length, width = x.shape
         heads, kv_heads, size = config.num_attention_heads, self.kv_heads, config.head_size
@@ -143,7 +143,7 @@ class SelfAttention(nn.Module):
             positions=tokens.positions,
             hashes=tokens.hashes,
             rate=config.attention_probs_dropout_prob,
-            place=place,
+            site=site,
             most=config.max_position_embeddings,
         )
         return dense(config, width, self.dtype, "output", bias=self.bias)(context)

@@ -1,8 +1,8 @@
 """LoRA (Hu et al. 2021, arXiv 2106.09685): a kernel W is used as W + alpha / rank * A B, and only A and B are trained.
 
-The adapters lie beside the encoder: `params["lora"]` has for each adapted kernel, by its path, `a` [L, in, r] and `b`
-[L, r, out]; kernels of all L layers are stacked as everywhere. They are added to the kernels before these are used
-(section 4.2), which is exact with every family, packed or padded, and what a trained model is kept as.
+The adapters are stored separately from the encoder: for the path of each adapted kernel, `params["lora"]` has `a`
+[L, in, r] and `b` [L, r, out], stacked over all L layers as kernels are. They are added to the kernels before use
+(section 4.2), which is exact for every family, packed or padded.
 """
 
 import re
@@ -17,9 +17,9 @@ from jaxemb.models.heads import Params
 from jaxemb.models.paths import at_path, list_paths, nearest, with_leaves
 
 LORA = "lora"
-"""The key of the adapters among the parameters."""
+"""The key of the adapters in the parameters."""
 _ADAPTERS = 0x10FA
-"""Folded into the key of the other parameters."""
+"""Folded into the random key of the other parameters."""
 
 
 def targets(config: LoraConfig, params: Params) -> list[str]:
@@ -39,7 +39,7 @@ def targets(config: LoraConfig, params: Params) -> list[str]:
 
 
 def add_adapters(config: ModelConfig, params: Params, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
-    """Puts new adapters beside the parameters; they change nothing yet. Without `config.lora` gives `params`.
+    """Adds new adapters to the parameters; they have no effect yet. Without `config.lora`, returns `params`.
 
     A is drawn from U(-1/sqrt(in), 1/sqrt(in)), as PEFT does (He et al.'s uniform with a = sqrt(5)), and B is zero.
 
@@ -60,9 +60,9 @@ def add_adapters(config: ModelConfig, params: Params, key: PRNGKeyArray | UInt32
 
 
 def merge(config: ModelConfig, params: Params) -> Params:
-    """Adds the adapters to their kernels and leaves them out: W + alpha / rank * A B, equation 3. Differentiable.
+    """Adds the adapters to their kernels and drops them: W + alpha / rank * A B, equation 3. Differentiable.
 
-    Parameters without adapters are given back as they are.
+    Parameters without adapters are returned unchanged.
 
     Raises:
       ValueError: if there are adapters and `config.lora`, which has their scale, is not set.

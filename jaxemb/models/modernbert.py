@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.config import ModernBertConfig
 from jaxemb.models.layers import (
-    PLACES_PER_LAYER,
+    SITES_PER_LAYER,
     SelfAttention,
     Tokens,
     drop,
@@ -22,7 +22,7 @@ from jaxemb.models.rotary import frequencies, rotation
 
 
 class Layer(nn.Module):
-    """One pre-norm layer: every `global_attn_every_n_layers`-th looks at the whole text, the others near by."""
+    """One pre-norm layer: every `global_attn_every_n_layers`-th has global attention, the others local attention."""
 
     config: ModernBertConfig
     dtype: Any
@@ -31,24 +31,24 @@ class Layer(nn.Module):
     def __call__(self, x: Float[Array, "B S H"], index: Int[Array, ""], tokens: Tokens) -> Float[Array, "B S H"]:
         """Runs layer number `index`."""
         config = self.config
-        place = 1 + index * PLACES_PER_LAYER
+        site = 1 + index * SITES_PER_LAYER
         everywhere = index % config.global_attn_every_n_layers == 0
-        places = jnp.arange(x.shape[1])
-        near = jnp.abs(places[:, None] - places[None]) <= config.local_attention // 2
+        indices = jnp.arange(x.shape[1])
+        near = jnp.abs(indices[:, None] - indices[None]) <= config.local_attention // 2
         far = frequencies(config.head_size, config.global_rope_theta)
         close = frequencies(config.head_size, config.local_rope_theta)
         tokens = tokens._replace(mask=tokens.mask & (near | everywhere)[None])
 
-        # The first layer has no norm here, as the embeddings are normed: its scale is there but inert.
+        # The first layer applies no norm here, because the embeddings are normed: its scale exists but is not used.
         normed = layer_norm(config, self.dtype, "attention_norm", bias=False)(x)
         attention = SelfAttention(config, self.dtype, bias=False, name="attention")
         turn = rotation(tokens.positions, jnp.where(everywhere, far, close))
-        attended = attention(jnp.where(index == 0, x, normed), tokens, place, turn)
-        x = x + drop(attended, config, config.attention_probs_dropout_prob, tokens, place + 1)
+        attended = attention(jnp.where(index == 0, x, normed), tokens, site, turn)
+        x = x + drop(attended, config, config.attention_probs_dropout_prob, tokens, site + 1)
         normed = layer_norm(config, self.dtype, "output_norm", bias=False)(x)
 
         def inside(hidden: Float[Array, "B S F"]) -> Float[Array, "B S F"]:
-            return drop(hidden, config, config.hidden_dropout_prob, tokens, place + 2)
+            return drop(hidden, config, config.hidden_dropout_prob, tokens, site + 2)
 
         names = ("intermediate", "gate")
         return x + feed_forward(config, normed, self.dtype, names=names, bias=False, inside=inside)
@@ -63,10 +63,10 @@ def embed(
     token_type_ids: Int[Array, "B S"] | None,
     tokens: Tokens,
 ) -> tuple[Float[Array, "B S H"], Tokens]:
-    """The words `x`, normed."""
+    """The word vectors `x`, normed."""
     x = layer_norm(config, dtype, "embeddings_norm", bias=False)(x)
     rate = config.hidden_dropout_prob if config.embedding_dropout is None else config.embedding_dropout
-    return drop(x, config, rate, tokens, place=0), tokens
+    return drop(x, config, rate, tokens, site=0), tokens
 
 
 def finish(config: ModernBertConfig, dtype: Any, x: Float[Array, "B S H"]) -> Float[Array, "B S H"]:

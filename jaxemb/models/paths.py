@@ -17,7 +17,7 @@ def list_paths(params: Any) -> list[str]:
 
 
 OBJECTIVE = "objective"
-"""The key of what an objective trains beside the model."""
+"""The key of the parameters that an objective trains in addition to the model."""
 
 
 def model_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,10 +40,10 @@ def is_stacked(path: Sequence[Any]) -> bool:
 
 
 def at_path(params: Mapping[str, Any], path: str) -> Any:
-    """What lies at a path.
+    """The value at a path.
 
     Raises:
-      KeyError: if there is nothing.
+      KeyError: if there is none.
     """
     tree: Any = params
     for key in path.split("/"):
@@ -52,7 +52,7 @@ def at_path(params: Mapping[str, Any], path: str) -> Any:
 
 
 def with_leaves(params: dict[str, Any], leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The same tree with other leaves at some paths.
+    """The same tree with the leaves at some paths replaced.
 
     >>> with_leaves({"dense": {"kernel": 1, "bias": 2}}, {"dense/bias": 3})
     {'dense': {'kernel': 1, 'bias': 3}}
@@ -68,7 +68,7 @@ def with_leaves(params: dict[str, Any], leaves: Mapping[str, Any]) -> dict[str, 
 
 
 def nearest(pattern: str, paths: Sequence[str]) -> str:
-    """The paths most like a pattern that matches none, for a message.
+    """For a message: the paths closest to a pattern that matches none.
 
     >>> nearest("encoder/layer/output", ["dense/bias", "encoder/layers/output/bias", "encoder/layers/output/kernel"])
     'the nearest are encoder/layers/output/bias, encoder/layers/output/kernel'

@@ -22,9 +22,9 @@ def pool(
 
     Args:
       tokens: the encoder's output.
-      masks: for each of the K texts of a row (one, unless rows are packed) where its tokens are.
-      modes: which poolings, see `ModelConfig.pooling`; they are concatenated.
-      positions: place of each token in its text, from 0; for `weightedmean`.
+      masks: for each of the K texts of a row (one, unless rows are packed), True at its tokens.
+      modes: the poolings to concatenate, see `ModelConfig.pooling`.
+      positions: position of each token in its text, from 0; for `weightedmean`.
       first: the output of the first layer; for `first_last_mean`.
 
     >>> tokens = jnp.array([[[1.0], [3.0], [9.0]]])
@@ -40,15 +40,15 @@ def pool(
             continue
         weights = masks.astype(jnp.float32)
         if mode in ("cls", "lasttoken"):
-            place = jnp.argmax(masks, axis=2) if mode == "cls" else _last(masks)
-            weights = weights * jax.nn.one_hot(place, masks.shape[2])
+            index = jnp.argmax(masks, axis=2) if mode == "cls" else _last(masks)
+            weights = weights * jax.nn.one_hot(index, masks.shape[2])
         elif mode == "weightedmean":
             weights = weights * (1 + positions)[:, None].astype(jnp.float32)
         vectors = tokens
         if mode == "first_last_mean":
             assert first is not None
             vectors = (first.astype(jnp.float32) + tokens) / 2
-        # As a product: XLA would spell out [B, K, S, H] for a masked sum.
+        # As a product, because XLA would materialize [B, K, S, H] for a masked sum.
         sums = jnp.matmul(weights, vectors, precision="highest")
         total = jnp.maximum(weights.sum(2, keepdims=True), 1.0)
         pooled.append(sums / (jnp.sqrt(total) if mode == "mean_sqrt_len_tokens" else total))
@@ -60,7 +60,7 @@ def _last(masks: Bool[Array, "B K S"]) -> Int[Array, "B K"]:
 
 
 def _max(tokens: Float[Array, "B S H"], masks: Bool[Array, "B K S"]) -> Float[Array, "B K H"]:
-    """One text of each row at a time, so that [B, K, S, H] is never there."""
+    """One text of each row at a time, so that there is no [B, K, S, H] array."""
 
     @jax.checkpoint
     def highest(mask: Bool[Array, "B S"]) -> Float[Array, "B H"]:

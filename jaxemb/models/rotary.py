@@ -1,4 +1,4 @@
-"""Rotary positions (Su et al. 2021, arXiv 2104.09864): queries and keys are turned by angles that grow with place."""
+"""Rotary positions (Su et al. 2021, arXiv 2104.09864): rotates queries and keys by angles that grow with position."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ class Rotation(NamedTuple):
 
 
 def frequencies(size: int, theta: float) -> Float32[np.ndarray, " P"]:
-    """Angles a position: theta^(-2 i / size) for the pair i of a head's `size` values.
+    """Angle per position: theta^(-2 i / size) for pair i of a head's `size` values.
 
     >>> frequencies(4, 100.0).tolist()
     [1.0, 0.10000000149011612]
@@ -31,7 +31,7 @@ def rotation(positions: Int[Array, "#B S"], frequencies: Float[Array, " P"]) -> 
 
 
 def rotate(x: Float[Array, "B N S D"], turn: Rotation) -> Float[Array, "B N S D"]:
-    """Turns the pairs (x_i, x_{i + P}), in float32.
+    """Rotates the pairs (x_i, x_{i + P}), in float32.
 
     >>> quarter = rotation(jnp.array([[1]]), jnp.array([jnp.pi / 2]))
     >>> rotate(jnp.array([[[[3.0, 4.0]]]]), quarter).round().astype(int).tolist()

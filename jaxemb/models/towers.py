@@ -1,7 +1,7 @@
 """Two towers: one encoder for both sides of a pair (tied), or one of the same architecture for each (untied, as in DPR,
 Karpukhin et al. 2020, arXiv 2004.04906).
 
-The parameters of untied towers are `{"anchor": ..., "positive": ...}`, each as of one model.
+The parameters of untied towers are `{"anchor": ..., "positive": ...}`, each like those of one model.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SIDES: tuple[Side, Side] = ("anchor", "positive")
 
 
 def init_towers(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> Params:
-    """Draws initial parameters as `init`; two untied towers start alike, as two that start from one checkpoint do.
+    """Draws initial parameters as `init`; two untied towers start with the same values, as from one checkpoint.
 
     Raises: as `init`.
     """
@@ -29,12 +29,12 @@ def init_towers(config: ModelConfig, key: PRNGKeyArray | UInt32[Array, "W"]) -> 
 
 
 def copied(params: Params) -> Params:
-    """The same in memory of its own: a step gives up its buffers, each once."""
+    """A copy in separate memory: a training step donates its buffers, and each can be donated only once."""
     return jax.tree.map(jnp.copy, params)
 
 
 def each_tower(config: ModelConfig, make: Callable[[Side], Params]) -> Params:
-    """The parameters of what `config.towers` says: `make` of each side, or of one for both."""
+    """The parameters of the towers of a config: `make` for each side if untied, else once for both."""
     return make("anchor") if config.towers == "tied" else {side: make(side) for side in SIDES}
 
 
@@ -44,5 +44,5 @@ def tower_params(config: ModelConfig, params: Params, side: Side) -> Params:
 
 
 def merge_towers(config: ModelConfig, params: Params) -> Params:
-    """`lora.merge` in each tower."""
+    """Applies `lora.merge` to each tower."""
     return each_tower(config, lambda side: merge(config, tower_params(config, params, side)))

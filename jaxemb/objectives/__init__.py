@@ -1,4 +1,4 @@
-"""One file per paper: `(params, batch, key) -> (loss, metrics)`, made of models, losses and parallel."""
+"""Objectives, one file per paper: `(params, batch, key) -> (loss, metrics)`, built from models, losses and parallel."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,14 +38,14 @@ def build(
 ) -> Objective:
     """The objective that a config names, for a model on a mesh.
 
-    Masked language modelling must know the special tokens, by the `tokenizer` or as `kinds`.
+    Masked language modelling needs to know the special tokens, from the `tokenizer` or as `kinds`.
     """
     masking = {"kinds": kinds or token_kinds(tokenizer)} if config.masks_tokens else {}
     return _BUILDERS[type(config)](config, model, mesh, **masking)
 
 
 def init_params(config: settings.Objective, model: ModelConfig, key: PRNGKeyArray) -> Params:
-    """What an objective trains beside the model, `{"objective": ...}` among the parameters; empty for most."""
+    """The parameters that an objective trains in addition to the model, `{"objective": ...}`; empty for most."""
     own: Params = {}
     if isinstance(config, settings.SbertClassification):
         own["classifier"] = sbert.init_classifier(config, model, key)

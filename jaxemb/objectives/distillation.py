@@ -14,14 +14,14 @@ from jaxemb.objectives.embedding import embed_texts
 from jaxemb.objectives.objective import Objective
 
 SIDES_OF = {"both": ("anchor", "positive"), "source": ("anchor",), "target": ("positive",)}
-"""Which texts the student embeds: the source sentence, its translation."""
+"""The texts that the student embeds for each setting: the source sentence, its translation, or both."""
 
 
 def distillation(config: DistillationObjective, model: ModelConfig, mesh: Mesh) -> Objective:
-    """|s(source) - t(source)|^2 + |s(target) - t(source)|^2, t(source) in `batch["teacher"]`, [B, E], without gradient.
+    """|s(source) - t(source)|^2 + |s(target) - t(source)|^2; t(source) is `batch["teacher"]`, [B, E], without gradient.
 
-    `over: mean` divides by E, so that its scale is that of the authors' code; the sum of the two terms is the
-    equation's, twice the mean that sentence-transformers' `MSELoss` takes.
+    `over: mean` divides by E, as the authors' code does. The two terms are summed, as in the equation; the mean that
+    sentence-transformers' `MSELoss` takes is half of that.
     """
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:

@@ -1,4 +1,4 @@
-"""How objectives embed a batch: all texts of the examples at once, all rows at once or chunk by chunk."""
+"""How objectives embed a batch: all texts of the examples together, in one pass or chunk by chunk."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ def embed(
     chunk: int | None = None,
     chunk_tokens: int | None = None,
 ) -> Float[Array, "B E"]:
-    """`models.apply` on each device, or the same by `parallel.chunked_embed`: memory for one chunk of rows of tokens.
+    """`models.apply` on each device, or by `parallel.chunked_embed`, which needs memory for one chunk of rows only.
 
     Args:
       model: the architecture.
@@ -36,8 +36,8 @@ def embed(
       tokens: of the batch, with the `ids` of its texts.
       key: JAX PRNG key of this step; None for no dropout.
       mesh: the devices.
-      chunk: rows of tokens that each embeds at a time.
-      chunk_tokens: the same by tokens, padding included, in place of `chunk`. All at once when both are None.
+      chunk: rows of tokens that a device embeds at a time.
+      chunk_tokens: the chunk in tokens, padding included, instead of in rows. All at once when both are None.
     """
     params = merge(model, model_params(params))
     params, tokens = with_words(model, params, tokens, mesh)
@@ -51,7 +51,7 @@ def embed(
         return over_rows(embed_all, params, tokens, key, mesh=mesh, layers_in=model.compute_dtype)
     if "slots" not in tokens:
         return chunked_embed(lambda *arguments: apply(model, *arguments), params, tokens, key, chunk, mesh=mesh)
-    # A text is in one row: rows are embedded slot by slot, and the texts' slots taken out afterwards.
+    # Each text is within one row: embed all slots of each row, then select the slots of the texts.
     length = tokens["input_ids"].shape[1]
     rows = {name: tokens[name] for name in ("input_ids", "segment_ids", "words") if name in tokens}
     rows["ids"] = put_in_slots(tokens["ids"], tokens["slots"], len(rows["input_ids"]), length)
@@ -67,9 +67,9 @@ def embed(
 
 
 def with_words(model: ModelConfig, params: Any, tokens: Tokens, mesh: Mesh) -> tuple[Any, Tokens]:
-    """Looks up the words where their table is split over the mesh by rows, so that nobody gathers it.
+    """Looks up the word vectors if the embedding table is sharded by rows, so that it is not gathered.
 
-    Returns: the parameters without the table, and the tokens with `words`; both as they are where it is not split.
+    Returns: the parameters without the table, and the tokens with `words`; both unchanged if it is not sharded.
     """
     table = params["encoder"]["word_embeddings"]["embedding"]
     if not is_split_by_rows(mesh, table):
@@ -80,7 +80,7 @@ def with_words(model: ModelConfig, params: Any, tokens: Tokens, mesh: Mesh) -> t
 
 
 def sides_of(batch: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the texts of each example: anchor, positive and what hard negatives there are.
+    """The names of the texts of each example: anchor, positive and its hard negatives, if any.
 
     >>> sides_of({"negative_1": {}, "anchor": {}, "negative": {}, "positive": {}, "negative_hash": None, "id": None})
     ('anchor', 'positive', 'negative', 'negative_1')
@@ -100,7 +100,7 @@ def embed_texts(
     chunk: int | None = None,
     chunk_tokens: int | None = None,
 ) -> tuple[Array, ...]:
-    """Embeds the texts of a batch: in one call of a shared encoder, or anchors and all others each by their tower.
+    """Embeds the texts of a batch: all in one call if the encoder is shared, else anchors and the others by two towers.
 
     Args:
       model: the architecture.
@@ -109,14 +109,14 @@ def embed_texts(
       key: JAX PRNG key of this step; None for no dropout.
       mesh: the devices.
       sides: which texts, `anchor` first: `positive`, `negative`, `negative_1`, ...
-      same_dropout: whether all texts of an example get the same mask; else each its own.
-      chunk: rows of tokens that each embeds at a time.
-      chunk_tokens: the same by tokens, padding included, in place of `chunk`. All at once when both are None.
+      same_dropout: whether all texts of an example get the same dropout mask; otherwise each gets its own.
+      chunk: rows of tokens that a device embeds at a time.
+      chunk_tokens: the chunk in tokens, padding included, instead of in rows. All at once when both are None.
 
     Returns: the embeddings, [B, E] for each of `sides`.
     """
     embed_side = partial(embed, model, key=key, mesh=mesh, chunk=chunk, chunk_tokens=chunk_tokens)
-    ids = [batch["id"] if same_dropout else len(sides) * batch["id"] + place for place in range(len(sides))]
+    ids = [batch["id"] if same_dropout else len(sides) * batch["id"] + index for index in range(len(sides))]
     texts = [{**batch[side], "ids": own} for side, own in zip(sides, ids, strict=True)]
     if model.towers == "tied":
         return _embed_together(partial(embed_side, params), texts)
@@ -126,7 +126,7 @@ def embed_texts(
 
 
 def _embed_together(embed_side: Callable[[Tokens], Array], texts: Sequence[Tokens]) -> tuple[Array, ...]:
-    """The embeddings of several texts of each example, which lie on one device: a packed group, or an example."""
+    """The embeddings of several texts of each example, all on one device: by packed group, or by example."""
     if len(texts) < 2:
         return tuple(map(embed_side, texts))
     groups = len(texts[0].get("slots", texts[0]["ids"]))
@@ -140,8 +140,8 @@ def _embed_together(embed_side: Callable[[Tokens], Array], texts: Sequence[Token
     if "slots" in texts[0]:
         rows = [side["input_ids"].shape[0] // groups for side in texts]
         most = texts_per_row(texts[0]["input_ids"].shape[1])
-        slots = [side["slots"] + sum(rows[:place]) * most for place, side in enumerate(texts)]
+        slots = [side["slots"] + sum(rows[:index]) * most for index, side in enumerate(texts)]
         tokens["slots"] = jnp.concatenate(slots, axis=1)
     embeddings = embed_side(tokens)
     by_side = embeddings.reshape(groups, len(texts), -1, embeddings.shape[-1])
-    return tuple(by_side[:, place].reshape(-1, embeddings.shape[-1]) for place in range(len(texts)))
+    return tuple(by_side[:, index].reshape(-1, embeddings.shape[-1]) for index in range(len(texts)))

@@ -1,4 +1,4 @@
-"""Operations of a training step, counted by its shapes."""
+"""Floating-point operations of a training step, counted from its shapes."""
 
 import math
 from typing import Any
@@ -14,13 +14,13 @@ SPECIAL_TOKENS = 2
 
 
 def model_flops(config: TrainConfig, params: Any, tokens: int | float) -> float:
-    """Operations of a training step over the whole batch, a multiplication and an addition each: three times those of
-    the forward pass, without what is computed again (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B).
+    """Operations of a training step over the global batch (a multiply-add counts as two): three times those of the
+    forward pass, without recomputation (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B).
 
     Args:
       config: of the run.
       params: shapes of its parameters.
-      tokens: of the batch that count: with the padding, or without.
+      tokens: number of tokens of the batch, with padding or without.
     """
     model, rows = config.model, config.training.batch_size
     layers = params["encoder"]["layers"] if "encoder" in params else params["anchor"]["encoder"]["layers"]

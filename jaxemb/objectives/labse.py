@@ -13,7 +13,7 @@ from jaxemb.parallel import bidirectional_in_batch_loss
 
 
 def translation_ranking(config: LabseObjective | InfoNceObjective, model: ModelConfig, mesh: Mesh) -> Objective:
-    """Bidirectional in-batch softmax, with LaBSE's additive margin or (InfoNCE) without."""
+    """Bidirectional in-batch softmax, with LaBSE's additive margin, or without it (InfoNCE)."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
         anchors, positives = embed_texts(

@@ -1,4 +1,4 @@
-"""Which tokens are hidden for masked language modelling: drawn on the devices, by a hash of (key, example, place)."""
+"""The tokens to mask for masked language modelling: drawn on the devices, by a hash of (key, example, position)."""
 
 import json
 from typing import Any, NamedTuple
@@ -17,13 +17,13 @@ from jaxemb.objectives.whole_words import PARTS, choose_words, predictions
 from jaxemb.packing import texts_per_row
 
 SPECIAL, BEGINS, CONTINUES = 0, 1, 2
-"""Kinds of tokens: never hidden, first of a word, another of a word."""
+"""Kinds of tokens: never masked, first token of a word, later token of a word."""
 _ORDER, _ACTION, _RANDOM = 1 << 31, (1 << 31) + 1, (1 << 31) + 2
 """Places of the draws; those of dropout are counted from 0."""
 
 
 class TokenKinds(NamedTuple):
-    """What masking must know of a vocabulary."""
+    """What masking needs to know about a vocabulary."""
 
     mask_id: int
     """Id of the mask token."""
@@ -34,17 +34,17 @@ class TokenKinds(NamedTuple):
 
 
 class Masked(NamedTuple):
-    """Sequences with hidden tokens."""
+    """Sequences with masked tokens."""
 
     input_ids: Int[Array, "R S"]
     positions: Int[Array, "R P"]
     """Places in the rows whose tokens are predicted, and others to fill up."""
     labels: Int[Array, "R P"]
-    """The tokens that stood there; -100 at those that fill up."""
+    """The original tokens at these positions; -100 at padding."""
 
 
 def token_kinds(tokenizer: Any) -> TokenKinds:
-    """Reads a tokenizer: which tokens are special, and which go on with a word.
+    """Reads from a tokenizer which tokens are special, and which continue a word.
 
     Raises:
       UsageError: if it has no mask token.
@@ -55,7 +55,7 @@ def token_kinds(tokenizer: Any) -> TokenKinds:
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     if model["type"] == "WordPiece":
         continues = {piece for piece in vocabulary if piece.startswith(model["continuing_subword_prefix"])}
-    else:  # SentencePiece and byte-level BPE mark what begins a word
+    else:  # SentencePiece and byte-level BPE mark the start of a word
         continues = {piece for piece in vocabulary if not piece.startswith(("\u2581", "\u0120"))}
     kinds = np.full(max(vocabulary.values()) + 1, SPECIAL, np.uint8)
     for piece, number in vocabulary.items():
@@ -65,7 +65,7 @@ def token_kinds(tokenizer: Any) -> TokenKinds:
 
 
 def most_predictions(config: MaskingConfig, length: int, special: int, texts: int | None = None) -> int:
-    """Most tokens that can be predicted: of one text of this length, or of at most so many of this length together.
+    """Most tokens that can be predicted in one text of this length, or in at most `texts` texts of this total length.
 
     >>> most_predictions(MaskingConfig(), 512, 2), most_predictions(MaskingConfig(), 64, 2, texts=16)
     (80, 19)
@@ -73,24 +73,24 @@ def most_predictions(config: MaskingConfig, length: int, special: int, texts: in
     share = round(config.share * PARTS)
     if texts is None:
         return min(config.max_predictions, max(1, (length - special) * share // PARTS))
-    # A text has one prediction or its share. Short texts, of one more token than the special ones, have the most.
+    # A text has at least one prediction. Short texts, with one token that is not special, have the largest share.
     short = min(texts, length // (special + 1))
     more = short * max(0, PARTS - share * (special + 1))
     return min(length, (length * share + more) // PARTS)
 
 
 def mask_tokens(tokens: Tokens, key: Any, kinds: TokenKinds, config: MaskingConfig) -> Masked:
-    """Hides tokens as BERT does (section 3.1): a pure function of the key, the texts' ids and the places in them.
+    """Masks tokens as BERT does (section 3.1): a pure function of the key, the texts' ids and the positions in them.
 
-    Of each text so many tokens are chosen as `config` says, the lowest of a random order; whole words in that order, of
-    which one that does not fit any more is passed over. Of the chosen 80 % become the mask token, 10 % one drawn from
-    the vocabulary, special ones aside, and 10 % stay what they are.
+    `config` sets how many tokens of each text are chosen: the first ones in a random order, or whole words in a random
+    order, skipping those that do not fit any more. Of the chosen tokens, 80 % become the mask token, 10 % a random
+    token of the vocabulary that is not special, and 10 % stay unchanged.
 
     Args:
       tokens: with `ids`, padded or packed.
       key: JAX PRNG key of this step.
       kinds: from `token_kinds`.
-      config: how many, and whether by whole words.
+      config: how many tokens, and whether whole words.
     """
     packed, input_ids = "slots" in tokens, tokens["input_ids"]
     segments = tokens["segment_ids"] if packed else tokens["attention_mask"].astype(jnp.int32)
@@ -98,13 +98,13 @@ def mask_tokens(tokens: Tokens, key: Any, kinds: TokenKinds, config: MaskingConf
     hashes = spread_to_tokens(hashes, tokens["slots"], segments) if packed else hashes[:, None]
     table = jnp.asarray(kinds.kinds)
     kind = jnp.where(segments > 0, table[input_ids], SPECIAL)
-    places = positions_in_segments(segments)
+    in_text = positions_in_segments(segments)
     length = input_ids.shape[1]
     most = most_predictions(config, length, kinds.special, texts_per_row(length) if packed else None)
-    counter = places.astype(jnp.uint32)
+    counter = in_text.astype(jnp.uint32)
     may, order = kind != SPECIAL, draw(hashes, _ORDER, counter)
     if config.whole_word:
-        begins = _begins(kind, places)
+        begins = _begins(kind, in_text)
         chosen = choose_words(begins, may, segments, order, config.share, config.max_predictions)
     else:
         chosen = _chosen(may, segments, order, config)
@@ -120,16 +120,16 @@ def mask_tokens(tokens: Tokens, key: Any, kinds: TokenKinds, config: MaskingConf
     return Masked(jnp.where(chosen, replaced, input_ids), positions, labels)
 
 
-def _begins(kind: Int[Array, "R S"] | UInt8[Array, "R S"], places: Int[Array, "R S"]) -> Bool[Array, "R S"]:
-    """Where a word begins, or a token is in none."""
+def _begins(kind: Int[Array, "R S"] | UInt8[Array, "R S"], in_text: Int[Array, "R S"]) -> Bool[Array, "R S"]:
+    """True where a word begins, or a token is not part of a word."""
     before = jnp.pad(kind, ((0, 0), (1, 0)))[:, :-1]
-    return (kind != CONTINUES) | (before == SPECIAL) | (places == 0)
+    return (kind != CONTINUES) | (before == SPECIAL) | (in_text == 0)
 
 
 def _chosen(
     may: Bool[Array, "R S"], segments: Int[Array, "R S"], order: UInt32[Array, "R S"], config: MaskingConfig
 ) -> Bool[Array, "R S"]:
-    """Which tokens are predicted: of each text those that come first in the order."""
+    """The tokens to predict: those of each text that come first in the order."""
     same = (segments[:, :, None] == segments[:, None, :]) & may[:, None, :]
     quota = predictions(jnp.sum(same, axis=2, dtype=jnp.int32), config.share, config.max_predictions)
     before = jnp.sum(same & (order[:, None, :] < order[:, :, None]), axis=2, dtype=jnp.int32)

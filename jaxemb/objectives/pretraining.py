@@ -1,4 +1,4 @@
-"""Masked language modelling of sentences and of translation pairs: how LaBSE's encoder is pre-trained.
+"""Masked language modelling of sentences and of translation pairs, as in the pre-training of LaBSE's encoder.
 
 Devlin et al. 2019 (BERT, arXiv 1810.04805, section 3.1), Conneau & Lample 2019 (TLM, arXiv 1901.07291) and Feng et al.
 2022 (LaBSE, arXiv 2007.01852).
@@ -35,15 +35,15 @@ def masked_lm_loss(
     *,
     mesh: Mesh,
 ) -> tuple[Array, Array]:
-    """Hides tokens and predicts them, by the head `params["objective"]["mlm"]` and the encoder's own table of words.
+    """Masks tokens and predicts them, with the head `params["objective"]["mlm"]` and the encoder's embedding table.
 
     Args:
-      config: which tokens are hidden.
+      config: which tokens are masked.
       kinds: from `token_kinds`.
-      model: the architecture; its poolings and what follows them have no part in this.
+      model: the architecture; pooling and the embedding head are not used.
       params: its parameters, and the head.
       tokens: of B texts with their `ids`, padded or packed.
-      weights: of the texts; those of weight 0 are left out.
+      weights: of the texts; texts of weight 0 are left out.
       key: JAX PRNG key of this step, for masks and dropout.
       mesh: the devices.
 
@@ -85,7 +85,7 @@ def masked_lm_loss(
 
 
 def pretraining(config: MlmObjective, model: ModelConfig, mesh: Mesh, kinds: TokenKinds) -> Objective:
-    """The masked language modelling of `text`: a sentence, or a sentence and its translation."""
+    """Masked language modelling of `text`: a sentence, or a sentence and its translation."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
         tokens = {**batch["text"], "ids": batch["id"]}

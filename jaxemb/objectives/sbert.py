@@ -32,7 +32,7 @@ def init_classifier(config: SbertClassification, model: ModelConfig, key: PRNGKe
 
 
 def classification(config: SbertClassification, model: ModelConfig, mesh: Mesh) -> Objective:
-    """Softmax over W [u; v; |u - v|]: the cross-entropy of `label`, by `params["objective"]["classifier"]`."""
+    """Softmax over W [u; v; |u - v|]: the cross-entropy of `label`, with `params["objective"]["classifier"]`."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
         u, v = embed_texts(model, params, batch, key, mesh=mesh)

@@ -19,11 +19,12 @@ from jaxemb.parallel import ranking_loss
 def contrastive(
     config: SimcseObjective | SupervisedSimcse, model: ModelConfig, mesh: Mesh, kinds: TokenKinds | None = None
 ) -> Objective:
-    """Cosines over a temperature, each sentence against the positives (and hard negatives) of the global batch.
+    """Softmax of cosines over a temperature: each sentence against the positives (and hard negatives) of the global
+    batch.
 
-    Unsupervised (eq. 4) the positive is the sentence itself, embedded under a dropout mask of its own; supervised (eq.
-    5) it is an entailed sentence, and the own hard negative weighs alpha (eq. 8). With `kinds` (`token_kinds`) masked
-    language modelling of the anchors is added, in a pass of its own that `chunk` does not cut.
+    Unsupervised (eq. 4): the positive is the sentence itself, embedded under another dropout mask. Supervised (eq. 5):
+    it is an entailed sentence, and the sentence's own hard negative has the weight alpha (eq. 8). With `kinds`
+    (`token_kinds`), masked language modelling of the anchors is added, in a separate pass that `chunk` does not divide.
     """
     alpha = config.hard_negative_weight if isinstance(config, SupervisedSimcse) else 1.0
     same_dropout = isinstance(config, SimcseObjective) and config.ablation == "shared_dropout"

@@ -1,15 +1,15 @@
-"""Which words are hidden where a word is hidden whole or not at all: BERT's greedy choice, text by text, on devices."""
+"""Whole-word masking: BERT's greedy choice of the words to mask, text by text, on the devices."""
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
 PARTS = 10_000
-"""Shares are counted in parts of this, so that their products with lengths are exact."""
+"""Shares are rounded to multiples of 1 / PARTS, so that their products with lengths are exact."""
 
 
 def predictions(tokens: Int[Array, "..."], share: float, most: int) -> Int[Array, "..."]:
-    """How many of a text's tokens are predicted: its share rounded down, at least 1 and at most `most`.
+    """The number of tokens of a text that are predicted: its share rounded down, at least 1 and at most `most`.
 
     >>> predictions(jnp.array([3, 34, 400, 10**6]), 0.2, 80).tolist()
     [1, 6, 80, 80]
@@ -27,28 +27,28 @@ def choose_words(
     share: float,
     most: int,
 ) -> Bool[Array, "R S"]:
-    """The tokens that are hidden: the words of a text are gone through in a random order, and each that fits is taken.
+    """The tokens to mask: goes through the words of a text in a random order, and takes each one that fits.
 
-    A word that is longer than what is left of the text's number of predictions is passed over, and the next is looked
-    at, as in `create_masked_lm_predictions` of BERT's code. A token at a time would take a loop over the row. Instead
-    each turn takes all words up to the first that does not fit, in all texts at once: there are no more turns than
-    lengths of words, two or three mostly.
+    A word with more tokens than the text has predictions left is skipped, and the next one is tried, as in
+    `create_masked_lm_predictions` of BERT's code. Going token by token would need a loop over the row. Instead, each
+    iteration takes all words up to the first that does not fit, in all texts at once: there are no more iterations than
+    different lengths of words, mostly two or three.
 
     Args:
-      begins: True at the first token of a word, and at each token that is in none (special ones, padding).
+      begins: True at the first token of a word, and at each token that is not part of one (special tokens, padding).
       may: True at tokens of words.
       segments: number of each token's text in its row.
-      order: a random number for each token, of which that of a word's first counts; equal ones go by place.
-      share: of a text's tokens that are predicted.
-      most: at most so many of a text.
+      order: a random number for each token; a word has that of its first token, and ties are broken by position.
+      share: share of a text's tokens that are predicted.
+      most: most predictions in a text.
     """
     index = jnp.broadcast_to(jnp.arange(begins.shape[1])[None], begins.shape)
     following = lax.cummin(jnp.where(begins, index, begins.shape[1]), axis=1, reverse=True)
     following = jnp.pad(following[:, 1:], ((0, 0), (0, 1)), constant_values=begins.shape[1])
     starts = begins & may
-    # Words text by text, each text's in its order; what begins no word comes last and has no size.
+    # Words sorted by text, and within a text by their order; other tokens come last, with size 0.
     text = jnp.where(starts, segments, jnp.iinfo(segments.dtype).max)
-    text, _, place, size = lax.sort(
+    text, _, origin, size = lax.sort(
         (text, order, index, jnp.where(starts, following - index, 0)), dimension=1, num_keys=3
     )
     sums = _Sums(text)
@@ -62,13 +62,13 @@ def choose_words(
 
     waiting = (size > 0) & (size <= left)
     _, _, taken = lax.while_loop(lambda state: jnp.any(state[1]), turn, (left, waiting, jnp.zeros_like(waiting)))
-    _, taken = lax.sort((place, taken.astype(jnp.int32)), dimension=1, num_keys=1)  # where they came from
+    _, taken = lax.sort((origin, taken.astype(jnp.int32)), dimension=1, num_keys=1)  # back to the original order
     first = lax.cummax(jnp.where(begins, index, 0), axis=1)
     return may & (jnp.take_along_axis(taken, first, axis=1) > 0)
 
 
 class _Sums:
-    """Sums over the columns of each text, which lie side by side."""
+    """Sums over the columns of each text, which are adjacent."""
 
     def __init__(self, text: Int[Array, "R S"]) -> None:
         change = text[:, 1:] != text[:, :-1]
@@ -79,12 +79,12 @@ class _Sums:
         return lax.cummax(jnp.where(self._first, total - x, 0), axis=1)
 
     def so_far(self, x: Int[Array, "R S"]) -> Int[Array, "R S"]:
-        """Of the columns of the text up to each, itself included; `x` is not negative."""
+        """The sum over the columns of the same text up to and including each; `x` must not be negative."""
         total = jnp.cumsum(x, axis=1)
         return total - self._before(x, total)
 
     def of_text(self, x: Int[Array, "R S"]) -> Int[Array, "R S"]:
-        """Of all columns of the text of each."""
+        """The sum over all columns of the same text."""
         total = jnp.cumsum(x, axis=1)
         end = lax.cummin(jnp.where(self._last, total, jnp.iinfo(total.dtype).max), axis=1, reverse=True)
         return end - self._before(x, total)

@@ -1,4 +1,4 @@
-"""Devices: the mesh, sharding rules, and negatives that reach across devices. Only here are shard_maps built."""
+"""The mesh of devices, sharding rules, and in-batch negatives across devices. No other package uses `shard_map`."""
 
 from jaxemb.parallel.grad_cache import chunked_embed, rows_of_tokens
 from jaxemb.parallel.in_batch import Across, Negatives

@@ -1,4 +1,4 @@
-"""What the makers say of their chips; all numbers are of one JAX device."""
+"""Vendors' specifications of accelerators; all numbers are for one JAX device."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ class Chip:
     """One accelerator."""
 
     flops: float
-    """Dense bfloat16 operations a second, at the peak."""
+    """Dense bfloat16 operations per second, at the peak."""
     memory: float
-    """Bytes."""
+    """Memory in bytes."""
     memory_bandwidth: float
-    """Bytes a second."""
+    """Memory bandwidth in bytes per second."""
     network: float
-    """Bytes a second that it can send to the others of its slice or host, over all its links."""
+    """Bytes per second that it can send to other devices of its slice or host, over all its links."""
     between: float
-    """Bytes a second that it can send to other slices or hosts: its share of what its host can."""
+    """Bytes per second that it can send to other slices or hosts: its share of its host's network."""
 
 
 CHIPS = {
@@ -31,8 +31,8 @@ CHIPS = {
     "NVIDIA H100 80GB HBM3": Chip(989.4 * TERA, 80 * GIB, 3350 * GB, 450 * GB, 50 * GB),
     "NVIDIA H200": Chip(989.4 * TERA, 141 * GIB, 4800 * GB, 450 * GB, 50 * GB),
 }
-"""By `jax.Device.device_kind`. A chip of v4 and v5p is one device (megacore), one of TPU7x two.
+"""By `jax.Device.device_kind`. A v4 or v5p chip is one device (megacore), a TPU7x chip is two.
 
-`between` is an assumption. TPUs: 25 GB/s a host (Austin et al. 2025, How to Scale Your Model, part 2), which 8 chips of
-v5e and v6e share, 4 of the others. GPUs: a network port for each, as in NVIDIA's DGX systems: 200 Gb/s for an A100, 400
-for the others."""
+`between` is an assumption. TPUs: 25 GB/s per host (Austin et al. 2025, How to Scale Your Model, part 2), shared by 8
+chips of v5e and v6e, or 4 of the others. GPUs: one network port each, as in NVIDIA's DGX systems: 200 Gb/s for an A100,
+400 for the others."""

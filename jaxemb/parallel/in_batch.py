@@ -1,7 +1,7 @@
 """Any in-batch loss over the mesh, exact in value and gradient: with the negatives of one device, or of all.
 
-Differentiate these functions from outside, as in `jax.grad(lambda p: loss_of(p, ...))`. The sums over devices lie
-outside the `shard_map`, whose replication check is on, so that the gradient is the one of the whole batch; a gradient
+Differentiate these functions from outside, as in `jax.grad(lambda p: loss_of(p, ...))`. The sums over devices are
+outside the `shard_map`, whose replication check is on, so that the gradient is that of the global batch. A gradient
 taken inside a `shard_map` is not.
 """
 
@@ -29,7 +29,7 @@ NEGATIVES: tuple[Negatives, ...] = ("local", "gather", "ring")
 
 
 class Rows(NamedTuple):
-    """What travels between devices: the rows of a batch, and what decides which rows may look at them."""
+    """What devices exchange: the rows of a batch, and the data that decides which rows they are compared with."""
 
     batch: tuple[Any, ...]
     weight: Float[Array, "b"]
@@ -38,7 +38,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Across:
-    """Makes an in-batch loss look across the devices of a mesh: `loss(..., across=Across(mesh))`.
+    """Makes an in-batch loss compare rows across the devices of a mesh: `loss(..., across=Across(mesh))`.
 
     Raises: ValueError for an unknown choice.
 
@@ -51,51 +51,51 @@ class Across:
     """
 
     mesh: Mesh
-    """From `make_mesh`; its number of devices must divide that of rows."""
+    """From `make_mesh`; its number of devices must divide the number of rows."""
     negatives: Negatives = "gather"
-    """"gather": rows look at all rows of the global batch, gathered on every device; "local": at those on the same
-    device; "ring": at all rows, which travel from device to device."""
+    """"gather": compares each row with all rows of the global batch, gathered on every device; "local": with the rows
+    on the same device; "ring": with all rows, which are passed from device to device."""
     ids: Sequence[UInt32[Array, "B 2"]] = ()
-    """Hashes in two words; rows that share one are hidden from each other, wherever in the global batch they lie."""
+    """Hashes in two words; rows of the global batch that share one are not compared with each other."""
     weights: Float[Array, "B"] | None = None
-    """All 1 when None; a row of weight 0 (padding) is seen by no other and adds nothing to a batch's loss, whatever it
-    holds: it is taken for zeros."""
+    """All 1 when None. A row of weight 0 (padding) is compared with no other and adds nothing to a batch's loss,
+    whatever its values: they are replaced by zeros."""
     chunk: int = 1024
     """"ring": rows that are scored at a time against the rows of one device."""
 
     def __post_init__(self) -> None:
         if self.negatives not in NEGATIVES:
-            raise ValueError(f"negatives: {self.negatives!r} is none of {', '.join(NEGATIVES)}")
+            raise ValueError(f"negatives: {self.negatives!r} is not one of {', '.join(NEGATIVES)}")
 
     def weights_of(self, count: int) -> Float[Array, "B"]:
-        """The weight of each of so many rows."""
+        """The weight of each of `count` rows."""
         return jnp.ones(count, jnp.float32) if self.weights is None else jnp.asarray(self.weights, jnp.float32)
 
     def values(self, loss: InBatch, batch: tuple[Any, ...], hyper: Mapping[str, Any]) -> Any:
-        """What each row of the global batch gets out of `loss.rows`: the same tree, [B] sharded over the mesh.
+        """The values of `loss.rows` for each row of the global batch: the same tree, [B] sharded over the mesh.
 
         Args:
           loss: an in-batch loss.
-          batch: its arrays, [B, ...] each, sharded or not; None for those that are missing.
+          batch: its arrays, [B, ...] each, sharded or not; None for missing ones.
           hyper: keyword arguments of the loss; numbers and arrays may be traced and have gradients.
 
         Raises:
-          ValueError: when the devices do not divide the rows, or a ring is asked of a loss that must see all columns.
+          ValueError: if the devices do not divide the rows, or a loss that needs all columns at once gets a ring.
         """
         return self.values_and_hidden(loss, batch, hyper)[0]
 
     def values_and_hidden(
         self, loss: InBatch, batch: tuple[Any, ...], hyper: Mapping[str, Any]
     ) -> tuple[Any, Float[Array, "B"]]:
-        """`values`, and the number of rows that are hidden from each row as duplicates."""
+        """`values`, and for each row the number of rows that it ignores as duplicates."""
         devices = math.prod(self.mesh.shape[axis] for axis in BATCH_AXES)
         count = len(jax.tree.leaves(batch)[0])
         if count % devices:
-            raise ValueError(f"{count} rows do not divide by {devices} devices: pad them with rows of weight 0")
+            raise ValueError(f"{count} rows are not divisible by {devices} devices: pad them with rows of weight 0")
         if self.negatives == "ring" and loss.combine is None:
             raise ValueError(
                 "negatives: 'ring' is for losses that are sums over columns (the softmax family, SigLIP, uniformity); "
-                "this one must see all at once: take 'gather'"
+                "this one needs all columns at once: use 'gather'"
             )
         choices = {name: value for name, value in hyper.items() if isinstance(value, (str, bool, tuple, NoneType))}
         numbers = {name: jnp.asarray(value, jnp.float32) for name, value in hyper.items() if name not in choices}
@@ -121,7 +121,7 @@ def _over_mesh(
 def _on_shard(
     rows: Rows, hyper: dict[str, Array], *, loss: InBatch, negatives: Negatives, chunk: int, choices: dict[str, Any]
 ) -> tuple[Any, Array]:
-    """What one device does: its own rows, against each other or those of all devices."""
+    """The work of one device: its own rows against each other, or against the rows of all devices."""
     rows = rows._replace(batch=_live(rows.batch, rows.weight))
 
     def block(rows: Rows, columns: Rows, own: Int[Array, "b"], hyper: dict[str, Array]) -> tuple[Any, Array]:
@@ -147,7 +147,7 @@ def _on_shard(
 
 
 def _live(batch: tuple[Any, ...], weight: Float[Array, "b"]) -> tuple[Any, ...]:
-    """The arrays of a batch with zeros in the rows of weight 0, so that NaN there stays there."""
+    """The arrays of a batch with zeros in the rows of weight 0, so that NaN in them does not spread."""
 
     def one(x: Array) -> Array:
         return keep(x, weight > 0) if jnp.issubdtype(x.dtype, jnp.floating) else x
@@ -156,7 +156,9 @@ def _live(batch: tuple[Any, ...], weight: Float[Array, "b"]) -> tuple[Any, ...]:
 
 
 def _masks(rows: Rows, columns: Rows, own: Int[Array, "b"]) -> tuple[Bool[Array, "b M"], Float[Array, "b"]]:
-    """Which columns each row may look at, and how many live ones are hidden from it as duplicates."""
+    """The columns that each row is compared with, and the number of columns of positive weight that it ignores as
+    duplicates.
+    """
     is_own = jnp.arange(len(columns.weight))[None, :] == own[:, None]
     live = (columns.weight > 0)[None, :] | is_own
     same = jnp.zeros_like(live)

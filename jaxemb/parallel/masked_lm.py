@@ -25,12 +25,12 @@ def masked_lm_over_mesh(
     dtype: Any = jnp.float32,
     most: int | None = None,
 ) -> Float[Array, "N"]:
-    """`losses.masked_lm` of positions that are split over the mesh; the devices divide N.
+    """`losses.masked_lm` of positions that are sharded over the mesh; the devices must divide N.
 
-    The gradients of the embedding and the bias are added up on each device and over the devices once. Where the
-    embedding is split over `fsdp` by rows it is not gathered: each device scores the positions of its whole group
-    against its own rows, and a label beyond all of them is NaN here, too. Differentiate it from outside. At most `most`
-    labels of a device are not negative, and only so many positions are computed; all when it is None.
+    The gradients of the embedding and the bias are summed on each device, and over the devices once. An embedding that
+    is sharded over `fsdp` by rows is not gathered: each device scores the positions of its whole group against its own
+    rows; a label beyond all rows gives NaN. Differentiate the function from outside. `most` is an upper bound of the
+    labels on a device that are not negative: only that many positions are computed, or all when it is None.
     """
     by_rows = is_split_by_rows(mesh, embedding)
 
@@ -56,13 +56,13 @@ def _of_group(
     chunk: int,
     dtype: Any,
 ) -> Float[Array, "n"]:
-    """`masked_lm` of a device's positions, where each device of its `fsdp` group has other rows of the embedding."""
-    place = lax.axis_index("fsdp")
+    """`masked_lm` of a device's positions if each device of its `fsdp` group has different rows of the embedding."""
+    shard = lax.axis_index("fsdp")
     everyone_s = lax.all_gather(jnp.asarray(labelled(vectors, labels), jnp.float32), "fsdp", tiled=True)
-    wanted = lax.all_gather(labels, "fsdp", tiled=True) - place * len(embedding)
+    wanted = lax.all_gather(labels, "fsdp", tiled=True) - shard * len(embedding)
     wanted = jnp.where((wanted >= 0) & (wanted < len(embedding)), wanted, -1)
     total, own = log_sums(everyone_s, wanted, embedding, bias, chunk=chunk, dtype=dtype)
     largest = lax.pmax(lax.stop_gradient(total), "fsdp")
     total = largest + jnp.log(lax.psum(jnp.exp(total - largest), "fsdp"))
-    total, own = (lax.dynamic_slice_in_dim(x, place * len(labels), len(labels)) for x in (total, lax.psum(own, "fsdp")))
+    total, own = (lax.dynamic_slice_in_dim(x, shard * len(labels), len(labels)) for x in (total, lax.psum(own, "fsdp")))
     return losses_of(total, own, labels, len(embedding) * lax.axis_size("fsdp"))

@@ -1,4 +1,4 @@
-"""The mesh of devices and how batches and parameters lie on it."""
+"""The mesh of devices, and how batches and parameters are sharded over it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,22 +11,22 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxemb.errors import UsageError
 
 BATCH_AXES = ("data", "fsdp")
-"""The batch is split over both axes; parameters and optimizer state over `fsdp` only."""
+"""The global batch is sharded over both axes; parameters and optimizer state over `fsdp` only."""
 
 MIN_SHARDED_ELEMENTS = 2**14
-"""Smaller parameters are replicated: gathering them would cost more than they occupy."""
+"""Smaller parameters are replicated: gathering them would cost more than the memory they take."""
 
 
 def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh of `data` x `fsdp` devices. Of several TPU slices, or GPU nodes, each row of `fsdp` lies in one of them.
+    """The mesh of `data` x `fsdp` devices. Each group of `fsdp` devices is within one TPU slice or GPU node.
 
     Args:
-      data: replicas; -1 for all devices that `fsdp` leaves.
-      fsdp: devices that parameters and optimizer state are split over.
-      devices: the devices to use, all of them; every device of every process when None.
+      data: number of replicas; -1 for all devices that `fsdp` leaves.
+      fsdp: number of devices that parameters and optimizer state are sharded over.
+      devices: the devices, all of which are used; every device of every process when None.
 
     Returns: a mesh with the axes `data` and `fsdp`, both `Auto` (stock Linen fails on explicit ones).
-    Raises: UsageError when data * fsdp is not the number of devices, or fsdp does not divide a TPU slice.
+    Raises: UsageError if data * fsdp is not the number of devices, or fsdp does not divide a TPU slice.
 
     >>> dict(make_mesh(devices=jax.devices()[:1]).shape)
     {'data': 1, 'fsdp': 1}
@@ -42,12 +42,13 @@ def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | Non
         if not devices or len(devices) % fsdp:
             divisors = ", ".join(str(n) for n in range(1, len(devices) + 1) if len(devices) % n == 0)
             raise UsageError(
-                f"mesh.fsdp is {fsdp}, which does not divide the {there} there: set mesh.fsdp to one of {divisors}"
+                f"mesh.fsdp is {fsdp}, which does not divide the number of devices ({there}): set mesh.fsdp to one of "
+                f"{divisors}"
             )
         data = len(devices) // fsdp
     if data * fsdp != len(devices):
         raise UsageError(
-            f"mesh.data * mesh.fsdp is {data} * {fsdp} = {data * fsdp} devices, but there: {there}; "
+            f"mesh.data * mesh.fsdp is {data} * {fsdp} = {data * fsdp} devices, but this run has {there}; "
             f"set mesh.data to -1 (all that mesh.fsdp leaves), or choose a product of {len(devices)}"
         )
     types = (AxisType.Auto,) * 2
@@ -74,7 +75,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def param_shardings(mesh: Mesh, params: Any) -> Any:
-    """How parameters lie: each is split over `fsdp` along its largest axis that divides, or else replicated.
+    """The sharding of parameters: each is split over `fsdp` along its largest divisible axis, or else replicated.
 
     Parameters of fewer than `MIN_SHARDED_ELEMENTS` elements are replicated, too.
 
@@ -88,7 +89,7 @@ def param_shardings(mesh: Mesh, params: Any) -> Any:
 
 
 def partition(shape: tuple[int, ...], fsdp: int) -> PartitionSpec:
-    """How a parameter of this shape is split."""
+    """The sharding of a parameter of this shape."""
     divisible = [axis for axis, size in enumerate(shape) if size % fsdp == 0]
     if fsdp == 1 or not divisible or np.prod(shape) < MIN_SHARDED_ELEMENTS:
         return PartitionSpec()

@@ -26,36 +26,35 @@ def bidirectional_in_batch_loss(
     weights: Float[Array, "B"] | None = None,
     chunk: int = 1024,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """`losses.additive_margin_softmax` of the global batch, its rows spread over the mesh.
+    """`losses.additive_margin_softmax` of the global batch, whose rows are sharded over the mesh.
 
         loss = sum_i w_i * loss_i / sum_i w_i
 
-    Rows that share the hash of their anchor or of their positive are no negatives of each other, wherever in the
-    global batch they lie.
+    Rows of the global batch that share the hash of their anchor or of their positive are not negatives of each other.
 
     Args:
-      anchors: one embedding a row, any norm, sharded or not.
+      anchors: one embedding per row, any norm, sharded or not.
       positives: the positive of each anchor, row by row.
       mesh: from `make_mesh`; its number of devices must divide B.
       scale: s, the inverse temperature (1/T).
-      margin: m, in cosine units, taken off the true pair before scaling, in both directions.
+      margin: m, in cosine units, subtracted from the true pair before scaling, in both directions.
       directions: "mean" or "sum" of anchor->positive and positive->anchor.
       negatives: "gather" or "ring": all other rows of the global batch; "local": those on the same device.
       anchor_hashes: 64 bits of a hash of each anchor's text, in two words; None masks no equal anchors.
-      positive_hashes: likewise of the positives.
+      positive_hashes: the same for the positives.
       weights: w, not negative; a row of weight 0 (padding) is neither query nor candidate. All 1 when None.
       chunk: "ring": rows that are scored at a time against the rows of one device.
 
-    Returns: the loss in nats, and metrics of the global batch without gradient. Rows count in them once, whatever
-      their positive weight:
+    Returns: the loss in nats, and metrics of the global batch, without gradient, in which every row of positive weight
+      counts once:
         accuracy: share of rows whose positive is closer than each negative (no margin, ties count as wrong), mean of
           both directions;
         positive_similarity: mean cosine of the true pairs;
         hardest_negative_similarity: mean cosine of the closest negative, over both directions and the rows that have
           one;
-        duplicate_rate: share of rows from which at least one other row is hidden as a duplicate;
-        negatives_per_query: mean number of negatives a row.
-    Raises: ValueError when B does not divide by the number of devices, or a choice is unknown.
+        duplicate_rate: share of rows that ignore at least one other row as a duplicate;
+        negatives_per_query: mean number of negatives per row.
+    Raises: ValueError if B is not divisible by the number of devices, or a choice is unknown.
 
     >>> import jax
     >>> from jaxemb.parallel import make_mesh
@@ -93,15 +92,15 @@ def ranking_loss(
 
     Args:
       batch: embeddings, [B, ...] each, sharded or not.
-      form: directions and what else tells the losses of the family apart.
+      form: directions, and the other choices that distinguish the losses of the family.
       mesh: from `make_mesh`; its number of devices must divide B.
       negatives: as in `bidirectional_in_batch_loss`.
-      ids: hashes in two words; rows that share one are no negatives of each other.
+      ids: hashes in two words; rows that share one are not negatives of each other.
       weights: w, not negative; a row of weight 0 (padding) is neither query nor candidate. All 1 when None.
       chunk: "ring": rows that are scored at a time against the rows of one device.
       hyper: `scale`, `margin`, `hard_negative_weight`, `hardness`.
 
-    Returns: the loss in nats, and the metrics of `bidirectional_in_batch_loss`, over the directions that there are.
+    Returns: the loss in nats, and the metrics of `bidirectional_in_batch_loss`, over the directions of `form`.
     """
     across = Across(mesh, negatives, ids, weights, chunk)
     values, hidden = across.values_and_hidden(ranking(form), batch, hyper)
@@ -112,7 +111,7 @@ def ranking_loss(
 def _metrics(
     values: dict[str, Float[Array, "B"]], hidden: Float[Array, "B"], weights: Float[Array, "B"], form: RankingForm
 ) -> dict[str, Float[Array, ""]]:
-    """Means over the live rows."""
+    """Means over the rows of positive weight."""
     live = jnp.asarray(weights > 0, jnp.float32)
     negatives = values["negatives_query_to_doc"]
     hardest = [values[f"hardest_{direction}"] for direction in form.directions]

@@ -1,4 +1,4 @@
-"""Rows against all columns while blocks of columns travel from device to device: no array of scores is kept.
+"""Rows against all columns, while blocks of columns are passed from device to device: no array of scores is kept.
 
 Blockwise softmax with an online logsumexp, forward and backward, as in Inf-CL (arXiv 2410.17243) and ring attention
 (arXiv 2310.01889), for any function of rows and a block of columns.
@@ -23,17 +23,18 @@ Block = Callable[[Any, Any, Array, Any], dict[str, Array]]
 
 
 def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], chunk: int) -> dict[str, Array]:
-    """The values of this device's rows from the rows of all devices; to be called inside `shard_map`.
+    """The values of this device's rows from the rows of all devices; call it inside `shard_map`.
 
-    The backward pass goes round again and computes each block anew; the gradient of a block of columns travels with it
-    until both are home. The largest arrays are `chunk` rows by the columns of one device.
+    The backward pass goes round the ring again and recomputes each block; the gradient of a block of columns is passed
+    on with it, until both are back on their own device. The largest arrays are `chunk` rows by the columns of one
+    device.
 
     Args:
-      rows: a tree of arrays [b, ...], of which the same are the columns.
+      rows: a tree of arrays [b, ...]; the columns are the same arrays.
       hyper: a tree of replicated numbers.
-      block: values of some rows from a block of columns, each [b].
-      combine: how the values of two blocks become one; "max" has no gradient.
-      chunk: rows that are looked at together.
+      block: gives the values of some rows from a block of columns, each [b].
+      combine: how the values of two blocks are combined; "max" has no gradient.
+      chunk: rows that are scored at a time.
     """
     leaves, treedef = jax.tree.flatten(rows)
     is_float = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
@@ -45,7 +46,7 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
         return jax.tree.unflatten(treedef, [next(of_kind[kind]) for kind in is_float])
 
     def in_chunks(tree: Any, fill: str = "edge") -> Any:
-        """[b, ...] to [n, chunk, ...], filled up with the last row (whose values are as finite as that), or zeros."""
+        """[b, ...] to [n, chunk, ...], padded with the last row (a real row, so as finite as it is), or with zeros."""
         more = (0, -count % chunk)
         return jax.tree.map(
             lambda x: jnp.pad(x, [more] + [(0, 0)] * (x.ndim - 1), fill).reshape(-1, chunk, *x.shape[1:]), tree
@@ -54,8 +55,8 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
     def joined(tree: Any) -> Any:
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], tree)
 
-    def places(turn: Array) -> Array:
-        """The column of each row: in its own number before the first turn, in no column of the blocks that follow."""
+    def own_columns(turn: Array) -> Array:
+        """The column of each row: its own index in the first block, which is the device's own; none in later blocks."""
         return in_chunks(jnp.where(turn == 0, jnp.arange(count), -1))
 
     def pass_on(tree: Any) -> Any:
@@ -70,7 +71,7 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
         def turn(number: Array, carry: tuple[Any, dict[str, Array]]) -> tuple[Any, dict[str, Array]]:
             columns, values = carry
             following = pass_on(columns)
-            found = lax.map(lambda some: block(some[0], columns, some[1], hyper), (chunks, places(number)))
+            found = lax.map(lambda some: block(some[0], columns, some[1], hyper), (chunks, own_columns(number)))
             return following, combine_values(combine, values, joined(found))
 
         shapes = jax.eval_shape(lambda: block(own_rows, own_rows, jnp.arange(count), hyper))
@@ -108,7 +109,7 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
         def turn(number: Array, carry: Any) -> Any:
             columns, to_columns, to_hyper, to_rows = carry
             (to_columns, to_hyper), more = lax.scan(
-                partial(one_chunk, columns), (to_columns, to_hyper), (chunks, places(number))
+                partial(one_chunk, columns), (to_columns, to_hyper), (chunks, own_columns(number))
             )
             to_rows = jax.tree.map(jnp.add, to_rows, joined(more))
             return *pass_on((columns, to_columns)), to_hyper, to_rows
@@ -120,17 +121,17 @@ def ring(rows: Any, hyper: Any, block: Block, combine: Mapping[str, Combine], ch
 
     values_of = jax.custom_vjp(forward)
     values_of.defvjp(keep, backward)
-    # The sum over devices of the numbers' gradients is taken once, outside the loop.
+    # The gradients of the numbers are summed over devices once, outside the loop.
     floats = [leaf for leaf, wanted in zip(leaves, is_float, strict=True) if wanted]
     others = [leaf for leaf, wanted in zip(leaves, is_float, strict=True) if not wanted]
     return values_of(floats, others, jax.tree.map(varying, hyper))
 
 
 def _share(gradient: Array, value: Array, total: Array) -> Array:
-    """The gradient of a block's logsumexp: none where there is none of the total, whatever the two are (0 * inf)."""
+    """The gradient of a block's logsumexp; 0 where the total has gradient 0, whatever the two values (0 * inf)."""
     return jnp.where(gradient == 0, 0.0, gradient * jnp.exp(value - total))
 
 
 def varying(x: Array) -> Array:
-    """The same value on each device of a mesh, as one that may differ."""
+    """Marks a value that is the same on all devices of a mesh as one that may vary."""
     return lax.pcast(x, BATCH_AXES, to="varying")

@@ -1,8 +1,8 @@
 """A function of parameters and rows over the mesh: each device computes its rows, and gradients are summed in float32.
 
-Left to the compiler, the gradient of a kernel is summed over devices where the product is that it comes from, in
-bfloat16 if that is what the model computes in. Inside a `shard_map` nothing is summed but what is written down: over
-`data` at its boundary, once a step, and over `fsdp` where parameters are gathered.
+The compiler alone would sum the gradient of a kernel over devices right at the product that it comes from, in bfloat16
+if the model computes in bfloat16. A `shard_map` has only the sums that we write: over `data` at its boundary, once per
+step, and over `fsdp` where parameters are gathered.
 """
 
 from collections.abc import Callable
@@ -19,25 +19,25 @@ from jaxemb.models.paths import is_stacked
 from jaxemb.parallel.mesh import BATCH_AXES, partition
 
 WHOLE = -1
-"""In place of the axis that an array is split along."""
+"""Stands for the axis that an array is sharded along."""
 
 
 def over_rows(
     function: Callable[..., Any], params: Any, batch: Any, key: Any, *, mesh: Mesh, layers_in: Any = None
 ) -> Any:
-    """`function(params, batch, key, gather)` of each device's rows, without dependence of a row on another.
+    """`function(params, batch, key, gather)` of each device's rows; no row may depend on another.
 
     Args:
       function: a pure function to a tree of arrays [b, ...].
-      params: float32, lying as `param_shardings` says. Those that are split over `fsdp` are gathered before `function`
-        runs, in float32.
-      batch: a tree of arrays [B, ...]; the devices divide B.
+      params: float32, sharded by `param_shardings`. Those that are sharded over `fsdp` are gathered in float32 before
+        `function` runs.
+      batch: a tree of arrays [B, ...]; the devices must divide B.
       key: JAX PRNG key, the same for all devices; None for no dropout.
       mesh: from `make_mesh`.
-      layers_in: gathers the encoder's layers one by one instead, by the `gather` that `function` gets for
-        `models.apply`: their matrices in this type, the compute type. `gather` is None where nothing is split.
+      layers_in: the compute type. If given, the encoder's layers are gathered one by one instead, their matrices in
+        this type, by the `gather` that `function` passes to `models.apply`. `gather` is None if nothing is sharded.
 
-    Returns: the outputs of all rows, [B, ...], split over the mesh.
+    Returns: the outputs of all rows, [B, ...], sharded over the mesh.
     """
     specs = jax.tree.map(lambda leaf: partition(leaf.shape, mesh.shape["fsdp"]), params)
     axes = jax.tree.map(_split_axis, specs, is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
@@ -45,10 +45,10 @@ def over_rows(
     by_layer = layers_in is not None and split
 
     def gather(layer: Any) -> Any:
-        """The variables of one layer, where the first axis of the stacked ones is gone."""
+        """The specs for the variables of one layer, without the first axis of the stacked ones."""
 
         def whole(part: Array, axis: int) -> Array:
-            dtype = layers_in if part.ndim > 1 else part.dtype  # norms and biases are little, and used in float32
+            dtype = layers_in if part.ndim > 1 else part.dtype  # norms and biases are small, and used in float32
             return part if axis < 1 else _gathered(part, axis - 1, dtype)
 
         return {**layer, "params": jax.tree.map(whole, layer["params"], axes["encoder"]["layers"])}
@@ -62,8 +62,9 @@ def over_rows(
         return function(params, batch, key, gather if by_layer else None)
 
     rows, everywhere = PartitionSpec(BATCH_AXES), PartitionSpec()
-    # Without the replication check the gradient of what is not split over an axis is summed over it at the boundary;
-    # with it, where the parameter is used: in a loop, once a turn. The check also fails on erfc in jax 0.12.
+    # Without the replication check, the gradient of an array that is replicated over an axis is summed over the axis at
+    # the boundary. With the check it is summed where the array is used: in a loop, once per iteration. The check also
+    # fails on erfc in jax 0.12.
     over_mesh = jax.shard_map(on_device, mesh=mesh, in_specs=(specs, rows, everywhere), out_specs=rows, check_vma=False)
     return over_mesh(params, batch, key)
 
@@ -74,7 +75,7 @@ def _split_axis(spec: PartitionSpec) -> int:
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _gathered(part: Array, axis: int, dtype: Any) -> Array:
-    """The whole array, in this type; its gradient is summed in float32, and split again by that."""
+    """The gathered array, in this type; its gradient is summed and scattered in float32."""
     return lax.all_gather(part.astype(dtype), "fsdp", axis=axis, tiled=True)
 
 

@@ -1,8 +1,8 @@
-"""The table of words, split over `fsdp` by rows: looked up where the rows lie, and never gathered.
+"""An embedding table that is sharded over `fsdp` by rows: looked up where the rows are, and never gathered.
 
-Devices of one `fsdp` group tell each other their token ids, each takes the rows that it has, and what comes of it is
-summed (one of them has a row, the others zeros) and given back to the device that asked. On the way back the cotangents
-are gathered, and each device adds up the gradient of its own rows, in float32; that is summed over `data` alone.
+The devices of one `fsdp` group exchange their token ids. Each looks up the rows that it has, with zeros for the others;
+the results are summed and returned to the device that asked. In the backward pass, the cotangents are gathered, and
+each device sums the gradient of its own rows, in float32; this gradient is then summed over `data` only.
 """
 
 from typing import Any
@@ -17,20 +17,20 @@ from jaxemb.parallel.mesh import BATCH_AXES, partition
 
 
 def is_split_by_rows(mesh: Mesh, table: Any) -> bool:
-    """Whether `param_shardings` splits a table [V, H] by its rows."""
+    """Whether `param_shardings` shards a table [V, H] by its rows."""
     return partition(table.shape, mesh.shape["fsdp"])[:1] == ("fsdp",)
 
 
 def lookup(
     table: Float[Array, "V H"], ids: Int[Array, "B S"], *, mesh: Mesh, dtype: Any = jnp.float32
 ) -> Float[Array, "B S H"]:
-    """`table[ids]` of a table that is split by rows; ids beyond it give NaN, as they do where it is not split.
+    """`table[ids]` of a table that is sharded by rows; ids beyond it give NaN, as in a table that is not sharded.
 
     Args:
-      table: split over `fsdp`, which divides V.
-      ids: of the global batch; the devices divide B.
+      table: sharded over `fsdp`, which must divide V.
+      ids: of the global batch; the devices must divide B.
       mesh: from `make_mesh`.
-      dtype: of the result; the gradient of the table is float32 all the same.
+      dtype: of the result; the gradient of the table is always float32.
     """
 
     def on_device(table: Float[Array, "v H"], ids: Int[Array, "b S"]) -> Float[Array, "b S H"]:

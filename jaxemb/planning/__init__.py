@@ -1,4 +1,4 @@
-"""What a training step takes of an accelerator that is not there: memory, arithmetic, traffic, time."""
+"""What a training step needs on accelerators that are not here: memory, arithmetic, traffic, time."""
 
 from jaxemb.parallel.chips import CHIPS, Chip
 from jaxemb.planning.description import describe

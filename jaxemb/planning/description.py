@@ -1,19 +1,19 @@
-"""A plan in words."""
+"""Describes a plan as text."""
 
 from jaxemb.config import TrainConfig
 from jaxemb.planning.plan import Plan
 
 GIB, MB, TERA = 2**30, 1e6, 1e12
 SHOWN = 4
-"""Collectives, the largest."""
+"""Number of collectives to list, largest first."""
 
 
 def describe(plan: Plan, config: TrainConfig) -> list[str]:
-    """What a plan says, line by line.
+    """The description of a plan, line by line.
 
     Args:
-      plan: of `make_plan`.
-      config: that it was made of.
+      plan: from `make_plan`.
+      config: the config of the plan.
     """
     mesh = ", ".join(f"{name} {size}" for name, size in plan.mesh.items())
     across = f" in {plan.slices} slices or nodes" if plan.slices > 1 else ""
@@ -27,7 +27,7 @@ def describe(plan: Plan, config: TrainConfig) -> list[str]:
     else:
         lines += [f"DOES NOT FIT: {plan.message}"]
     if plan.device.startswith("NVIDIA"):
-        lines += ["  of a GPU's memory JAX takes three quarters, or what XLA_PYTHON_CLIENT_MEM_FRACTION says"]
+        lines += ["  JAX uses three quarters of a GPU's memory, or the share in XLA_PYTHON_CLIENT_MEM_FRACTION"]
     lines += [
         f"a step: {plan.batch_size:,} examples, {plan.tokens:,} tokens; {plan.model_flops / TERA:,.1f} TFLOP of the "
         f"model, {plan.again_flops / TERA:,.1f} computed again (remat: {config.model.remat})"

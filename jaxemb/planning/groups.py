@@ -1,4 +1,4 @@
-"""Which devices take part in a collective together, read from its line in a compiled program."""
+"""The groups of devices that take part in a collective, read from its line in a compiled program."""
 
 import itertools
 import math
@@ -19,8 +19,8 @@ def groups_of(line: str, devices: int) -> np.ndarray | list[list[int]]:
     """The groups of a collective, or its pairs of sender and receiver, as positions in the mesh.
 
     Args:
-      line: of the program.
-      devices: of the mesh; all of them are one group where the line names none.
+      line: the line of the program.
+      devices: number of devices of the mesh; they are one group if the line names none.
     """
     if found := _PAIRS.search(line) or _LISTED.search(line):
         return [_numbers(group) for group in found[1].strip("{}").split("},{")]
@@ -33,7 +33,7 @@ def groups_of(line: str, devices: int) -> np.ndarray | list[list[int]]:
 
 
 def span(groups: np.ndarray | list[list[int]], slice_of: Sequence[int]) -> tuple[int, int]:
-    """Devices of a group, and slices that they lie in, of the group that lies in the most.
+    """The number of devices and the number of slices of the group that spans the most slices.
 
     Args:
       groups: of `groups_of`.
@@ -49,13 +49,13 @@ def _numbers(text: str) -> list[int]:
 
 
 def _iota(dims: list[int], order: list[int]) -> np.ndarray:
-    """All devices in the order `[dims]T(order)`, flat."""
+    """All devices in the order `[dims]T(order)`, flattened."""
     devices = np.arange(math.prod(dims)).reshape(dims)
     return (devices.transpose(order) if order else devices).reshape(-1)
 
 
 def _of_mesh(axes: str, device_ids: str | None, chosen: str) -> np.ndarray:
-    """Groups along some axes of a mesh, or along parts of axes: `'x':(2)4` are 4 of x after the first 2."""
+    """Groups along some axes of a mesh, or along parts of axes: `'x':(2)4` is a part of size 4 after one of size 2."""
     sizes = {name: int(size) for name, size in re.findall(r"'([^']*)'=(\d+)", axes)}
     along = [(name, int(before or 1), int(size or sizes[name])) for name, before, size in _AXIS.findall(chosen)]
     if device_ids is None:
@@ -65,13 +65,13 @@ def _of_mesh(axes: str, device_ids: str | None, chosen: str) -> np.ndarray:
     else:
         devices = np.array(_numbers(device_ids))
     dims: list[int] = []
-    place: dict[tuple[str, int], int] = {}
+    dim_of: dict[tuple[str, int], int] = {}
     for name, whole in sizes.items():
         edges = {1, whole}.union(*({before, before * size} for axis, before, size in along if axis == name))
         for low, high in itertools.pairwise(sorted(edges)):
-            place[name, low] = len(dims)
+            dim_of[name, low] = len(dims)
             dims.append(high // low)
-    inner = [place[axis, before] for axis, before, size in along if size > 1]
+    inner = [dim_of[axis, before] for axis, before, size in along if size > 1]
     outer = [dim for dim in range(len(dims)) if dim not in inner]
     count = math.prod(dims[dim] for dim in inner)
     return devices.reshape(dims).transpose(outer + inner).reshape(-1, count)

@@ -1,4 +1,4 @@
-"""Compiles the training step of a config for devices that are not there, and counts what it takes."""
+"""Compiles the training step of a config for devices that are not here, and counts the resources it needs."""
 
 import math
 import os
@@ -23,16 +23,16 @@ from jaxemb.training.program import Program
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training step takes of each device."""
+    """The resources that a training step needs on each device."""
 
     device: str
     devices: int
     slices: int
-    """Of TPUs, or nodes with GPUs, that they lie in."""
+    """Number of TPU slices, or GPU nodes."""
     mesh: dict[str, int]
     fits: bool
     message: str
-    """What the compiler said where it does not fit."""
+    """The compiler's message if the step does not fit."""
     params: int
     """Bytes of the parameters."""
     optimizer: int
@@ -40,35 +40,35 @@ class Plan:
     temporary: int
     """Bytes of gradients, activations and the loss."""
     peak: int
-    """Bytes at the peak; 0 where the compiler did not get that far."""
+    """Peak memory in bytes; 0 if the compiler did not get that far."""
     memory: float
-    """Bytes there are for a run: of a GPU the share that JAX takes."""
+    """Bytes available to a run: on a GPU, the share that JAX uses."""
     batch_size: int
     tokens: int
-    """Of a batch, padding included."""
+    """Number of tokens of a batch, padding included."""
     model_flops: float
-    """Operations of a step over all devices, without what is computed again."""
+    """Floating-point operations of a step on all devices, without recomputation."""
     again_flops: float
-    """Operations of what `model.remat` computes again."""
+    """Floating-point operations that `model.remat` recomputes."""
     collectives: tuple[Collective, ...]
     chip: Chip | None
 
     @property
     def sent(self) -> int:
-        """Bytes that a device sends to others of its slice in a step."""
+        """Bytes that a device sends to others of its slice per step."""
         return sum(one.sent for one in self.collectives)
 
     @property
     def crossing(self) -> int:
-        """Bytes that a device sends to other slices in a step."""
+        """Bytes that a device sends to other slices per step."""
         return sum(one.crossing for one in self.collectives)
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Of a step, at peak rates: `arithmetic`, `memory`, `network` and `between slices`, each by itself."""
+        """Times of a step at peak rates, separately: `arithmetic`, `memory`, `network` and `between slices`."""
         if self.chip is None:
             return {}
-        # Read and written once each: parameters, the optimizer's state, and what the step keeps for the way back.
+        # Read and written once each: parameters, the optimizer's state, and what the step keeps for the backward pass.
         moved = 2 * (self.params + self.optimizer + self.temporary)
         return {
             "arithmetic": (self.model_flops + self.again_flops) / self.devices / self.chip.flops,
@@ -79,7 +79,7 @@ class Plan:
 
 
 class _FullTexts:
-    """As many examples as a batch takes, of texts of one length each: what batches are laid out of, without data."""
+    """Stands in for the data: one batch of examples, whose texts all have the same length."""
 
     def __init__(self, config: TrainConfig, tokens: int) -> None:
         needs = config.objective.needs
@@ -101,11 +101,11 @@ class _FullTexts:
         return self._count
 
     def token_ids(self, rows: np.ndarray, step: int = 0) -> list[list[np.ndarray]]:
-        """Any ids."""
+        """Arbitrary token ids."""
         return [[np.ones(self._tokens, np.int32) for _ in rows] for _ in self.sides]
 
     def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """What else a batch has."""
+        """The other columns of a batch."""
         hashes = (
             {}
             if self.sides == ("text",)
@@ -118,13 +118,13 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
     """Compiles the step of a resolved config for these devices.
 
     Args:
-      config: whose `model.encoder.vocab_size` is set.
+      config: `model.encoder.vocab_size` must be set.
       devices: of a topology (`jax.experimental.topologies`), or real ones.
-      tokens: of each text; `data.max_length` when None.
+      tokens: number of tokens of each text; `data.max_length` when None.
     """
     tokens = config.data.max_length if tokens is None else tokens
     model = config.model
-    if model.scan_layers is None:  # decided by where it runs, which is not here
+    if model.scan_layers is None:  # the default depends on the backend, and this is not the run's
         model = model.model_copy(update={"scan_layers": True})
         config = config.model_copy(update={"model": model})
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, devices)
@@ -141,7 +141,7 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
     flops = model_flops(config, state.params, positions)
     chip = CHIPS.get(devices[0].device_kind)
     memory = math.inf if chip is None else chip.memory * _share(devices[0].platform)
-    places = [slice_of(device) for device in mesh.devices.flat]
+    slice_ids = [slice_of(device) for device in mesh.devices.flat]
     message, peak, temporary, found = "", 0, 0, []
     step: Any = program.train_step(last, state)
     try:
@@ -153,14 +153,14 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
     else:
         analysis = compiled.memory_analysis()
         peak, temporary = analysis.peak_memory_in_bytes, analysis.temp_size_in_bytes
-        found = collectives(compiled.as_text(), places)
-        if peak > memory:  # the compiler for GPUs does not mind
+        found = collectives(compiled.as_text(), slice_ids)
+        if peak > memory:  # the compiler for GPUs does not check this
             message = f"{peak / GIB:.2f} GiB a device at the peak, of {memory / GIB:.1f}"
     again = {"none": 0.0, "dots": 0.0, "full": flops / 3}[model.remat]
     return Plan(
         device=devices[0].device_kind,
         devices=mesh.size,
-        slices=len(set(places)),
+        slices=len(set(slice_ids)),
         mesh=dict(mesh.shape),
         fits=not message,
         message=message,
@@ -179,10 +179,10 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
 
 
 def _share(platform: str) -> float:
-    """Of a device's memory, what JAX takes: all of a TPU's, of a GPU's what a run has in its environment."""
+    """The share of a device's memory that JAX uses: all of a TPU's; of a GPU's, the share in the environment."""
     return float(os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.75")) if platform == "gpu" else 1.0
 
 
 def _bytes_on_one(tree: Any) -> int:
-    """Bytes of arrays that one device holds."""
+    """Bytes of these arrays on one device."""
     return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -1,4 +1,4 @@
-"""Devices that are not there, to compile for: TPUs by libtpu, GPUs by JAX's CUDA plugin, without a driver."""
+"""Devices that are not here, as compiler targets: TPUs by libtpu, GPUs by JAX's CUDA plugin, without a driver."""
 
 import importlib.util
 import re
@@ -16,21 +16,21 @@ EXAMPLES = "v5e:4x4, v6e:16x16, v4:2x2x4, v5p:4x4x4, tpu7x:2x2x2, a100:8, h100:8
 
 @dataclass(frozen=True)
 class _Gpu:
-    """What the compiler wants to know of a GPU."""
+    """The properties of a GPU that the compiler needs."""
 
     kind: str
     """`jax.Device.device_kind`."""
     capability: int
-    """Compute capability, the number before the dot."""
+    """Major number of the compute capability."""
     multiprocessors: int
     lanes: int
-    """Units for float32 of a multiprocessor."""
+    """Float32 units of a multiprocessor."""
     shared: int
-    """Bytes of shared memory of a multiprocessor, of which a block may have a KiB less."""
+    """Bytes of shared memory of a multiprocessor; a block may use all but one KiB."""
     cache: int
     """Bytes of the L2 cache."""
     clock: float
-    """GHz, the boost clock."""
+    """Boost clock in GHz."""
 
 
 KIB, MIB = 2**10, 2**20
@@ -39,43 +39,43 @@ GPUS = {
     "h100": _Gpu("NVIDIA H100 80GB HBM3", 9, 132, 128, 228 * KIB, 50 * MIB, 1.98),
     "h200": _Gpu("NVIDIA H200", 9, 132, 128, 228 * KIB, 50 * MIB, 1.98),
 }
-"""By NVIDIA's data sheets and the table of compute capabilities in its CUDA programming guide."""
+"""From NVIDIA's data sheets and the table of compute capabilities in its CUDA programming guide."""
 
 
 def devices_of(topology: str, slices: int) -> list[jax.Device]:
-    """The devices of some TPU slices, or nodes with GPUs, that are not there.
+    """The devices of TPU slices, or nodes with GPUs, that are not here.
 
     Args:
-      topology: of one of them, such as `v5e:4x4` or `h100:8`.
-      slices: how many.
+      topology: of one slice or node, such as `v5e:4x4` or `h100:8`.
+      slices: number of slices or nodes.
 
     Raises:
-      UsageError: if there is no such topology, or its compiler is not installed.
+      UsageError: if the topology is unknown, or its compiler is not installed.
     """
     kind, _, shape = topology.partition(":")
     try:
         if kind in GPUS:
             if not re.fullmatch(r"\d+", shape) or int(shape) < 1:
-                raise ValueError(f"GPUs of a node: {kind}:8, and --slices for nodes")
+                raise ValueError(f"it must give the GPUs of one node, as in {kind}:8; --slices gives the nodes")
             _needs("jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13", what=f"jax-cuda12-plugin=={jax.__version__}")
             described = topologies.get_topology_desc(
                 platform="cuda", topology=f"1x{slices}x{int(shape)}", target_config=_target(GPUS[kind])
             )
         else:
             if not re.fullmatch(r"\w+:\d+(x\d+)*", topology):
-                raise ValueError("it is not KIND:AxB")
+                raise ValueError("expected KIND:AxB")
             _needs("libtpu", what="jaxemb[tpu]")
-            # The two cores of a chip of v4 or v5p are one device.
+            # The two cores of a v4 or v5p chip are one device.
             cores = {"chip_config_name": "megacore"} if kind in ("v4", "v5p") else {}
             described = topologies.get_topology_desc(platform="tpu", topology_name=topology, num_slices=slices, **cores)
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"--topology: {topology!r} is none that is known ({reason}); {EXAMPLES}") from None
+        raise UsageError(f"--topology: {topology!r} is not known ({reason}); {EXAMPLES}") from None
     return list(described.devices)
 
 
 def slice_of(device: Any) -> int:
-    """The slice of a TPU, or the node of a GPU that is not there: what lies on one fast network."""
+    """The number of a TPU's slice, or of a planned GPU's node: the devices that share a fast network."""
     return device.process_index if device.platform == "gpu" else getattr(device, "slice_index", 0)
 
 
@@ -84,7 +84,7 @@ def _needs(*modules: str, what: str) -> None:
         parent = module.partition(".")[0]
         if importlib.util.find_spec(parent) and importlib.util.find_spec(module):
             return
-    raise UsageError(f"to compile for such devices, of which none need be here: pip install '{what}'")
+    raise UsageError(f"compiling for these devices needs '{what}', but none of the devices: pip install '{what}'")
 
 
 def _target(gpu: _Gpu) -> str:

@@ -16,11 +16,11 @@ _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 _KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|ragged-all-to-all"
 _COLLECTIVE = re.compile(rf"= (.*?) ({_KINDS})(-start)?\(")
 _BETWEEN = re.compile(r'= \((.*?), u32\[\].*? send\(.*_xla_megascale_transfer_type="(\w+)"')
-"""What a device of a TPU sends to the other slices: the compiler has split the collective of all devices in two."""
+"""A TPU's transfer to other slices: the compiler has split the collective of all devices in two."""
 _CONTINUED = re.compile(r'"async_collective_fusion_config":\{"flag_start":"\d')
-"""An operation that another computation began, and that goes on beside the arithmetic of this one."""
+"""An operation that another computation started, and that overlaps with the arithmetic of this one."""
 _SCATTERS = "all-reduce-scatter"
-"""A computation of this name holds an all-reduce of which each device keeps its part: it runs as a reduce-scatter."""
+"""A computation of this name has an all-reduce of which each device keeps only its part, so it is a reduce-scatter."""
 _SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 _CALLS = re.compile(r"(?:calls|body|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{%?([\w.\-]+)")
@@ -31,23 +31,23 @@ _NUMBER = re.compile(r"s32\[\]\S* constant\((\d+)\)")
 
 @dataclass(frozen=True)
 class Collective:
-    """Operations of one kind on arrays of one type and size."""
+    """Collectives of the same kind, on arrays of the same type and size."""
 
     kind: str
     array: str
-    """Type and shape, `bf16[512,768]`, of what a device gets, or of what is added up of which it keeps a part."""
+    """Type and shape, `bf16[512,768]`, of the array that a device receives, or of the sum of which it keeps a part."""
     size: int
-    """Bytes that a device gets."""
+    """Bytes of this array."""
     count: int
-    """How often in a step."""
+    """Number of times per step."""
     devices: int
-    """That take part together."""
+    """Number of devices in a group."""
     slices: int
-    """That they lie in."""
+    """Number of slices that a group spans."""
 
     @property
     def sent(self) -> int:
-        """Bytes that a device sends to others of its slice, by rings, in all of them."""
+        """Bytes that a device sends to others of its slice in total, with ring algorithms."""
         inside = self.devices // self.slices
         if self.kind == "collective-permute":
             return self.count * self.size * (inside > 1)
@@ -57,8 +57,8 @@ class Collective:
 
     @property
     def crossing(self) -> int:
-        """Bytes that a device sends to other slices, by rings through as many devices as a slice has of the group:
-        first its devices add up among themselves, then each sends its part.
+        """Bytes that a device sends to other slices in total. Each device of a slice has its own ring across slices:
+        the devices of a slice first reduce among themselves, then each sends its part.
         """
         if self.kind == "collective-permute":
             return self.count * self.size * (self.slices > 1)
@@ -68,15 +68,15 @@ class Collective:
 
     @property
     def _round(self) -> int:
-        """Bytes that go once round a ring: an all-reduce goes twice, to add up and to spread."""
+        """Bytes that pass round a ring; an all-reduce takes two rounds, to reduce and to gather."""
         return self.size * {"all-reduce": 2, "reduce-scatter": self.devices}.get(self.kind, 1)
 
 
 def collectives(text: str, slice_of: Sequence[int]) -> list[Collective]:
-    """The collectives that one run of a compiled program executes, those inside loops counted as often as they turn.
+    """The collectives of one execution of a compiled program; those inside loops count once per iteration.
 
     Args:
-      text: of `jax.stages.Compiled.as_text`.
+      text: from `jax.stages.Compiled.as_text`.
       slice_of: the slice of each device, in the order of the mesh.
 
     Returns: the largest first.
@@ -105,12 +105,12 @@ def collectives(text: str, slice_of: Sequence[int]) -> list[Collective]:
                         times[kind, _name(shape), size, devices, across] += factor
             elif found := _BETWEEN.search(line):
                 kind, shape = found[2].lower().replace("_", "-"), _SHAPE.findall(found[1])[0]
-                # What is sent is the input: of a gather a device's part, of a scatter the whole.
+                # The input is sent: a device's part for a gather, the whole array for a scatter.
                 size = _size(shape) * slices if kind == "all-gather" else _size(shape)
                 size = size // slices if kind == "reduce-scatter" else size
                 times[kind, _name(shape), size, slices, slices] += factor
-            # A loop turns as often as the compiler says, or else as the number that its condition compares with; of
-            # branches the first is taken.
+            # The number of iterations of a loop is the compiler's, or else the number in its condition; of branches,
+            # the first is counted.
             condition = _CONDITION.search(line)
             compared = _NUMBER.findall("\n".join(lines.get(condition[1], ()))) if condition else []
             numbers = _TRIPS.findall(line) or compared
@@ -127,7 +127,7 @@ def collectives(text: str, slice_of: Sequence[int]) -> list[Collective]:
 
 
 def _results(text: str, *, started: bool) -> list[tuple[str, str]]:
-    """Arrays that an operation gives; one that is `started` gives its inputs before them, and scalars of its own."""
+    """The arrays that an operation returns; if it is `started`, they follow its inputs, and come with extra scalars."""
     shapes = [shape for shape in _SHAPE.findall(text) if shape[0] in _BYTES]
     if started:
         shapes = [shape for shape in shapes if shape != ("u32", "")]

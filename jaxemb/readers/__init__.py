@@ -1,1 +1,1 @@
-"""File formats as iterators of rows. What is wrong with a file is said with its name and line."""
+"""File formats as iterators of rows. Errors give the name of the file and the line."""

@@ -1,4 +1,4 @@
-"""Reading aligned text for evaluation. Strict: a file that does not fit is an error, never a smaller test set."""
+"""Reads aligned text for evaluation. Strict: a malformed file is an error, never a smaller test set."""
 
 import re
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def read_tsv(path: Path, anchor_column: int = 0, positive_column: int = 1) -> tu
         if len(cells) <= max(anchor_column, positive_column):
             raise UserError(
                 f"{path}, line {number}: {len(cells)} column(s), but columns {anchor_column} and {positive_column} "
-                f"(counted from 0) are wanted: {line[:80]!r}"
+                f"(counted from 0) are needed: {line[:80]!r}"
             )
         anchors.append(cells[anchor_column])
         positives.append(cells[positive_column])
@@ -48,14 +48,13 @@ def read_tsv(path: Path, anchor_column: int = 0, positive_column: int = 1) -> tu
 
 
 def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
-    """Resolves what the user named into aligned sets: (name, TSV file, None) or (name, first side, second side).
+    """Resolves the user's paths into aligned sets: (name, TSV file, None) or (name, first side, second side).
 
-    A directory stands for its `.tsv` and `.tsv.gz` files and its pairs of files named as OPUS names them
-    (`NAME.de-en.de`, `NAME.de-en.en`). A `.tsv` or `.tsv.gz` file stands for itself. Any other files come in twos:
-    first side, second side.
+    A directory means its `.tsv` and `.tsv.gz` files and its pairs of files with OPUS's names (`NAME.de-en.de`,
+    `NAME.de-en.en`). A `.tsv` or `.tsv.gz` file is one set. Other files come in pairs: first side, second side.
 
     Raises:
-      UserError: if a path is missing, a directory holds nothing of the kind, or a file lacks its other side.
+      UserError: if a path is missing, a directory has no such files, or a file lacks its other side.
     """
     sets: list[tuple[str, Path, Path | None]] = []
     single: list[Path] = []
@@ -72,7 +71,7 @@ def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
         else:
             single.append(path)
     if len(single) % 2:
-        raise UserError(f"{single[-1]}: aligned text files come in twos (first side, second side)")
+        raise UserError(f"{single[-1]}: aligned text files come in pairs (first side, second side)")
     sets += [
         (f"{first.name} - {second.name}", first, second)
         for first, second in zip(single[::2], single[1::2], strict=True)

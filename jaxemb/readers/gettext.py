@@ -1,7 +1,7 @@
 """Gettext catalogues (`.mo`, `.po`, `.pot`), parsed without running their plural formulas.
 
 Formats: https://www.gnu.org/software/gettext/manual/html_node/MO-Files.html and .../PO-Files.html. The standard
-library's reader compiles the plural formula of each file into Python code; a reader of other people's files should not.
+library's reader compiles each file's plural formula to Python code, which is unsafe for files from other people.
 """
 
 import codecs
@@ -23,24 +23,24 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Message:
-    """One translated message; of a plural, the singular and its first form."""
+    """One translated message; for a plural, the singular and the first plural form of its translation."""
 
     number: int
-    """Its position in a `.mo` file, its line in a `.po` file, from 1."""
+    """Position in a `.mo` file, or line in a `.po` file, from 1."""
     english: str
     translation: str
     forms: int = 1
-    """Plural forms of the translation; 1 where there is no plural."""
+    """Number of plural forms of the translation; 1 without a plural."""
     fuzzy: bool = False
     default: str | None = None
-    """The English text where `english` is only a key (a `.po` comment `Default: "..."`, as Plone and Zope write)."""
+    """The English text if `english` is only a key (a `.po` comment `Default: "..."`, as in Plone and Zope)."""
 
 
 def parse_mo(data: bytes, name: str) -> Iterator[Message | BadLine]:
     """Yields the messages of a compiled catalogue, without header and context.
 
     Raises:
-      UserError: if it is no `.mo` file, or cut short before its messages.
+      UserError: if the file is not a `.mo` file, or is truncated before its messages.
     """
     order = _MO_MAGIC.get(data[:4])
     if order is None or len(data) < 20:
@@ -85,7 +85,7 @@ def _charset(header: bytes) -> str:
 
 
 def parse_po(data: bytes) -> Iterator[Message | BadLine]:
-    """Yields the messages of a catalogue's source text (`.po`, `.pot`), untranslated ones included, header excluded."""
+    """Yields the messages of a catalogue's source (`.po`, `.pot`), including untranslated ones, without the header."""
     charset = _charset(data[:4096])
     entry = _Entry()
     for number, raw in enumerate(data.splitlines(), start=1):
@@ -104,7 +104,7 @@ def parse_po(data: bytes) -> Iterator[Message | BadLine]:
 
 
 class _Entry:
-    """The entry of a `.po` file that is being read."""
+    """The `.po` entry that is currently read."""
 
     def __init__(self) -> None:
         self.fields: dict[str, str] = {}
@@ -115,7 +115,7 @@ class _Entry:
         self.comment = ""
 
     def take(self, line: str, number: int) -> bool:
-        """Adds a line; False where it is malformed."""
+        """Adds a line; returns False if it is malformed."""
         if line.startswith("#"):
             self.fuzzy |= line.startswith("#,") and "fuzzy" in line
             if line.startswith("#. "):
@@ -134,7 +134,7 @@ class _Entry:
         return False
 
     def messages(self) -> Iterator[Message]:
-        """The finished entry, if it is a message."""
+        """The finished entry; None if it is not a message."""
         if self.fields.get("msgid"):
             default = _DEFAULT.search(self.comment)
             yield Message(

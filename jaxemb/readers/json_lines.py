@@ -1,4 +1,4 @@
-"""Files with a JSON value a line."""
+"""Files with a JSON value per line."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Lines of plain or gzipped UTF-8 text: bad ones are marked or refused, unreadable files are refused by name."""
+"""Lines of plain or gzipped UTF-8 text. Bad lines are marked or refused; errors name unreadable files."""
 
 import dataclasses
 import gzip
@@ -9,7 +9,7 @@ from pathlib import Path
 from jaxemb.errors import UserError
 
 MAX_LINE_BYTES = 1 << 20
-"""A longer line is malformed; no more of it than this is ever held in memory."""
+"""A longer line is malformed; memory never holds more of it than this."""
 
 _GZIP = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -22,11 +22,11 @@ class BadLine:
     line: int
     reason: str
     content: str
-    """The line's beginning, as read."""
+    """The beginning of the line, as read."""
 
 
 def uncompressed_suffix(path: Path) -> str:
-    """The suffix of a file's name, `.gz` aside.
+    """The suffix of a file's name, without `.gz`.
 
     >>> uncompressed_suffix(Path("snli.jsonl.gz"))
     '.jsonl'
@@ -35,9 +35,9 @@ def uncompressed_suffix(path: Path) -> str:
 
 
 def read_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str | BadLine]:
-    """Yields each line without its end (LF or CRLF), or a `BadLine` for one that is no UTF-8, has NULs or is too long.
+    """Yields each line without its end (LF or CRLF), or a `BadLine` if it is not UTF-8, has a NUL byte or is too long.
 
-    Whether the file is gzipped shows in its first bytes, not in its name. A byte-order mark is dropped.
+    Gzipped files are recognised by their first bytes, not by their name. A byte-order mark is dropped.
 
     Raises:
       UserError: if the file is missing, empty (unless it may be), truncated, corrupt or UTF-16.
@@ -50,7 +50,7 @@ def read_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str | BadL
             raw.seek(0)
             with gzip.GzipFile(fileobj=raw) if start == _GZIP else raw as file:
                 number = 0
-                # The limit bounds the memory that a "line" of a binary file takes.
+                # The limit bounds the memory for a "line" of a binary file.
                 while data := file.readline(MAX_LINE_BYTES + 1):
                     number += 1
                     yield _decode(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, number)
@@ -67,10 +67,10 @@ def read_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str | BadL
 
 
 def read_good_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str]:
-    """Yields the lines as `read_lines`, but ends at a bad one: where line N must stay line N.
+    """Yields the lines like `read_lines`, but refuses bad ones, so that line N stays line N.
 
     Raises:
-      UserError: for a bad line, too.
+      UserError: as `read_lines`, and for a bad line.
     """
     for line in read_lines(path, may_be_empty=may_be_empty):
         if isinstance(line, BadLine):

@@ -1,4 +1,4 @@
-"""Reading STS test sets. Strict: a file that does not fit is an error, never a smaller test set."""
+"""Reads STS test sets. Strict: a malformed file is an error, never a smaller test set."""
 
 import csv
 import math
@@ -11,38 +11,38 @@ from jaxemb.errors import UserError
 from jaxemb.readers.lines import read_good_lines
 
 SICK_COLUMNS = ("sentence_A", "sentence_B", "relatedness_score")
-"""The columns of SICK that are read, by the names in its header."""
+"""Names, in SICK's header, of the columns that are read."""
 _KINDS = re.compile(r".+\.(tsv|csv|txt)(\.gz)?")
 
 
 @dataclass(frozen=True, slots=True)
 class StsPairs:
-    """Sentence pairs with their gold scores, of one file mostly."""
+    """Sentence pairs with their gold scores, usually from one file."""
 
     source: str
-    """The file, or files, which messages name."""
+    """The name of the file, or files, for messages."""
     first: tuple[str, ...]
     """First sentences, N >= 2."""
     second: tuple[str, ...]
     """Second sentences."""
     scores: tuple[float, ...]
-    """Gold scores, in whatever unit the file has (0 to 5, 1 to 5): a higher one is more alike."""
+    """Gold scores in the file's own unit (0 to 5, 1 to 5): higher means more similar."""
 
 
 def read_sts(path: Path) -> StsPairs:
-    """Reads a file in the format that its name tells, plain or `.gz`.
+    """Reads a file, plain or `.gz`, in the format given by its suffix.
 
-    `.tsv`: SemEval's scores and sentences: score, sentence 1, sentence 2; no header; a quote is a quote.
-    `.csv`: STSb's sentence 1, sentence 2, score; no header; quoted as CSV is.
-    `.txt`: SICK's tab-separated columns with a header, among which those of `SICK_COLUMNS` count.
+    `.tsv`: SemEval's score, sentence 1, sentence 2; no header; no quoting.
+    `.csv`: STSb's sentence 1, sentence 2, score; no header; CSV quoting.
+    `.txt`: SICK's tab-separated columns with a header; only `SICK_COLUMNS` are read.
 
     Raises:
-      UserError: if the file cannot be read or is of another kind, a line has another number of columns, an empty
-        sentence or a score that is no finite number, or there are fewer than 2 pairs or only one score.
+      UserError: if the file cannot be read or has another suffix, a line has the wrong number of columns, an empty
+        sentence or a score that is not a finite number, there are fewer than 2 pairs, or all scores are equal.
     """
     match = _KINDS.fullmatch(path.name)
     if match is None:
-        raise UserError(f"{path}: is no .tsv (SemEval), .csv (STSb) or .txt (SICK), nor one of these with .gz")
+        raise UserError(f"{path}: must end in .tsv (SemEval), .csv (STSb) or .txt (SICK), with or without .gz")
     lines, first, second, scores = [], [], [], []
     for line, (one, other, score) in {"tsv": _semeval, "csv": _stsb, "txt": _sick}[match[1]](path):
         if not one.strip() or not other.strip():
@@ -55,13 +55,14 @@ def read_sts(path: Path) -> StsPairs:
         raise UserError(f"{path}: holds {len(scores)} pair(s); a correlation needs 2 or more")
     if len(set(scores)) == 1:
         raise UserError(
-            f"{path}, lines {lines[0]} to {lines[-1]}: every score is {scores[0]:g}; a correlation needs different ones"
+            f"{path}, lines {lines[0]} to {lines[-1]}: every score is {scores[0]:g}, but a correlation needs different "
+            "scores"
         )
     return StsPairs(str(path), tuple(first), tuple(second), tuple(scores))
 
 
 _Cells = Iterator[tuple[int, Sequence[str]]]
-"""Number of a line, and its first sentence, second sentence and score."""
+"""Line number, and the line's first sentence, second sentence and score."""
 
 
 def _semeval(path: Path) -> _Cells:
@@ -78,9 +79,9 @@ def _stsb(path: Path) -> _Cells:
         for cells in reader:
             _check_columns(path, line, cells, 3, "sentence 1, sentence 2, score, between commas")
             yield line, cells
-            line = reader.line_num + 1  # a quoted sentence may have several
+            line = reader.line_num + 1  # a quoted sentence may have several lines
     except csv.Error as error:
-        raise UserError(f"{path}, line {line}: is no CSV ({error}); a quote within quotes is doubled") from None
+        raise UserError(f"{path}, line {line}: is not valid CSV ({error}); double a quote inside quotes") from None
 
 
 def _sick(path: Path) -> _Cells:
@@ -89,11 +90,11 @@ def _sick(path: Path) -> _Cells:
     missing = [name for name in SICK_COLUMNS if name not in header]
     if missing:
         raise UserError(f"{path}, line 1: the header has no {', '.join(missing)}; it must name SICK's columns")
-    places = [header.index(name) for name in SICK_COLUMNS]
+    columns = [header.index(name) for name in SICK_COLUMNS]
     for line, text in lines:
         cells = text.split("\t")
         _check_columns(path, line, cells, len(header), "as in the header")
-        yield line, [cells[place] for place in places]
+        yield line, [cells[column] for column in columns]
 
 
 def _check_columns(path: Path, line: int, cells: Sequence[str], count: int, what: str) -> None:

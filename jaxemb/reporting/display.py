@@ -1,4 +1,4 @@
-"""What a run shows in the terminal: a progress bar on a terminal, a line now and then in a log file."""
+"""The output of a run: a progress bar on a terminal, or an occasional line in a log file."""
 
 import contextlib
 import time
@@ -16,19 +16,19 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Display:
-    """Headlines, progress and tables; silent on every process but the first, and when `quiet`."""
+    """Headlines, progress and tables; only the primary process prints, unless `quiet`."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(quiet=quiet or jax.process_index() != 0, highlight=False, soft_wrap=True)
         self._started = time.monotonic()
 
     def headline(self, text: str) -> None:
-        """One line on what begins now, with the seconds since the start."""
+        """One line on what starts now, with the seconds since the start."""
         self.console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/]  {escape(text)}")
 
     @contextlib.contextmanager
     def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Gives a function to be told of numbers of texts that are done; shows how many of `total` are."""
+        """Yields a function that counts finished texts; shows the count out of `total`."""
         if self.console.is_terminal or self.console.quiet:
             with progress_bar(what, total, not self.console.quiet) as advance:
                 yield advance
@@ -50,7 +50,7 @@ class Display:
 
 
 class StepProgress:
-    """Steps done, loss, examples/s and the time that is left."""
+    """Finished steps, loss, examples/s and the remaining time."""
 
     def __init__(self, console: Console, start: int, steps: int) -> None:
         self._console, self._start, self._steps = console, start, steps

@@ -1,4 +1,4 @@
-"""What a run draws, with matplotlib where it is installed (`pip install 'jaxemb[plots]'`)."""
+"""The plots of a run, if matplotlib is installed (`pip install 'jaxemb[plots]'`)."""
 
 import importlib.util
 import io
@@ -15,7 +15,7 @@ Point = tuple[int, float, float]
 
 
 def alignment_path(run: RunDirectory) -> list[Point]:
-    """Where the run's evaluations found alignment and uniformity, by step."""
+    """Alignment and uniformity at each evaluation of the run, by step."""
     lines = read_metrics(run.metrics) if run.metrics.is_file() else ()
     found = {
         line["step"]: (line["evaluation/uniformity"], line["evaluation/alignment"])
@@ -26,12 +26,12 @@ def alignment_path(run: RunDirectory) -> list[Point]:
 
 
 def has_matplotlib() -> bool:
-    """Whether anything can be drawn."""
+    """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def plot_alignment(run: RunDirectory) -> str:
-    """Draws that path to `plots/alignment_uniformity.svg`; says what it did."""
+    """Draws that path to `plots/alignment_uniformity.svg`; returns a message."""
     if not has_matplotlib():
         return "alignment and uniformity are not drawn: matplotlib is not installed (pip install 'jaxemb[plots]')"
     write_atomically(run.alignment_plot, draw_alignment(run))
@@ -39,7 +39,7 @@ def plot_alignment(run: RunDirectory) -> str:
 
 
 def draw_alignment(run: RunDirectory) -> str:
-    """That path as SVG, as figure 2 of SimCSE has it."""
+    """That path as SVG, like figure 2 of SimCSE."""
     from matplotlib.figure import Figure
 
     steps, uniformity, alignment = zip(*alignment_path(run), strict=True)
@@ -47,29 +47,29 @@ def draw_alignment(run: RunDirectory) -> str:
     axes = figure.subplots()
     axes.plot(uniformity, alignment, color="0.7", zorder=1)
     points = axes.scatter(uniformity, alignment, c=steps, zorder=2)
-    for place, name in ((0, "begin"), (-1, "end")):
-        axes.annotate(name, (uniformity[place], alignment[place]), textcoords="offset points", xytext=(6, 4))
+    for index, name in ((0, "begin"), (-1, "end")):
+        axes.annotate(name, (uniformity[index], alignment[index]), textcoords="offset points", xytext=(6, 4))
     axes.set(xlabel="uniformity (lower is more even)", ylabel="alignment (lower is closer)")
     figure.colorbar(points, label="step")
     return _svg(figure)
 
 
 def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
-    """Values over steps as SVG, a small picture each, three in a row."""
+    """Values over steps as SVG: one small plot each, three in a row."""
     from matplotlib.figure import Figure
 
     rows = math.ceil(len(curves) / 3)
     figure = Figure(figsize=(10.5, 2.3 * rows), layout="constrained")
-    places = list(figure.subplots(rows, 3, squeeze=False).flat)
-    for place, (name, points) in zip(places, curves.items(), strict=False):
+    subplots = list(figure.subplots(rows, 3, squeeze=False).flat)
+    for axes, (name, points) in zip(subplots, curves.items(), strict=False):
         few = len(points) < 20
-        place.plot(*zip(*points, strict=True), linewidth=1, marker="o" if few else "", markersize=3)
-        place.set_title(name, fontsize=9)
-        place.tick_params(labelsize=7)
-        place.ticklabel_format(useOffset=False)  # which would stand in the title
-        place.grid(alpha=0.3)
-    for place in places[len(curves) :]:
-        place.remove()
+        axes.plot(*zip(*points, strict=True), linewidth=1, marker="o" if few else "", markersize=3)
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=7)
+        axes.ticklabel_format(useOffset=False)  # the offset would overlap the title
+        axes.grid(alpha=0.3)
+    for axes in subplots[len(curves) :]:
+        axes.remove()
     return _svg(figure)
 
 

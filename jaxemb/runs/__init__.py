@@ -1,1 +1,1 @@
-"""The run directory: what lies where, checkpoints, metrics and results."""
+"""The run directory: its layout, checkpoints, metrics and results."""

@@ -1,4 +1,4 @@
-"""Checkpoints through Orbax: asynchronous, sharded, whole or not there.
+"""Checkpoints through Orbax: asynchronous, sharded, complete or not there.
 
 A checkpoint holds the state, the step, the index of the next example and the resolved config.
 """
@@ -24,14 +24,14 @@ from jaxemb.errors import CannotWrite, UserError
 from jaxemb.runs.directory import RunDirectory, steps_to_keep
 from jaxemb.runs.state import TrainState
 
-SMALLEST_SLICE = 1 << 20  # bytes that a replica writes
+SMALLEST_SLICE = 1 << 20  # bytes; replicas share the writing of larger arrays
 _REASONS = re.compile(
     "No space left on device|Disk quota exceeded|Read-only file system|Permission denied|No such file or directory"
 )
 
 
 class _NewestAndBest:
-    """Which checkpoints Orbax keeps."""
+    """Tells Orbax which checkpoints to keep."""
 
     def __init__(self, keep: int, scores: Callable[[], Mapping[int, float]]) -> None:
         self._keep, self._scores = keep, scores
@@ -43,7 +43,7 @@ class _NewestAndBest:
 
 
 class _AsyncOptions(ocp.options.AsyncOptions):
-    """Where several processes write, one that has failed does not wait for the others."""
+    """If several processes write, one that has failed does not wait for the others."""
 
     def v0(self) -> Any:
         barrier = _wait_unless_failed if distributed.is_one_of_several() else None
@@ -51,9 +51,9 @@ class _AsyncOptions(ocp.options.AsyncOptions):
 
 
 def _wait_unless_failed(*, key: str, timeout_ms: int) -> None:
-    """Orbax's barrier, to which its writing thread comes after an error, too, when the others wait at another one.
+    """Orbax's barrier. Its writing thread reaches it even after an error, while the others wait at another barrier.
 
-    Where the main thread comes here, an error may be that of the run, which saves what it has.
+    In the main thread, the current error may be the run's own, which must not prevent the save.
     """
     if (error := sys.exc_info()[1]) is not None and threading.current_thread() is not threading.main_thread():
         raise error
@@ -69,13 +69,13 @@ class Checkpoints:
         """Opens the folder.
 
         Args:
-          directory: made by the first save.
-          keep: newest checkpoints that are kept, beside the best one; None opens to read and deletes nothing.
-          scores: gives the held-out metric of each step that was evaluated.
+          directory: created by the first save.
+          keep: number of newest checkpoints to keep, besides the best one; None opens for reading and deletes nothing.
+          scores: returns the held-out metric of each step that was evaluated.
         """
         logging.getLogger("absl").setLevel(
             logging.CRITICAL
-        )  # Orbax tells every phase of a save, and raises its errors, too
+        )  # Orbax logs every phase of a save; it raises errors anyway
         policies = ocp.training.preservation_policies
         self.directory = directory
         self._begun: int | None = None  # newest step that this process began to save
@@ -95,11 +95,11 @@ class Checkpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._errors(of=error):
-            self._checkpointer.close()  # waits for a save that is under way
+            self._checkpointer.close()  # waits for a save in progress
 
     @contextlib.contextmanager
     def _errors(self, of: BaseException | None = None) -> Iterator[None]:
-        """Says which folder cannot be written; nothing beside an error `of` the run that is on its way already."""
+        """Raises errors that name the folder that cannot be written; none if the run already fails with `of`."""
         try:
             yield
         except Exception as error:
@@ -107,12 +107,12 @@ class Checkpoints:
                 return
             if isinstance(error, TimeoutError) and distributed.is_one_of_several():
                 raise UserError(
-                    f"{self.directory}: another process has not written its part of a checkpoint; its own message "
-                    "tells why"
+                    f"{self.directory}: another process did not write its part of the checkpoint; see its own error "
+                    "message"
                 ) from error
             causes = (error, error.__cause__, error.__context__)
             reasons = [one.strerror or str(one) for one in causes if isinstance(one, OSError)]
-            reasons += _REASONS.findall(" ".join(map(str, causes)))  # TensorStore's errors are texts
+            reasons += _REASONS.findall(" ".join(map(str, causes)))  # TensorStore reports errors as text only
             if not reasons:
                 raise
             raise CannotWrite(
@@ -120,7 +120,7 @@ class Checkpoints:
             ) from error
 
     def _check_writable(self) -> None:
-        """Fails where a file does: before any process has begun to write."""
+        """Fails if a file cannot be written, before any process has started to write."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.directory, buffering=0) as probe:
             probe.write(bytes(4096))
@@ -131,9 +131,9 @@ class Checkpoints:
         return RunDirectory(self.directory.parent).steps
 
     def save(self, state: TrainState, next_example: int, config: dict[str, Any], *, wait: bool = False) -> None:
-        """Starts writing `state`; returns as soon as it may be donated. `wait` blocks until it is written."""
+        """Starts writing `state`; returns as soon as its buffers may be donated. `wait` blocks until it is written."""
         step = int(state.step)
-        # A signal may come just after a step was saved, while that is still under way.
+        # A signal may arrive just after a step was saved, while the save is still in progress.
         if step != self._begun and step not in self.steps:
             self._begun = step
             with self._errors():
@@ -149,7 +149,7 @@ class Checkpoints:
             self.wait()
 
     def wait(self) -> None:
-        """Waits for a save that is under way."""
+        """Waits for a save in progress."""
         with self._errors():
             self._checkpointer.wait()
 
@@ -167,7 +167,7 @@ class Checkpoints:
         return steps[-1] if step is None else step
 
     def _load(self, step: int, abstract: dict[str, Any]) -> Any:
-        """Reads parts of a checkpoint; of one with other shapes nothing is begun to be read."""
+        """Reads parts of a checkpoint, after checking that all shapes match."""
         name = f"{self.directory / str(step)}: the checkpoint"
         choice = f"there are checkpoints of steps {', '.join(map(str, self.steps))}"
         try:
@@ -181,8 +181,8 @@ class Checkpoints:
             found, expected = there.get(parameter, "not there"), wanted.get(parameter, "not")
             if found != expected:
                 raise UserError(
-                    f"{name} is of another architecture than config.yaml, or damaged: {parameter} is {found}, "
-                    f"{expected} by the config; {choice}"
+                    f"{name} has another architecture than config.yaml, or is damaged: {parameter} is {found}, but "
+                    f"{expected} in the config; {choice}"
                 )
         try:
             return self._checkpointer.load_checkpointables(step, abstract)
@@ -190,10 +190,10 @@ class Checkpoints:
             raise UserError(f"{name} is damaged; {choice}") from error
 
     def restore(self, like: TrainState, step: int | None = None) -> TrainState:
-        """Reads the latest checkpoint, or that of `step`, with the shapes and shardings of `like`.
+        """Reads the latest checkpoint, or the one of `step`, with the shapes and shardings of `like`.
 
         Raises:
-          UserError: if there is none, it is damaged, or of another architecture.
+          UserError: if there is none, it is damaged, or it has another architecture.
         """
         step = self.chosen(step)
         abstract = jax.tree.map(
@@ -205,7 +205,7 @@ class Checkpoints:
         return TrainState(number, loaded["params"], loaded["opt_state"])
 
     def restore_params(self, like: Any, step: int | None = None) -> Any:
-        """Reads the parameters alone, with the shapes of `like`, onto one device.
+        """Reads only the parameters, with the shapes of `like`, onto one device.
 
         Raises:
           UserError: as `restore`.

@@ -1,4 +1,4 @@
-"""The run directory: what lies where, and when a run may start or go on in it."""
+"""The run directory: its layout, and when a run may start or resume in it."""
 
 import contextlib
 import difflib
@@ -47,12 +47,12 @@ class RunDirectory:
         self.alignment_plot = path / "plots" / "alignment_uniformity.svg"
 
     def exists(self) -> bool:
-        """Whether a run was begun here: a `config.yaml` of somebody else is none."""
+        """Whether a run was started here; a `config.yaml` that no run has written does not count."""
         return config_files.is_resolved(self.config)
 
     @property
     def steps(self) -> list[int]:
-        """Steps of the complete checkpoints, ascending; one that a kill left half deleted is none."""
+        """Steps of the complete checkpoints, ascending, without any that a killed process left half deleted."""
         parts = ("_CHECKPOINT_METADATA", "params", "opt_state")
         paths = [path for path in self.checkpoints.glob("*") if path.name.isdigit()]
         return sorted(int(path.name) for path in paths if all((path / part).exists() for part in parts))
@@ -73,7 +73,7 @@ class RunDirectory:
         return {f"best {config.best_metric}": max(scored)} if scored and config.training.evaluate_every else {}
 
     def best_step(self) -> int:
-        """The step of the checkpoint with the highest `best_metric`; of equals the latest.
+        """The step of the checkpoint with the highest `best_metric`; the latest one if several are equal.
 
         Raises:
           UserError: if no checkpoint was evaluated.
@@ -87,7 +87,7 @@ class RunDirectory:
         return best
 
     def is_finished(self, config: TrainConfig) -> bool:
-        """Whether all steps of `config` are taken, scored and exported."""
+        """Whether all steps of `config` are done, scored and exported."""
         results, newest = self.load_results(), max(self.steps, default=None)
         if results is None or newest is None or newest != results.step or newest < config.training.steps:
             return False
@@ -95,10 +95,10 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self, resume: bool) -> Iterator[None]:
-        """Makes the directory, checks that a run may start here, and keeps other processes out.
+        """Creates the directory, checks that a run may start here, and locks it against other processes.
 
         Raises:
-          UsageError: if it holds a run and `resume` is False, or something else, is in use, or cannot be written.
+          UsageError: if it contains a run and `resume` is False, or other files, or it is in use or cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path}: is a file; choose another --output-dir")
@@ -123,7 +123,7 @@ class RunDirectory:
             yield
 
     def clear(self) -> None:
-        """Removes what a run that ended before its first checkpoint left."""
+        """Removes the files of a run that ended before its first checkpoint."""
         for path in (self.metrics, self.results, self.data_report, self.not_finite):
             path.unlink(missing_ok=True)
         for path in (
@@ -137,23 +137,23 @@ class RunDirectory:
             shutil.rmtree(path, ignore_errors=True)
 
     def save_config(self, config: TrainConfig, objective: str | None) -> None:
-        """Writes the resolved config; `objective` names one that was passed to `jaxemb.train`."""
+        """Writes the resolved config; `objective` is the name of an objective that was passed to `jaxemb.train`."""
         note = "" if objective is None else f"{_OWN_OBJECTIVE}{objective}\n"
         bits = f"{_RANDOM_BITS}{random_bits.VERSION}\n"
         write_atomically(self.config, config_files.dump_resolved(config, note + bits))
 
     def objective_note(self) -> str:
-        """The comment line of `config.yaml` on an objective that was passed to `jaxemb.train`; empty without one."""
+        """The comment line of `config.yaml` about an objective that was passed to `jaxemb.train`; empty without one."""
         line = self.config.read_text(encoding="utf-8").removeprefix(config_files.RESOLVED).split("\n", 1)[0]
         return line + "\n" if line.startswith(_OWN_OBJECTIVE) else ""
 
     def random_bits(self) -> int:
-        """The version of the random numbers that the run has drawn, or 1, of which nothing is recorded."""
+        """The version of the random numbers of the run; 1 if none is recorded."""
         found = re.search(rf"^{_RANDOM_BITS}(\d+)$", self.config.read_text(encoding="utf-8"), re.MULTILINE)
         return int(found[1]) if found else 1
 
     def save_cut(self, cut: Mapping[str, Cut]) -> None:
-        """Writes into `data_report.json` how much of each language's texts `data.max_length` cuts."""
+        """Writes into `data_report.json` how much `data.max_length` cuts off each language's texts."""
         report = json.loads(self.data_report.read_text(encoding="utf-8"))
         report["cut"] = {language: asdict(one) for language, one in cut.items()}
         write_atomically(self.data_report, json.dumps(report, indent=1, ensure_ascii=False))
@@ -173,7 +173,7 @@ class RunDirectory:
         return config_files.validate_file(self.config)
 
     def load_results(self) -> Results | None:
-        """Reads `results.json`, if it is there."""
+        """Reads `results.json`, if it exists."""
         if not self.results.is_file():
             return None
         values = json.loads(self.results.read_text(encoding="utf-8"))
@@ -185,10 +185,10 @@ class RunDirectory:
         write_atomically(self.results, json.dumps(values, indent=1, ensure_ascii=False))
 
     def check_same_run(self, config: TrainConfig, objective: str | None) -> None:
-        """Compares a resumed run with the saved one.
+        """Compares the config of a resumed run with the saved one.
 
         Raises:
-          UsageError: naming the keys that differ and may not.
+          UsageError: if keys differ that must not; the message names them.
         """
         loaded = self.load_config()
         local = getattr(loaded.objective, "negatives", None) == "local"
@@ -204,7 +204,7 @@ class RunDirectory:
             own = "the config's own"
             changed.append(f"  objective: {then or own} in the run, {objective or own} now")
         if self.steps[-1] > config.training.steps:
-            changed.append(f"  training.steps: {self.steps[-1]} are taken, {config.training.steps} now")
+            changed.append(f"  training.steps: {self.steps[-1]} are done, {config.training.steps} now")
         if changed:
             raise UsageError(
                 f"{self.path}: the run to resume has another config:\n" + "\n".join(changed) + "\n"
@@ -212,7 +212,7 @@ class RunDirectory:
             )
 
     def check_same_data(self, report: dict[str, Any]) -> None:
-        """Compares the training pairs of a resumed run with those it began with.
+        """Compares the training pairs of a resumed run with those that it started with.
 
         Raises:
           UsageError: if they are not the same, in the same order.
@@ -221,12 +221,12 @@ class RunDirectory:
         if saved["train_hash"] != report["train_hash"]:
             raise UsageError(
                 f"{self.path}: the run to resume was trained on other examples: {saved['totals']['train']:,} in the "
-                f"run, {report['totals']['train']:,} now, and not the same; bring its files back, or start a new run"
+                f"run, {report['totals']['train']:,} now; restore the files it was trained on, or start a new run"
             )
 
 
 def best_of(steps: Iterable[int], scores: Mapping[int, float]) -> int | None:
-    """The step with the highest score; of equals the latest; None if no step has one."""
+    """The step with the highest score, the latest one if several are equal; None if no step has a score."""
     return max((step for step in steps if step in scores), key=lambda step: (scores[step], step), default=None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the lines of a `metrics.jsonl`; a last one that a kill cut off is left out."""
+    """Yields the lines of a `metrics.jsonl`, without an incomplete last line of a killed process."""
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
             yield json.loads(line)

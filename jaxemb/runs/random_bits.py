@@ -1,18 +1,18 @@
-"""Which random numbers a run draws for dropout and masks, and what a run of an older release is told.
+"""The version of the random numbers for dropout and masks, and the message when a run of an older release is resumed.
 
-They are a function of (seed, step, example, place). Where a release changes that function, `VERSION` counts up, and a
-run that goes on under it is told once that it is not what the older release would have made of it.
+The numbers are a function of (seed, step, example, site). When a release changes that function, `VERSION` is increased,
+and a resumed run prints once that it continues differently than it would with the older release.
 """
 
 from jaxemb.config import DistilBertConfig, ModernBertConfig, TrainConfig
 
 VERSION = 2
 """Recorded in `config.yaml`. 1: heads shared masks of attention dropout, ModernBERT and DistilBERT had dropout at other
-places than transformers, and whole-word masking stopped early."""
+sites than transformers, and whole-word masking stopped early."""
 
 
 def changed_since(version: int, config: TrainConfig) -> str | None:
-    """What draws other numbers now than in a run that began with this version; None where nothing does."""
+    """The parts that draw different numbers now than in a run that started with this version; None without any."""
     if version >= VERSION:
         return None
     changed = []

@@ -1,4 +1,4 @@
-"""What a run gives back."""
+"""The result of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,30 +12,30 @@ from jaxemb.runs.results import Reports
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves behind."""
+    """The result of a run: its directory, its model and its scores."""
 
     towers: Towers
-    """What embeds anchors and what embeds positives; one and the same unless `model.towers` is `untied`."""
+    """The embedders of anchors and of positives; the same one unless `model.towers` is `untied`."""
     run_dir: Path
     export_dir: Path | None
-    """The Hugging Face folder; None if `export.enabled` is off."""
+    """The Hugging Face folder; None if `export.enabled` is false."""
     reports: Reports = field(default_factory=Reports)
-    """The scores of each system: `untrained` (`before training` with `model.init_from`), TF-IDF if asked for,
+    """The scores of each system: `untrained` (`before training` with `model.init_from`), TF-IDF if configured,
     `trained`."""
 
     @property
     def embedder(self) -> Embedder:
-        """The model; that of the anchors where the towers are untied."""
+        """The model; the one of the anchors if the towers are untied."""
         return self.towers.anchor
 
     @property
     def heldout(self) -> Mapping[str, RetrievalReport]:
-        """Held-out retrieval of each system. Empty without a split."""
+        """Held-out retrieval of each system. Empty without a held-out set."""
         return self._results("heldout")
 
     @property
     def sts(self) -> Mapping[str, StsReport]:
-        """Semantic textual similarity likewise, with `evaluation.sts`."""
+        """Semantic textual similarity of each system, with `evaluation.sts`."""
         return self._results("sts")
 
     def _results(self, suite: str) -> Mapping[str, Any]:

@@ -1,14 +1,14 @@
-"""Scores of runs that differ in their seed alone."""
+"""Scores of runs that differ only in their seed."""
 
 import statistics
 from collections.abc import Mapping
 
 Scores = dict[str, float]
-"""By name: held-out accuracies in percent, Spearman correlations x 100, each of the trained model."""
+"""The scores of a trained model, by name: held-out accuracies in percent, Spearman correlations x 100."""
 
 
 def mean_and_sd(scores: Mapping[int, Scores]) -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation (n - 1; 0 of one seed) of each score over the seeds.
+    """Mean and standard deviation (n - 1; 0 for one seed) of each score over the seeds.
 
     >>> mean_and_sd({0: {"STS": 70.0}, 1: {"STS": 74.0}})
     {'STS': (72.0, 2.8284271247461903)}

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 
 class TrainState(NamedTuple):
-    """All that a step changes."""
+    """Everything that a step changes."""
 
     step: Any
-    """Number of steps taken, int32 scalar."""
+    """Number of finished steps, int32 scalar."""
     params: Any
     opt_state: Any

@@ -18,7 +18,7 @@ from jaxemb.runs.metrics import read_metrics
 
 @contextlib.contextmanager
 def _absent(module: str) -> Iterator[None]:
-    """Imports go on as if a module were not installed, unless it is imported already."""
+    """Inside, imports behave as if a module were not installed, unless it has been imported already."""
     loaded = module in sys.modules
     if not loaded:
         sys.modules[module] = None  # type: ignore[assignment]
@@ -29,7 +29,7 @@ def _absent(module: str) -> Iterator[None]:
             del sys.modules[module]
 
 
-with _absent("torch"):  # seconds of start-up, for tensors of PyTorch, of which there are none here
+with _absent("torch"):  # its import takes seconds, and there are no PyTorch tensors here
     from tensorboardX.event_file_writer import EventsWriter
     from tensorboardX.proto.event_pb2 import Event, SessionLog
     from tensorboardX.proto.summary_pb2 import Summary
@@ -37,7 +37,7 @@ with _absent("torch"):  # seconds of start-up, for tensors of PyTorch, of which 
 
 @runtime_checkable
 class Tracker(Protocol):
-    """Where metrics go. Another one is another class with these two methods."""
+    """Where metrics go. Any class with these two methods is one."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes the values of a step, by their whole names (`train/loss`).
@@ -47,18 +47,18 @@ class Tracker(Protocol):
         """
 
     def close(self) -> None:
-        """Nothing more is written."""
+        """Called once, after the last `write`."""
 
 
 class JsonLines:
-    """`metrics.jsonl`: a line a call, flushed."""
+    """`metrics.jsonl`: one line per call, flushed."""
 
     def __init__(self, path: Path, start: int = 0) -> None:
         """Opens the file of a run that has taken `start` steps; lines of later steps are dropped."""
         if path.exists():
             kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= start]
             write_atomically(path, "".join(kept))
-        self._lines = path.open("ab", buffering=0)  # nothing is left to be written when it is closed
+        self._lines = path.open("ab", buffering=0)  # unbuffered: closing it writes nothing
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """A line with step, time and values."""
@@ -73,7 +73,7 @@ class JsonLines:
 class TensorBoard:
     """TensorBoard events.
 
-    They are written by the calling thread: the thread of tensorboardX's `SummaryWriter` dies on a full disk, and its
+    The calling thread writes them: the thread of tensorboardX's `SummaryWriter` dies on a full disk, and its
     queue then blocks the training loop for ever.
     """
 
@@ -81,7 +81,7 @@ class TensorBoard:
         """Opens a new file in the folder for a run that has taken `start` steps."""
         folder.mkdir(exist_ok=True)
         self._events = EventsWriter(str(folder / "events"))
-        if start:  # tells TensorBoard to drop what it has of later steps
+        if start:  # tells TensorBoard to drop later steps
             self._write(Event(step=start + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -91,7 +91,7 @@ class TensorBoard:
 
     def close(self) -> None:
         """Closes the file."""
-        with contextlib.suppress(OSError):  # which `write` has raised already
+        with contextlib.suppress(OSError):  # `write` has reported it already
             self._events.close()
 
     def _write(self, event: Event) -> None:
@@ -101,10 +101,10 @@ class TensorBoard:
 
 
 class Trackers:
-    """Writes metrics to each of several trackers, to none on processes other than the primary one."""
+    """Writes metrics to each of several trackers."""
 
     def __init__(self, folder: Path, *trackers: Tracker) -> None:
-        """`folder` is named where one cannot be written."""
+        """`folder` is the one that errors name."""
         self._folder, self._trackers = folder, trackers
 
     def __enter__(self) -> "Trackers":
@@ -120,7 +120,7 @@ class Trackers:
         """Writes `values` of a step under names `prefix/name`.
 
         Raises:
-          CannotWrite: if the disk is full, say.
+          CannotWrite: if the disk is full, for example.
         """
         named = {f"{prefix}/{name}": value for name, value in values.items()}
         try:
@@ -131,7 +131,7 @@ class Trackers:
 
 
 def trackers_of(run: RunDirectory, start: int) -> Trackers:
-    """The trackers of this process for a run that has taken `start` steps."""
+    """The trackers of a run that has taken `start` steps; only the primary process has any."""
     if not distributed.is_first():
         return Trackers(run.path)
     return Trackers(run.path, JsonLines(run.metrics, start), TensorBoard(run.tensorboard, start))

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from jaxemb.errors import UserError
 
 BLOCK = 1024
-"""Rows and columns of one block of scores: the only shape that is compiled, and the memory that is used."""
+"""Rows and columns of one block of scores: the only compiled shape, and the bound of the memory."""
 _MIN_NORM = 1e-12
 
 
@@ -18,15 +18,15 @@ def nearest(
     """The row of `b` nearest to each row of `a`, and the row of `a` nearest to each row of `b`.
 
     Scores are float32 cosines at highest precision, computed on the default device in blocks of `BLOCK` x `BLOCK`, so
-    memory does not grow with N * M. Of equal scores the lowest index wins, as with `argmax`. A row of zeros has
+    memory does not grow with N * M. If scores are equal, the lowest index wins, as with `argmax`. A row of zeros has
     cosine 0 with everything.
 
     Args:
-      a: one embedding a row, any norm; N >= 1.
-      b: the same of the other side; M >= 1.
+      a: one embedding per row, any norm; N >= 1.
+      b: the embeddings of the other side; M >= 1.
 
     Raises:
-      ValueError: if there is no row or the widths differ.
+      ValueError: if there are no rows or the widths differ.
       UserError: if an embedding holds NaN or infinity.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
@@ -46,7 +46,7 @@ def nearest(
 
 
 def check_finite(x: Float[np.ndarray, "N E"], of: str = "") -> None:
-    """Raises a UserError if an embedding holds NaN or infinity; `of` tells whose they are."""
+    """Raises a UserError if an embedding holds NaN or infinity; `of` says whose embeddings they are."""
     bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(bad):
         raise UserError(
@@ -56,7 +56,7 @@ def check_finite(x: Float[np.ndarray, "N E"], of: str = "") -> None:
 
 
 def _unit_block(x: Float[np.ndarray, "N E"], start: int) -> Float[Array, "block E"]:
-    """Rows from `start` on, scaled to length 1, padded with zeros to `BLOCK` rows, on the device."""
+    """`BLOCK` rows from `start` on, scaled to length 1, padded with zeros, on the device."""
     rows = x[start : start + BLOCK].astype(np.float64)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _MIN_NORM)
     block = np.zeros((BLOCK, x.shape[1]), np.float32)
@@ -76,7 +76,7 @@ def _block_best(
 
 
 def _keep_better(best: np.ndarray, index: np.ndarray, start: int, score: np.ndarray, found: np.ndarray) -> None:
-    """Merges a block's result, in place. Strictly better only: the lower index, seen first, keeps a tie."""
+    """Merges a block's result, in place. Only a strictly better score replaces one, so ties keep the lower index."""
     stop = min(start + len(score), len(best))
     score, found = score[: stop - start], found[: stop - start]
     better = score > best[start:stop]

@@ -1,4 +1,4 @@
-"""How often a jitted function is compiled: a step that compiles again and again is slow without an error."""
+"""Counts how often a jitted function is compiled: a step that recompiles repeatedly is slow, without an error."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,14 +7,14 @@ from typing import Any
 from jax import monitoring
 
 _EVENT = "/jax/core/compile/backend_compile_duration"
-"""What jax records of each program that it compiles, or reads from the compilation cache on disk."""
+"""The event that jax records for each program that it compiles, or reads from the compilation cache on disk."""
 
 
 @contextlib.contextmanager
 def compilations_of(jitted: Callable[..., Any]) -> Iterator[Callable[[], int]]:
-    """Gives a function that tells how many programs of `jitted` were compiled since.
+    """Yields a function that returns how many programs of `jitted` have been compiled since.
 
-    All jitted functions of its name count. (jax's own `_cache_size` forgets programs in a process that has many.)
+    All jitted functions with its name count. (jax's own `_cache_size` forgets programs in a process that has many.)
     """
     count, name = 0, f"jit({jitted.__name__})"
 
@@ -31,7 +31,7 @@ def compilations_of(jitted: Callable[..., Any]) -> Iterator[Callable[[], int]]:
 
 
 def check_compilations(compiled: int, shapes: int) -> None:
-    """One compilation a shape of batches; more would mean that every step compiles again.
+    """Checks that there is one compilation per shape of batches; with more, every step might compile again.
 
     Raises:
       RuntimeError: if the step was compiled more often than there are `shapes`.

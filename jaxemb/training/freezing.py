@@ -1,7 +1,7 @@
-"""Which parameters a run trains: all but those of `training.freeze`, and with LoRA but the encoder's own.
+"""The parameters that a run trains: all except those of `training.freeze` and, with LoRA, the encoder's own.
 
-The step differentiates by the trained part alone. So frozen parameters have no gradient that could count in its norm or
-be clipped, no moments and no weight decay, and XLA computes of the backward pass only what the others need.
+The step differentiates only with respect to the trained part. So frozen parameters add nothing to the gradient norm,
+have no moments and no weight decay, and XLA computes only the part of the backward pass that the others need.
 """
 
 import re
@@ -17,10 +17,10 @@ from jaxemb.models.paths import list_paths, nearest
 from jaxemb.objectives.parameters import init_params
 
 HEAD = "(training_mlp|layer_norm|dense)/.*"
-"""What follows the encoder has no part in masked language modelling: untrained, it is not decayed, either."""
+"""The embedding head, which masked language modelling does not use: it is not trained, so it must not decay either."""
 
 Select = Callable[[Any], Any]
-"""From all parameters to the tree of those that are trained; the others' keys are not in it."""
+"""Maps all parameters to the tree of the trained ones, without the keys of the others."""
 
 
 def everything(params: Any) -> Any:
@@ -29,7 +29,7 @@ def everything(params: Any) -> Any:
 
 
 def overlay(params: Any, part: Any) -> Any:
-    """The parameters, with those of `part` in place of their own.
+    """The parameters, with those in `part` replaced.
 
     >>> overlay({"encoder": {"kernel": 1, "bias": 2}, "dense": 3}, {"encoder": {"bias": 4}})
     {'encoder': {'kernel': 1, 'bias': 4}, 'dense': 3}
@@ -46,7 +46,7 @@ def select_trained(config: TrainConfig) -> Select:
       config: with the encoder of the run; its `vocab_size` may be left out.
 
     Raises:
-      UsageError: if a pattern matches no parameter (of the encoder's kernels for `model.lora.targets`), or nothing is
+      UsageError: if a pattern matches no parameter (or `model.lora.targets` no kernel of the encoder), or nothing is
         left to train.
     """
     lora, patterns = config.model.lora, config.training.freeze

@@ -1,4 +1,4 @@
-"""What a run learns from: examples that are gathered and checked, then tokenized, taught by a teacher, and batched."""
+"""The inputs of a run: examples are gathered and checked, then tokenized, embedded by the teacher, and batched."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ from jaxemb.training.teacher import Teacher
 
 
 def prepare_examples(config: TrainConfig, display: Display) -> PreparedData:
-    """Gathers the examples, on the first process before the others.
+    """Gathers the examples, on the primary process before the others.
 
     Raises:
-      UsageError: if they do not fill a batch, or lack what the objective wants of them.
+      UsageError: if they do not fill a batch, or lack what the objective needs.
     """
     display.headline("gathering and cleaning examples")
     with distributed.first_before_others("the data"):
@@ -27,27 +27,27 @@ def prepare_examples(config: TrainConfig, display: Display) -> PreparedData:
     held_out = sum(map(len, data.heldout.values()))
     if config.data.exclude:
         excluded = data.report["totals"]["dropped"].get("excluded", 0)
-        display.headline(f"{excluded:,} examples left out: a text of theirs is a sentence of data.exclude")
+        display.headline(f"{excluded:,} examples dropped: one of their texts is in data.exclude")
     display.headline(
         f"{len(data.train):,} examples in {len(data.languages)} language{'s' * (len(data.languages) != 1)} "
         f"to train on, {held_out:,} held out"
     )
     batch_size = config.training.batch_size
     if len(data.train) < batch_size:
-        raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} examples there are")
+        raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} training examples")
     check_labels(config.objective, data)
     return data
 
 
 def tokenize_examples(config: TrainConfig, data: PreparedData, tokenizer: Any, display: Display) -> Tokenized:
-    """The training examples of a resolved config as token ids; says how much of them `data.max_length` cuts."""
+    """The training examples of a resolved config as token ids; reports how much `data.max_length` cuts off."""
     display.headline("tokenizing")
     tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
     display.headline(describe_cut(tokenized.cut, config.data.max_length))
     if config.model.longest_input != config.data.max_length:
         display.headline(
-            f"the model embeds texts of up to {config.model.longest_input} tokens (model.max_seq_length), and is "
-            f"trained on {config.data.max_length} of them"
+            f"the model embeds texts of up to {config.model.longest_input} tokens (model.max_seq_length), but is "
+            f"trained on the first {config.data.max_length} tokens only"
         )
     return tokenized
 
@@ -62,10 +62,10 @@ def batches_of(
 ) -> Batches:
     """This process's part of the batches of a resolved config."""
     if teacher is not None:
-        display.headline("embedding by the teacher what it has not embedded before")
+        display.headline("the teacher embeds the sentences that are not in its cache")
         with display.counting("embedded", len(data.train)) as progress:
             taught = teacher.teach(data, progress)
-        display.headline(f"{taught:,} sentences embedded by the teacher, the others were in its cache")
+        display.headline(f"{taught:,} sentences embedded by the teacher; the others were in its cache")
         tokenized = teacher.examples(tokenized, data)
     examples: Examples = tokenized
     if isinstance(config.objective, MlmObjective):

@@ -1,4 +1,4 @@
-"""What a training step measures beside its loss: tokens, and norms by group of parameters."""
+"""Measurements of a training step besides its loss: tokens, and norms by group of parameters."""
 
 import collections
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from jaxemb.models import SIDES
 
 
 def real_tokens(batch: Mapping[str, Any]) -> Array:
-    """Tokens of all texts of a batch, padding left out."""
+    """Number of tokens of all texts of a batch, without padding."""
     masks = [side.get("segment_ids", side.get("attention_mask")) for side in _texts(batch)]
     return sum((jnp.sum(mask != 0) for mask in masks), start=jnp.zeros((), jnp.int32))
 
 
 def token_positions(batch: Mapping[str, Any]) -> int:
-    """Tokens that the arrays of a batch have room for."""
+    """Number of token positions in the arrays of a batch, padding included."""
     return sum(side["input_ids"].size for side in _texts(batch))
 
 
@@ -27,7 +27,7 @@ def _texts(batch: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def group_norms(name: str, tree: Any) -> dict[str, Array]:
-    """L2 norms of groups of leaves: `NAME/embeddings`, `NAME/layers`, `NAME/dense`, ...; of each tower by itself."""
+    """L2 norms of groups of leaves: `NAME/embeddings`, `NAME/layers`, `NAME/dense`, ...; separately for each tower."""
     squares: dict[str, list[Array]] = collections.defaultdict(list)
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         squares[_group([key.key for key in path])].append(jnp.sum(jnp.square(leaf.astype(jnp.float32))))

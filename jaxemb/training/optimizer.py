@@ -1,7 +1,7 @@
 """The optimizers: warmup, decay, clipping, and no weight decay on biases and layer norms.
 
-The kernels of all layers lie stacked in one array. What LAMB and Adafactor take the norm or the mean square of is each
-layer's own, as if they did not.
+The kernels of all layers are stacked in one array. LAMB and Adafactor still take the norm or the mean square of each
+layer separately.
 """
 
 import math
@@ -17,15 +17,15 @@ DECAYED = ("kernel", "embedding", "a", "b")  # the last two are LoRA's
 
 
 def decay_mask(params: Any) -> Any:
-    """True at leaves that decay: kernels, adapters and embedding tables, not biases and norms' scales."""
+    """True at leaves with weight decay: kernels, adapters and embedding tables, not biases and scales of norms."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key in DECAYED, params)
 
 
 def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
     """Learning rate by step: linear warmup, then linear or cosine decay to 0, or constant.
 
-    Of W steps of warmup the n-th, from 1, has n / W of the peak: the first learns with peak / W, where PyTorch's
-    schedules of the same name begin with a step at 0, and so are one step behind.
+    Step n of W warmup steps, counted from 1, uses n / W of the peak, so the first step uses peak / W. PyTorch's
+    schedules of the same name use 0 in the first step, and so are one step behind.
     """
     peak, warmup = config.learning_rate, config.warmup_steps or math.ceil(config.warmup_share * steps)
     after = {
@@ -53,7 +53,7 @@ def build(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
 
 
 def _layer_by_layer(transformation: optax.GradientTransformation) -> optax.GradientTransformation:
-    """One without a state that looks at each parameter by itself: of stacked layers at each layer by itself."""
+    """Applies a stateless transformation of single parameters to each layer of stacked parameters separately."""
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         def one(path: Any, update: Any, param: Any) -> Any:

@@ -16,7 +16,7 @@ from jaxemb.parallel import param_shardings
 
 
 def params_to_start_from(config: TrainConfig, mesh: Mesh, start_from: Towers | None) -> Params:
-    """What training starts from; drawn where it will lie, so that no device holds all of a sharded model.
+    """The initial parameters; drawn with their final sharding, so that no device holds all of a sharded model.
 
     Args:
       config: with the depth of the first stage.

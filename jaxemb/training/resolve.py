@@ -82,8 +82,8 @@ def check_batch(config: TrainConfig, devices: int) -> None:
     """Raises UsageError where the batch does not divide by the devices."""
     if config.training.batch_size % devices:
         raise UsageError(
-            f"training.batch_size: {config.training.batch_size} pairs do not divide by {devices} devices; "
-            f"the nearest that does is {max(1, round(config.training.batch_size / devices)) * devices}"
+            f"training.batch_size: {config.training.batch_size} is not divisible by {devices} devices; "
+            f"the nearest that is: {max(1, round(config.training.batch_size / devices)) * devices}"
         )
 
 
@@ -173,7 +173,7 @@ def check_width(model: ModelConfig, width: int) -> None:
     if embedding_size(model) != width:
         raise UsageError(
             f"model.init_from: the embeddings of {model.init_from} have {embedding_size(model)} dimensions, those of "
-            f"objective.teacher {width}: set model.new_head, and a linear layer brings them to that width"
+            f"objective.teacher {width}: set model.new_head, which adds a linear layer to that width"
         )
 
 
@@ -182,7 +182,7 @@ def check_teacher(model: ModelConfig, width: int) -> None:
     if embedding_size(model) != width:
         raise UsageError(
             f"objective.teacher: its embeddings have {width} dimensions, those of the run {embedding_size(model)}: "
-            "it is not the teacher that the run began with"
+            "this is not the teacher that the run began with"
         )
 
 
@@ -209,11 +209,12 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
             raise UsageError(f"{name}: {length} tokens do not fit the model, which takes {model.encoder.max_tokens}")
     rows = model.encoder.vocab_size
     if rows is not None and rows < len(tokenizer):
-        raise UsageError(f"model.encoder.vocab_size: {rows} rows do not hold the tokenizer's {len(tokenizer)} tokens")
+        size = len(tokenizer)
+        raise UsageError(f"model.encoder.vocab_size: {rows} rows are fewer than the tokenizer's {size} tokens")
     if isinstance(model.encoder, MPNetConfig) and tokenizer.pad_token_id != model.encoder.pad_token_id:
         raise UsageError(
-            f"model.encoder.model_type: MPNet wants {model.encoder.pad_token_id} as the id of its padding token, which "
-            f"is {tokenizer.pad_token_id} here: start from a checkpoint (model.init_from), or take another family"
+            f"model.encoder.model_type: MPNet needs a padding token with id {model.encoder.pad_token_id}, but the "
+            f"tokenizer's is {tokenizer.pad_token_id}: start from a checkpoint (model.init_from), or use another family"
         )
     if config.objective.masks_tokens:
         token_kinds(tokenizer)  # refuses one without a mask token
@@ -257,7 +258,8 @@ def _check_filled_in(given: BaseModel, decided: Mapping[str, Any], path: str) ->
     for name, value in decided.items():
         if name in given.model_fields_set and getattr(given, name) not in (None, value):
             raise UsageError(
-                f"{path}.{name}: {getattr(given, name)!r} here, but the tokenizer decides on {value!r}; leave it out"
+                f"{path}.{name}: {getattr(given, name)!r} here, but {value!r} in the tokenizer, which decides; "
+                "leave it out"
             )
 
 

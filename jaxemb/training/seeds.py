@@ -1,4 +1,4 @@
-"""One config trained with several seeds: what a difference between two configs must be measured against."""
+"""Trains one config with several seeds: the deviation shows which differences between configs are significant."""
 
 import json
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from jaxemb.training.run import train
 def train_seeds(
     config: TrainConfig, seeds: Sequence[int], *, resume: bool = False, quiet: bool = False
 ) -> dict[int, Scores]:
-    """Trains a run for each seed, in `output_dir`/seed-N, one after the other, and writes `output_dir`/seeds.json.
+    """Trains one run per seed, in `output_dir`/seed-N, one after the other, and writes `output_dir`/seeds.json.
 
     Args:
-      config: of all; `training.seed` gives way.
-      seeds: each once.
-      resume: continue the runs that are there, begin the others.
+      config: of all runs; the seeds replace `training.seed`.
+      seeds: distinct seeds.
+      resume: continue the runs that exist, start the others.
       quiet: print nothing.
 
-    Returns: the scores of each seed: those of the trained model, and of the best checkpoint if some were scored.
-    Raises: as `train`; UsageError too if a seed is given twice or there is a run and `resume` is off.
+    Returns: the scores of each seed: of the trained model, and of the best checkpoint if checkpoints were scored.
+    Raises: as `train`; also UsageError if seeds are not distinct, or a run exists and `resume` is off.
     """
     if len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {' '.join(map(str, seeds))}: each must be another")
+        raise UsageError(f"--seeds {' '.join(map(str, seeds))}: seeds must be distinct")
     if config.output_dir is None:
         raise UsageError("output_dir: no run directory is given (--output-dir RUN, or `output_dir:` in the config)")
     if is_remote(config.output_dir):
@@ -38,7 +38,7 @@ def train_seeds(
     for folder in folders.values():
         if RunDirectory(folder).steps and not resume:
             raise UsageError(
-                f"{folder}: there is a run already; --resume continues it, another --output-dir starts anew"
+                f"{folder}: there is a run already; --resume continues it, another --output-dir starts a new one"
             )
     scores = {}
     for seed, folder in folders.items():

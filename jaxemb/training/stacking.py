@@ -14,9 +14,9 @@ from jaxemb.training.step import state_shardings
 
 
 def stack_layers(tree: Any, layers: int) -> Any:
-    """Parameters, or an optimizer's state of them, of an encoder with more layers: layer i is layer i modulo theirs.
+    """Parameters, or an optimizer's state, for a deeper encoder: layer i copies layer i modulo the old number.
 
-    All else (embeddings, heads, counts of steps) stays as it is.
+    Everything else (embeddings, heads, counts of steps) stays as it is.
 
     >>> shallow = {"encoder": {"layers": {"scale": jnp.array([1.0, 2.0])}, "norm": {"scale": jnp.array([3.0])}}}
     >>> stacked = stack_layers(shallow, 4)["encoder"]
@@ -43,11 +43,11 @@ def stack_state(
 
     Args:
       state: of the stage that ended.
-      layers: of the encoder in the next one.
-      optimizer: of both.
+      layers: number of encoder layers in the next stage.
+      optimizer: of both stages.
       mesh: the devices.
-      trained: which parameters are.
-      reset: whether the optimizer's moments begin at zero; the schedule of the learning rate goes on in any case.
+      trained: selects the trained parameters.
+      reset: whether to reset the optimizer's moments to zero; the learning rate schedule continues in any case.
     """
 
     def build(state: TrainState) -> TrainState:

@@ -17,14 +17,14 @@ from jaxemb.training.freezing import Select, everything, overlay
 from jaxemb.training.measures import group_norms, real_tokens
 
 STOP = "stop"
-"""A column of the batches of several processes, a number a device: the largest comes back as a metric, to all alike."""
+"""A column of the batches of several processes, one number per device: its maximum is a metric on all processes."""
 TOKENS = "tokens"
 """The metric that counts the real tokens of a batch."""
 TrainStep = Callable[[TrainState, Mapping[str, Any]], tuple[TrainState, dict[str, Array]]]
 
 
 def state_shardings(mesh: Mesh, state: TrainState) -> Any:
-    """Where each array of the state (or its shape) lives: parameters and their moments are split over `fsdp`.
+    """The sharding of each array of the state (or of its shape): parameters and their moments are split over `fsdp`.
 
     Returns: a `TrainState` of `NamedSharding`s.
     """
@@ -38,7 +38,7 @@ def _build(optimizer: optax.GradientTransformation, trained: Select, params: Any
 def abstract_state(
     params: Any, optimizer: optax.GradientTransformation, mesh: Mesh, trained: Select = everything
 ) -> TrainState:
-    """Shapes, types and shardings of the state of these parameters (or their shapes): what `restore` reads into."""
+    """Shapes, types and shardings of the state for these parameters (or their shapes), for `restore`."""
     state = jax.eval_shape(partial(_build, optimizer, trained), params)
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
@@ -50,7 +50,7 @@ def abstract_state(
 def init_state(
     params: Any, optimizer: optax.GradientTransformation, mesh: Mesh, trained: Select = everything
 ) -> TrainState:
-    """Puts parameters on the mesh and initialises the optimizer of those that are trained there."""
+    """Puts parameters on the mesh, and initializes the optimizer of the trained ones there."""
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(params, optimizer, mesh, trained))
     build = jax.jit(partial(_build, optimizer, trained), out_shardings=shardings)
     return build(jax.device_put(params, shardings.params))
@@ -68,10 +68,10 @@ def make_train_step(
 ) -> TrainStep:
     """Compiles `(state, batch) -> (state, metrics)`; the state is donated.
 
-    The key that the objective gets is a pure function of (seed, step). The gradient is taken outside the objective's
-    `shard_map`, so it is the gradient of the global loss on any mesh. It is that of the parameters that `trained`
-    selects; the others stay as they are. With `skip_not_finite` a step whose loss or gradient is not finite changes
-    nothing but the number of steps.
+    The objective's random key is a pure function of (seed, step). The gradient is taken outside the objective's
+    `shard_map`, so it is the gradient of the global loss on any mesh. Only the parameters that `trained` selects have a
+    gradient and change. With `skip_not_finite`, a step whose loss or gradient is not finite changes only the number of
+    steps.
     """
 
     def train_step(state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:

@@ -1,4 +1,4 @@
-"""A frozen teacher: its embeddings of the training sentences, made once and kept on disk, and its errors' measure."""
+"""A frozen teacher: its embeddings of the training sentences, computed once and stored on disk, and of any texts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Teacher:
         """Width of its embeddings."""
 
     def teach(self, data: PreparedData, progress: Callable[[int], None]) -> int:
-        """Embeds the anchors that it has not embedded yet, in this run or another; returns their number.
+        """Embeds the anchors that are not stored yet, by this run or another; returns their number.
 
-        `progress` is called with numbers of examples that are done, with all of them in the end.
+        `progress` is called with the number of examples that are newly done; the numbers add up to all of them.
         """
 
         def anchors() -> Iterator[str]:
@@ -40,12 +40,12 @@ class Teacher:
             return self._stored.embed_missing(self._embedder, anchors(), progress=progress)
 
     def examples(self, tokenized: Tokenized, data: PreparedData) -> Tokenized:
-        """The training examples with a column `teacher`, float32 [B, E], of their anchors; `teach` comes first."""
+        """The training examples with a column `teacher`, float32 [B, E], for their anchors; call `teach` first."""
         rows = self._stored.rows(np.asarray(data.hashes[:, 0]))
         return tokenized.with_column("teacher", _Rows(self._stored, rows))
 
     def encode(self, texts: Texts) -> np.ndarray:
-        """Its embeddings of any texts, [N, E], each embedded once."""
+        """The teacher's embeddings of any texts, [N, E]; each text is embedded once."""
         texts = as_texts(texts)
         with distributed.first_before_others("the teacher's embeddings"):
             self._stored.embed_missing(self._embedder, texts)

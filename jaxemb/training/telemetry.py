@@ -1,4 +1,4 @@
-"""What a run tells of itself while it trains: rates, waiting, memory, a trace."""
+"""Telemetry of a training run: rates, waiting for input, memory, a trace."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,26 +17,26 @@ from jaxemb.training.step import TOKENS
 
 T = TypeVar("T")
 STEPS_BEFORE_PROFILE = 2
-"""The first one compiles, the second may still wait for what that kept back."""
+"""Steps before a trace: the first one compiles, and the second may still wait for work that was queued meanwhile."""
 
 
 class Telemetry(Hook):
-    """Rates between two log lines. Evaluations and checkpoints are left out."""
+    """Rates between two log lines, without evaluations and checkpoints."""
 
     def __init__(self, config: TrainConfig, params: Any, mesh: Mesh) -> None:
-        """Of a run, or a stage of one, with these parameters (or their shapes)."""
+        """Telemetry of a run, or a stage of one, with these parameters (or their shapes)."""
         self._config, self._devices = config, mesh.size
         self._shapes = jax.eval_shape(lambda x: x, params)
         self._chip = CHIPS.get(mesh.devices.flat[0].device_kind)
         self.restart()
 
     def restart(self) -> None:
-        """Forgets what came before."""
+        """Starts a new interval."""
         self._began, self._waited = time.monotonic(), 0.0
         self._steps, self._tokens, self._positions = 0, 0.0, 0
 
     def timed(self, batches: Iterable[T]) -> Iterator[T]:
-        """The same batches; the time until each is there counts as waiting."""
+        """Passes on the batches; the time until each one arrives counts as waiting."""
         iterator = iter(batches)
         while True:
             began = time.monotonic()
@@ -51,15 +51,14 @@ class Telemetry(Hook):
         self.count(done.values[TOKENS], done.batch.positions)
 
     def count(self, tokens: float, positions: int) -> None:
-        """Counts a step with so many tokens at so many positions, padding included."""
+        """Counts a step with this many tokens, in this many token positions, padding included."""
         self._steps += 1
         self._tokens += tokens
         self._positions += positions
 
     def rates(self) -> dict[str, float]:
-        """Since the last call: examples and tokens (without padding) a second, shares of padding and of waiting for
-        input, and where the chip is known the share of its peak that the model's operations come to; and the most
-        memory that a device had in use, ever.
+        """Since the last call: examples and tokens (without padding) per second, the shares of padding and of waiting
+        for input, and, for a known chip, the model FLOPs utilization. Also the peak memory of any device so far.
         """
         seconds, steps = time.monotonic() - self._began, self._steps
         found: dict[str, float] = {}
@@ -78,7 +77,7 @@ class Telemetry(Hook):
 
 
 class Profile(Hook):
-    """A trace of some steps for xprof and TensorBoard, soon after the first."""
+    """A trace of some steps for xprof and TensorBoard, shortly after the first step."""
 
     def __init__(self, folder: Path, start: int, steps: int, say: Callable[[str], None]) -> None:
         """Traces `steps` steps, none if that is 0; `start` steps were taken before."""
@@ -97,7 +96,7 @@ class Profile(Hook):
             self._say(f"{self._steps} step{'s' * (self._steps > 1)} traced to {self._folder}")
 
     def close(self) -> None:
-        """Ends it, if it runs."""
+        """Ends the trace, if it is running."""
         if self._running:
             jax.profiler.stop_trace()
             self._running = False

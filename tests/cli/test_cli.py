@@ -160,7 +160,7 @@ def test_from_pairs_to_embeddings(tmp_path, monkeypatch, capsys):
         (".", UserError, "eval: no tokenizer", "train --config config.yaml --output-dir run3 --tokenizer.path eval"),
         (".", UsageError, "batch_size is 0", "encode run texts.txt --output x.npy --batch-size 0"),
         ("eval", UserError, "exists and is not empty", "export ../run ."),
-        ("empty", UserError, "is the current directory: name a folder", "export ../run ."),
+        ("empty", UserError, "is the current directory: name a new folder", "export ../run ."),
     ):
         monkeypatch.chdir(tmp_path / folder)
         name, *arguments = command.split()
@@ -175,12 +175,16 @@ def test_from_pairs_to_embeddings(tmp_path, monkeypatch, capsys):
         (["trian"], 2, "invalid choice: 'trian'"),
         (["train"], 2, "--config FILE is missing"),
         (["train", "--config", "x.yaml", "--profile", "-1"], 2, "error: --profile -1: give a number of steps"),
-        (["train", "--config", "x.yaml", "--profile", "2", "--seeds", "1"], 2, "of a run without --seeds"),
+        (
+            ["train", "--config", "x.yaml", "--profile", "2", "--seeds", "1"],
+            2,
+            "--profile 2: give a number of steps, and leave --seeds out",
+        ),
         (["train", "--config", "nowhere.yaml"], 2, "error: nowhere.yaml: no such file"),
         (["evaluate", "nowhere", "--suite", "tatoeba", "--data", "."], 1, "error: nowhere: no such directory"),
         (["encode", "nowhere", "in.txt", "--output", "out.npy"], 1, "error: nowhere: no such directory"),
         (["tokenizer", "train"], 2, "the following arguments are required: --config, --output"),
-        (["export", "run", "out", "--base", "name"], 2, "error: --base goes with --adapter"),
+        (["export", "run", "out", "--base", "name"], 2, "error: --base needs --adapter"),
         (["export", "nowhere", "out"], 1, "error: nowhere: no such directory"),
     ],
 )

@@ -218,7 +218,7 @@ def test_errors_of_a_worker_reach_the_loop(pairs, data_config, monkeypatch):
 def test_contradictions(pairs, data_config):
     with pytest.raises(UserError, match=r"training\.batch_size: 10000 examples a batch, but there are only"):
         Batches(pairs, data_config, 10_000, seed=0)
-    with pytest.raises(UserError, match=r"training\.batch_size: 25 does not divide by 2 processes"):
+    with pytest.raises(UserError, match=r"training\.batch_size: 25 is not divisible by 2 processes"):
         Batches(pairs, data_config, 25, seed=0, process_count=2)
-    with pytest.raises(UserError, match=r"training\.batch_size: 25 does not divide by 4 devices"):
+    with pytest.raises(UserError, match=r"training\.batch_size: 25 is not divisible by 4 devices"):
         Batches(pairs, data_config, 25, seed=0, devices=4)

@@ -68,7 +68,9 @@ def test_the_language_of_sentences_in_the_name_of_their_file(tmp_path):
     }
     assert sentences == {("x", "pt-BR", "pt-BR"), ("x", "de", "de"), ("y", "fr", "fr")}
     (tmp_path / "corpus.1.txt").write_text("x\n")
-    with pytest.raises(UserError, match=r"corpus.1.txt: no language in a name such as de.txt.gz; set language of"):
+    with pytest.raises(
+        UserError, match=r"corpus.1.txt: the name does not give the language, as de.txt.gz does; set language of"
+    ):
         source_parts(TextSource(path="corpus.1.txt", language=None), str(tmp_path))
 
 
@@ -165,7 +167,7 @@ def test_records_with_keys(tmp_path):
     assert all("y is " in reason and reason.endswith(", no whole number from 0") for reason in reasons)
     (alone,) = read(JsonlSource(path="x.jsonl", anchor_key="q", positive_key=None), tmp_path)[:1]
     assert (alone.anchor, alone.positive, alone.positive_lang) == ("a", "a", "en")
-    with pytest.raises(ValueError, match="positive_key: null is for single sentences"):
+    with pytest.raises(ValueError, match="positive_key: null means single sentences"):
         JsonlSource(path="x.jsonl", positive_key=None, label_key="y")
 
 
@@ -286,5 +288,7 @@ def test_examples_with_unequally_many_negatives_are_refused(tmp_path):
     (tmp_path / "two.tsv").write_text("d\te\n")
     sources = (JsonlSource(path="one.jsonl", negative_keys=("n",)), TsvSource(path="two.tsv", positive_lang="en"))
     config = data_of(sources[0], tmp_path).model_copy(update={"sources": sources})
-    with pytest.raises(UserError, match=r"two.tsv:1 has 0 hard negatives, examples before it 1: all must have"):
+    with pytest.raises(
+        UserError, match=r"two.tsv:1 has 0 hard negatives, but the examples before it have 1: all must have"
+    ):
         prepare(config, seed=0)

@@ -57,7 +57,7 @@ def test_errors(tmp_path):
     with pytest.raises(UserError, match=r"en-\*\.tsv: no such file"):
         read("en-*.tsv", tmp_path)
     (tmp_path / "corpus.tsv").write_text("a\tb\n")
-    with pytest.raises(UserError, match=r"corpus\.tsv: no language .* set positive_lang"):
+    with pytest.raises(UserError, match=r"corpus\.tsv: the name does not give the language, as .* set positive_lang"):
         read("corpus.tsv", tmp_path)
 
 

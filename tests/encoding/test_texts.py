@@ -96,7 +96,7 @@ def test_parameters_on_a_mesh(data, fsdp, sharded, monkeypatch):
     assert bool(split) == sharded
     batch = texts(21)
     with jax.transfer_guard("disallow"):
-        out = encode(EMBEDDER, batch, batch_size=6, params=params)  # six rows do not divide by the devices
+        out = encode(EMBEDDER, batch, batch_size=6, params=params)  # six rows are not divisible by the devices
     np.testing.assert_allclose(out, encode(EMBEDDER, batch, batch_size=8), atol=1e-6)
 
 

@@ -59,7 +59,7 @@ def test_what_paths_stand_for(tmp_path):
         ("en-de", tmp_path / "en-de.tsv", None),
         ("one - two", one, two),
     ]
-    with pytest.raises(UserError, match=r"two: aligned text files come in twos"):
+    with pytest.raises(UserError, match=r"two: aligned text files come in pairs"):
         find_aligned([two])
     with pytest.raises(UserError, match=r"gone: there is no such file"):
         find_aligned([tmp_path / "gone"])

@@ -74,7 +74,7 @@ def test_what_is_left_out_is_transformers_default(tmp_path, family):
         ("modernbert", {"layer_types": ["full_attention"] * 2 + ["sliding_attention"] * 2}, "layer_types"),
         ("modernbert", {"layer_types": 3}, "layer_types 3"),
         ("mpnet", {"relative_attention_num_buckets": 16}, "relative_attention_num_buckets: Input should be 32"),
-        ("roberta", {"max_position_embeddings": 1}, "max_position_embeddings: 1 hold no token"),
+        ("roberta", {"max_position_embeddings": 1}, "max_position_embeddings: 1 leave no room for a token"),
         ("distilbert", {"n_heads": 5}, "num_attention_heads: 5 must divide"),
         (
             "modernbert",

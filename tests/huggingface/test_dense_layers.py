@@ -133,9 +133,9 @@ def test_flags_and_errors(tmp_path):
     for dense, message in (
         ({"activatoin": "relu"}, r"model\.dense\.activatoin: unknown key; did you mean `model\.dense\.activation`"),
         ([{}, {"activatoin": "relu"}], r"model\.dense\.1\.activatoin: unknown key; did you mean"),
-        ([], r"dense: a list without a layer: set it to null"),
-        ([{}, {"normalize": True}], r"normalize of the last layer is model\.normalize"),
-        ({"normalize": True}, r"of the only layer it is model\.normalize"),
+        ([], r"dense: the list is empty; set it to null for no dense layer"),
+        ([{}, {"normalize": True}], r"leave normalize out of the last layer; set model\.normalize instead"),
+        ({"normalize": True}, r"leave it out of the only layer; set model\.normalize instead"),
         (3, r"model\.dense: .*got 3"),
     ):
         with pytest.raises(UsageError, match=message):

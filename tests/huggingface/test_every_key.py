@@ -196,20 +196,20 @@ def test_no_base_for_local_layers_is_that_of_global_ones(tmp_path):
 
 
 REFUSED = [
-    ("bert", {"new_thing": 3}, r"new_thing \(3\) is no key that is known here, and may change embeddings; if it does"),
-    ("bert", {"rope_theta": 3.0}, r"rope_theta \(3.0\) is no key"),
+    ("bert", {"new_thing": 3}, r"new_thing \(3\) is an unknown key, which may change embeddings; if it does"),
+    ("bert", {"rope_theta": 3.0}, r"rope_theta \(3.0\) is an unknown key"),
     ("bert", {"hidden_act": None}, "hidden_act is null: give a value"),
     ("bert", {"auto_map": {"AutoModel": "modeling.New"}}, "auto_map names code for AutoModel .'modeling.New'"),
     ("bert", {"quantization_config": {"bits": 4}}, "quantization_config .* is not supported"),
     ("bert", {"pruned_heads": {"0": [1]}}, "pruned_heads .* is not supported"),
     ("roberta", {"pad_token_id": None}, "pad_token_id is null"),
-    ("distilbert", {"num_attention_heads": 2}, r"num_attention_heads \(2\) is n_heads \(4\): delete one of the two"),
+    ("distilbert", {"num_attention_heads": 2}, r"num_attention_heads is 2 but n_heads, its other name, 4: delete one"),
     ("distilbert", {"layer_norm_eps": 1e-5}, "layer_norm_eps 1e-05 is not supported; supported: 1e-12"),
     ("modernbert", {"sliding_window": 2}, r"sliding_window 2 is not half of local_attention \(6\)"),
-    ("modernbert", {"rope_parameters": {"rope_theta": 3.0}}, "rope_parameters .* supported: an object each for"),
+    ("modernbert", {"rope_parameters": {"rope_theta": 3.0}}, "rope_parameters .* supported: one object for each of"),
     ("modernbert", {"rope_parameters": {"full_attention": {"factor": 2.0}}}, "factor is not known here"),
     ("qwen3", {"rope_parameters": {"full_attention": {"rope_theta": 3.0}}}, "full_attention is not known here"),
-    ("qwen3", {"use_bidirectional_attention": True}, r"use_bidirectional_attention \(True\) is no key"),
+    ("qwen3", {"use_bidirectional_attention": True}, r"use_bidirectional_attention \(True\) is an unknown key"),
 ]  # fmt: skip
 
 

@@ -192,7 +192,7 @@ def test_swapped_names_are_caught_without_torch(tmp_path, monkeypatch, family):
     swap(monkeypatch)
     embedder = tiny_embedder(encoder=ENCODERS[family])
     # Our own loader reads by the same table and cannot see it: NumPy does.
-    with pytest.raises(UserError, match="reloaded through NumPy, embeddings differ by"):
+    with pytest.raises(UserError, match="reloaded through NumPy, they differ by"):
         export(embedder, tmp_path / "out", verify="jax")
     assert listing(tmp_path) == []
 
@@ -201,7 +201,7 @@ def test_swapped_names_are_caught_by_torch_and_told_by_layer(tmp_path, monkeypat
     swap(monkeypatch)
     embeddings = tiny_embedder().encode(SENTENCES, batch_size=8)
     monkeypatch.setattr(reference, "embed", lambda *_: embeddings)  # sees nothing
-    with pytest.raises(UserError, match=r"reloaded through sentence-transformers .* embeddings differ by") as caught:
+    with pytest.raises(UserError, match=r"reloaded through sentence-transformers .* they differ by") as caught:
         export(tiny_embedder(), tmp_path / "out", verify="torch")
     gaps = dict(line.strip().split(": ") for line in str(caught.value).splitlines()[2:])
     assert gaps.keys() == {"embeddings", "layer 1", "layer 2"}
@@ -211,7 +211,7 @@ def test_swapped_names_are_caught_by_torch_and_told_by_layer(tmp_path, monkeypat
 
 def test_what_our_loader_sees_alone(exported):
     other = tiny_embedder(seed=1)
-    with pytest.raises(UserError, match="reloaded through jaxemb, embeddings differ by"):
+    with pytest.raises(UserError, match="reloaded through jaxemb, they differ by"):
         verify_export(other, exported, "jax")
 
 

@@ -92,13 +92,19 @@ def test_a_missing_array(flax_folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data[:-9], "is damaged or not a file of Flax"),
-        (lambda data: b"", "is damaged or not a file of Flax"),
-        (lambda data: b"garbage", "is damaged or not a file of Flax"),
+        (lambda data: data[:-9], "is damaged or not a Flax file"),
+        (lambda data: b"", "is damaged or not a Flax file"),
+        (lambda data: b"garbage", "is damaged or not a Flax file"),
         (lambda data: serialization.msgpack_serialize([1, 2]), "holds no object"),
         (lambda data: serialization.msgpack_serialize({"a": {"kernel": np.ones(3)}}), "a/kernel has 1 dimensions"),
-        (lambda data: serialization.msgpack_serialize({"a": {"bias": np.ones(3, int)}}), "a/bias is no floating array"),
-        (lambda data: serialization.msgpack_serialize({"a": {"bias": "text"}}), "a/bias is no floating array but str"),
+        (
+            lambda data: serialization.msgpack_serialize({"a": {"bias": np.ones(3, int)}}),
+            "a/bias is not a floating array",
+        ),
+        (
+            lambda data: serialization.msgpack_serialize({"a": {"bias": "text"}}),
+            "a/bias is not a floating array but str",
+        ),
         (
             lambda data: serialization.msgpack_serialize({"a": {"scale": np.ones(3), "weight": np.ones(3)}}),
             r"two arrays are called a\.weight",

@@ -111,7 +111,9 @@ def test_offline_and_not_in_the_cache(offline, tmp_path):
     with pytest.raises(UserError) as error:
         jaxemb.load("owner/name@v1")
     message = str(error.value)
-    assert message.startswith("owner/name@v1: no such directory, and not (or not wholly) in the local cache of the Hub")
+    assert message.startswith(
+        "owner/name@v1: no such directory, and not, or not completely, in the local cache of the Hub"
+    )
     assert str(tmp_path / "cache") in message
     assert "HF_HUB_OFFLINE=0 jaxemb" in message
     assert "hf download owner/name --revision v1" in message
@@ -123,7 +125,7 @@ def test_a_half_fetched_model_is_not_taken_offline(online, monkeypatch, tmp_path
     jaxemb.load("owner/name")
     next((tmp_path / "cache").rglob("2_Dense/model.safetensors")).unlink()
     go_offline(monkeypatch)
-    with pytest.raises(UserError, match=r"not \(or not wholly\) in the local cache"):
+    with pytest.raises(UserError, match=r"not, or not completely, in the local cache"):
         jaxemb.load("owner/name")
 
 
@@ -133,7 +135,7 @@ def test_unreachable_takes_the_cache_and_says_so(online, monkeypatch, caplog):
         unused.bind(("127.0.0.1", 0))  # nobody listens
         serve_at(monkeypatch, f"http://127.0.0.1:{unused.getsockname()[1]}")
         assert_same_params(jaxemb.load("owner/name"), tiny_embedder())
-        assert "owner/name: taken from the local cache, as http://127.0.0.1" in caplog.text
+        assert "owner/name: taken from the local cache, because http://127.0.0.1" in caplog.text
         with pytest.raises(UserError, match=r"owner/other: .* cannot be fetched from http.*ConnectError.*hf download"):
             jaxemb.load("owner/other")
 
@@ -151,10 +153,13 @@ def test_a_hub_that_never_answers_is_given_up(online, monkeypatch):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("owner/nobody", "owner/nobody: no such directory, and the Hub has no model of this name, or a private one"),
+        (
+            "owner/nobody",
+            "owner/nobody: no such directory, and the Hub has no public model of this name; if it is private",
+        ),
         ("owner/name@v9", "owner/name@v9: the Hub has owner/name, but no revision 'v9' of it"),
         ("owner/gated", "owner/gated: is gated: accept its terms at http.*/owner/gated, then log in"),
-        ("owner/na--me", "owner/na--me: no such directory, and no name of the Hub"),
+        ("owner/na--me", "owner/na--me: no such directory, and not a valid name of the Hub"),
         ("owner/pickled", r"owner/pickled: has neither safetensors nor Flax weights; pickles \(\*\.bin\) are not read"),
         ("owner/name@best", "owner/name: no such directory"),
         ("owner/name@12", "owner/name: no such directory"),

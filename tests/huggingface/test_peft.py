@@ -144,13 +144,13 @@ PROBLEMS = {
         "an adapter of encoder.layer.0.* which the base model .* does not have",
     ),
     "no adapters": (lambda f: (f / ADAPTER).unlink(), "adapter_model.safetensors"),
-    "pickles": (lambda f: (f / ADAPTER).rename(f / "adapter_model.bin"), "pickled only"),
+    "pickles": (lambda f: (f / ADAPTER).rename(f / "adapter_model.bin"), "only there as a pickle"),
     "half of one": (lambda f: with_tensor(f, A, None), "query has B only"),
     "a magnitude": (
         lambda f: with_tensor(f, A.replace("lora_A.weight", "lora_magnitude_vector"), np.ones(3, np.float32)),
-        "lora_magnitude_vector is no adapter",
+        "lora_magnitude_vector is not a LoRA adapter that jaxemb knows",
     ),
-    "another width": (lambda f: with_tensor(f, A, np.ones((2, 31), np.float32)), r"adapter is of \[32, 31\]"),
+    "another width": (lambda f: with_tensor(f, A, np.ones((2, 31), np.float32)), r"adapter has shape \[32, 31\]"),
 }  # fmt: skip
 
 

@@ -79,11 +79,11 @@ def test_a_folder_as_it_is_to_a_branch(online, exported, tmp_path):
 
 def test_nothing_is_uploaded_that_is_not_verified(online, exported, monkeypatch, capsys):
     def fail(*_):
-        raise UserError("the export does not embed as the model does")
+        raise UserError("the export does not give the model's embeddings")
 
     monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", fail)
     assert main(["push", str(exported), "owner/little", "--verify", "jax"]) == 1
-    assert "does not embed as the model does" in capsys.readouterr().err
+    assert "does not give the model's embeddings" in capsys.readouterr().err
     assert main(["push", str(exported), "owner/little", "--target", "vllm"]) == 1
     assert "vLLM would misread this model" in capsys.readouterr().err
     assert online.repos == {}
@@ -98,21 +98,21 @@ def test_nothing_is_uploaded_that_is_not_verified(online, exported, monkeypatch,
             UserError,
             "owner/little",
             {"HF_TOKEN": ""},
-            r"no token of the Hub: log in \(`hf auth login`\) or set HF_TOKEN",
+            r"no Hub token: log in \(`hf auth login`\) or set HF_TOKEN",
         ),
         (
             UserError,
             "owner/little",
             {"HF_TOKEN": "hf_old"},
-            r"owner/little: the Hub does not take the token \(is it expired",
+            r"owner/little: the Hub rejects the token \(is it expired",
         ),
         (
             UserError,
             "other/little",
             {},
-            r"other/little: the token may not write there: .* what other owns \(You do not have",
+            r"other/little: the token may not write there: .* the repositories of other \(You do not have",
         ),
-        (UsageError, "owner/li--ttle", {}, "owner/li--ttle: no name of the Hub"),
+        (UsageError, "owner/li--ttle", {}, "owner/li--ttle: not a valid name of the Hub"),
     ],
 )
 def test_one_clear_message_each(online, exported, monkeypatch, error, name, setting, message):
@@ -137,7 +137,7 @@ def test_offline(online, exported, monkeypatch, capsys):
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert main(["push", str(exported), "owner/little"]) == 1
-    assert "error: HF_HUB_OFFLINE is set, which allows no network: unset it" in capsys.readouterr().err
+    assert "error: HF_HUB_OFFLINE forbids the network: unset it" in capsys.readouterr().err
     assert online.requests == []
 
 

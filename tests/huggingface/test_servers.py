@@ -31,25 +31,35 @@ def found(server, embedder, **more):
 CASES = {
     "cls": ({"dense": None}, "", ""),
     "mean": (MEAN, "", ""),
-    "labse": ({}, "", "leaves out dense layers"),
-    "linear": (MEAN | {"dense": DenseConfig(out_features=8, activation="identity")}, "", "leaves out dense layers"),
-    "gelu": (MEAN | {"dense": DenseConfig(activation="gelu")}, "no dense layer with gelu", "leaves out dense layers"),
-    "two poolings": ({"pooling": ("cls", "mean"), "dense": None}, "takes cls pooling alone of cls + mean", "alone"),
-    "two others": ({"pooling": ("max", "mean"), "dense": None}, "takes mean pooling alone", "one pooling alone"),
-    "max": ({"pooling": "max", "dense": None}, "has no pooling max", "its own default for the pooling max"),
-    "sqrt": ({"pooling": "mean_sqrt_len_tokens", "dense": None}, "no pooling mean_sqrt", "takes mean pooling for"),
-    "weighted": ({"pooling": "weightedmean", "dense": None}, "has no pooling weightedmean", "its own default"),
+    "labse": ({}, "", "ignores dense layers"),
+    "linear": (MEAN | {"dense": DenseConfig(out_features=8, activation="identity")}, "", "ignores dense layers"),
+    "gelu": (MEAN | {"dense": DenseConfig(activation="gelu")}, "no dense layer with gelu", "ignores dense layers"),
+    "two poolings": (
+        {"pooling": ("cls", "mean"), "dense": None},
+        "uses only cls pooling of cls + mean",
+        "uses only one pooling of cls + mean",
+    ),
+    "two others": (
+        {"pooling": ("max", "mean"), "dense": None},
+        "uses only mean pooling of max + mean",
+        "uses only one pooling of max + mean",
+    ),
+    "max": ({"pooling": "max", "dense": None}, "has no max pooling", "its own default instead of max pooling"),
+    "sqrt": ({"pooling": "mean_sqrt_len_tokens", "dense": None}, "has no mean_sqrt_len", "uses mean pooling for mean"),
+    "weighted": ({"pooling": "weightedmean", "dense": None}, "has no weightedmean pooling", "its own default"),
     "last token": ({"pooling": "lasttoken", "dense": None}, "last-token pooling for decoders only", ""),
     "layer norm": (MEAN | {"layer_norm": True}, "has no layer norm", "has no layer norm"),
     "layer norm after dense": (
         MEAN | {"dense": DenseConfig(layer_norm=True)}, "no layer norm after a dense", "no layer norm after a dense",
     ),
     "normalised between": (
-        MEAN | {"dense": (DenseConfig(normalize=True), DenseConfig())}, "after the last dense layer only", "leaves out",
+        MEAN | {"dense": (DenseConfig(normalize=True), DenseConfig())},
+        "normalises after the last dense layer only",
+        "ignores dense layers",
     ),
-    "two dense layers": (MEAN | {"dense": (DenseConfig(out_features=9), DenseConfig())}, "", "leaves out dense layers"),
+    "two dense layers": (MEAN | {"dense": (DenseConfig(out_features=9), DenseConfig())}, "", "ignores dense layers"),
     "truncated": (MEAN | {"truncate_dim": 5}, "gives all dimensions", "gives all dimensions"),
-    "prompt": (MEAN | {"prompt": "query: "}, "puts no prompt ('query: ')", "puts no prompt"),
+    "prompt": (MEAN | {"prompt": "query: "}, "does not put the prompt ('query: ')", "does not put the prompt"),
     "named prompts": (MEAN | {"prompts": (Prompt(name="q", text="query: "),)}, "", ""),
     "prompt left out": (
         MEAN | {"prompts": (Prompt(name="q", text="query: "),), "include_prompt": False},
@@ -66,7 +76,8 @@ CASES = {
     ),
     "modernbert": (MEAN | {"encoder": ENCODERS["modernbert"]}, "", ""),
     "modernbert with relu": (
-        MEAN | {"encoder": ENCODERS["modernbert"].model_copy(update={"hidden_act": "relu"})}, "", "takes gelu for relu",
+        MEAN | {"encoder": ENCODERS["modernbert"].model_copy(update={"hidden_act": "relu"})}, "",
+        "uses gelu instead of relu",
     ),
     "xlm-roberta": (MEAN | {"encoder": ENCODERS["xlm-roberta"]}, "", ""),
     "distilbert": (MEAN | {"encoder": ENCODERS["distilbert"]}, "", "has no distilbert encoder"),
@@ -91,21 +102,21 @@ def test_what_the_tokenizer_and_two_towers_make_of_it():
     assert found("tei", with_side("left")) == "cuts long texts at their end"
     assert found("vllm", with_side("left")) == ""
     assert found("tei", tiny_embedder(**MEAN), towers=True) == found("vllm", tiny_embedder(**MEAN), towers=True)
-    assert "no Router" in found("tei", tiny_embedder(**MEAN), towers=True)
+    assert "not a Router" in found("tei", tiny_embedder(**MEAN), towers=True)
 
 
 @pytest.mark.parametrize(
     ("server", "settings", "message"),
     [
-        ("tei", {"pooling": ("cls", "mean"), "dense": None}, "takes cls pooling alone .* train with `model.pooling`"),
+        ("tei", {"pooling": ("cls", "mean"), "dense": None}, "uses only cls pooling .* train with `model.pooling`"),
         ("tei", MEAN | {"prompt": "query: "}, "start the server with `--default-prompt-name default`"),
-        ("vllm", {}, "leaves out dense layers .*--target tei may do, or train with `model.dense: null`"),
+        ("vllm", {}, "ignores dense layers .*--target tei may do, or train with `model.dense: null`"),
     ],
 )  # fmt: skip
 def test_a_target_refuses_it_and_names_the_way_out(server, settings, message, tmp_path):
     with pytest.raises(UserError, match=message) as error:
         export(tiny_embedder(**settings), tmp_path / "out", target=server)
-    assert "Or export without --target, for sentence-transformers" in str(error.value)
+    assert "Or export without --target and use sentence-transformers" in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,10 +129,10 @@ def unverified(monkeypatch):
 
 def test_two_towers_are_refused_and_the_card_tells(tmp_path, unverified):
     towers = Towers(tiny_embedder(**MEAN), tiny_embedder(seed=1, **MEAN))
-    with pytest.raises(UserError, match="no Router of two: export each tower by itself"):
+    with pytest.raises(UserError, match="not a Router of two: export each tower separately"):
         export(towers, tmp_path / "out", target="vllm")
     export(towers, tmp_path / "out", verify="jax")
-    note = "by text-embeddings-inference (it reads one model and no Router of two) or by vLLM (it reads"
+    note = "with text-embeddings-inference (it reads one model, not a Router of two) or with vLLM (it reads"
     assert note in (tmp_path / "out/README.md").read_text()
     assert "Do not serve" not in (tmp_path / "out/anchor/README.md").read_text()
 
@@ -131,13 +142,13 @@ def test_a_served_model_by_the_command(exported, tmp_path, capsys, unverified):
     assert main(["export", str(exported), str(tmp_path / "out"), "--verify", "jax", "--target", "tei"]) == 0
     assert "nobody" in capsys.readouterr().out
     assert main(["export", str(exported), str(tmp_path / "other"), "--verify", "jax", "--target", "vllm"]) == 1
-    assert "error: vLLM would misread this model:\n  it leaves out dense layers" in capsys.readouterr().err
+    assert "error: vLLM would misread this model:\n  it ignores dense layers" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
     card = (tmp_path / "out/README.md").read_text()
     (line,) = [line for line in card.splitlines() if "Do not serve" in line]
-    assert line.startswith("Do not serve this folder by vLLM (it leaves out dense layers")
+    assert line.startswith("Do not serve this folder with vLLM (it ignores dense layers")
     code = main(["export", str(exported), str(tmp_path / "other"), "--adapter", "--target", "tei"])
-    assert (code, "--target does not go with --adapter" in capsys.readouterr().err) == (2, True)
+    assert (code, "--target cannot be combined with --adapter" in capsys.readouterr().err) == (2, True)
 
 
 # --------------------------------------------------------------------- the files as servers want them, key by key

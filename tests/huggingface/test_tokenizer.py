@@ -66,7 +66,9 @@ def test_code_in_the_folder_is_not_run(tmp_path):
     config |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": [None, "evil.Evil"]}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    with pytest.raises(UserError, match=r"auto_map names code for AutoTokenizer .*evil\.Evil.* which is not run"):
+    with pytest.raises(
+        UserError, match=r"auto_map names code for AutoTokenizer .*evil\.Evil.* which jaxemb does not run"
+    ):
         load_tokenizer(tmp_path)
     assert not (tmp_path / "ran").exists()
 

@@ -70,7 +70,9 @@ def test_half_of_a_vocabulary_is_refused(tmp_path):
         load_tokenizer(tmp_path)
     (tmp_path / "vocab.json").unlink()
     word_pieces(tmp_path)  # of another family: transformers would make a tokenizer of five tokens
-    with pytest.raises(UserError, match=r"merges\.txt and vocab\.json are missing, which RobertaTokenizer is made of"):
+    with pytest.raises(
+        UserError, match=r"RobertaTokenizer needs merges\.txt and vocab\.json, which are missing: add them"
+    ):
         load_tokenizer(tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_the_folder_of_both(tmp_path):
     with pytest.raises(UsageError, match="has two towers"):
         load_model(out)
     unlike = Towers(towers.anchor, tiny_embedder(pooling="mean"))
-    with pytest.raises(UserError, match=r"differ in more than their weights: export them one by one \(--tower\)"):
+    with pytest.raises(UserError, match=r"differ in more than their weights: export them separately \(--tower\)"):
         export(unlike, tmp_path / "unlike")
     # A model of one tower is both.
     assert load_towers(out / "anchor").tied
@@ -77,7 +77,10 @@ def test_a_swapped_tower_is_caught(tmp_path, monkeypatch):
     from jaxemb.huggingface import modules
 
     monkeypatch.setattr(modules, "ROUTES", {"anchor": "document", "positive": "query"})
-    with pytest.raises(UserError, match="other embeddings for query from the folder of both towers than from anchor/"):
+    with pytest.raises(
+        UserError,
+        match="for query, sentence-transformers gives different ones from the folder of both towers and from anchor/",
+    ):
         export(two_towers(), tmp_path / "out", verify="torch")
     assert not (tmp_path / "out").exists()
 

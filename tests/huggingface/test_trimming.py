@@ -200,7 +200,7 @@ def test_what_cannot_be_trimmed():
     words = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>")
     with pytest.raises(UserError, match="kind WordLevel cannot be trimmed; supported: WordPiece, Unigram, BPE"):
         trim_vocabulary(embedder_with(words), KEPT)
-    with pytest.raises(UserError, match="to no texts"):
+    with pytest.raises(UserError, match="the vocabulary cannot be trimmed: there are no texts"):
         trim_vocabulary(embedder_with(trained("WordPiece")), [])
 
 

@@ -107,7 +107,7 @@ def test_what_may_be_missing_or_left_over(caplog):
     readers = {name: (lambda array=array: array) for name, array in tensors.items()}
     allow = r"classifier\..*|encoder\.layer\.1\.output\.dense\.bias"
     ours = encoder_from_tensors(readers, ENCODER, Path("checkpoint"), allow)
-    assert f"missing, and drawn as in a new model: {missing}" in caplog.text
+    assert f"missing, so initialized as in a new model: {missing}" in caplog.text
     assert not ours["layers"]["output"]["bias"][1].any()  # biases begin at zero
     ours["layers"]["output"]["bias"][1] = PARAMS["layers"]["output"]["bias"][1]
     assert_same(ours)

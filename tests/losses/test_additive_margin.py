@@ -120,7 +120,7 @@ def test_unknown_directions_and_unequal_shapes_are_refused():
     try:
         with pytest.raises(ValueError, match="neither 'mean' nor 'sum'"):
             losses.additive_margin_softmax(jnp.ones((2, 3)), jnp.ones((2, 3)), directions="both")
-        with pytest.raises(ValueError, match="as many positives"):
+        with pytest.raises(ValueError, match="need positives of the same shape"):
             losses.additive_margin_softmax(jnp.ones((2, 3)), jnp.ones((3, 3)))
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

@@ -210,7 +210,7 @@ def test_bfloat16_inputs_are_computed_in_float32(name, distance):
 def test_other_distances_and_numbers_of_labels_are_refused(name):
     jaxtyping.config.update("jaxtyping_disable", True)  # whose own check would come first
     try:
-        with pytest.raises(ValueError, match="'manhattan' is none of 'euclidean', 'cosine'"):
+        with pytest.raises(ValueError, match="'manhattan' is not one of 'euclidean', 'cosine'"):
             getattr(losses, name)(jnp.ones((2, 3)), jnp.array([0, 1]), distance="manhattan")
         with pytest.raises(ValueError, match="2 embeddings need one label each"):
             getattr(losses, name)(jnp.ones((2, 3)), jnp.array([0, 1, 1]))

@@ -157,9 +157,9 @@ def test_what_does_not_fit_is_refused():
             losses.softmax_classification(u, v, labels, kernel, features=("u", "v-u"))
         with pytest.raises(ValueError, match="needs one or more of"):
             losses.classifier_width(4, ())
-        with pytest.raises(ValueError, match="both sides of the same shape"):
+        with pytest.raises(ValueError, match="both sides of the pairs must have the same shape"):
             losses.pair_features(u, v[:3])
-        with pytest.raises(ValueError, match="u, v of width 4 need a kernel of 8 rows, it has 12"):
+        with pytest.raises(ValueError, match="u, v of width 4 need a kernel of 8 rows, not 12"):
             losses.softmax_classification(u, v, labels, kernel, features=("u", "v"))
         with pytest.raises(ValueError, match=r"3 classes need a bias of shape \(3,\), not \(1,\)"):
             losses.softmax_classification(u, v, labels, kernel, bias[:1])

@@ -72,13 +72,13 @@ def test_no_array_has_rows_columns_and_width():
 def test_other_names_and_shapes_are_refused():
     jaxtyping.config.update("jaxtyping_disable", True)  # whose own check would come first
     try:
-        with pytest.raises(ValueError, match="'chebyshev' is none of 'cosine', 'euclidean', 'manhattan'"):
+        with pytest.raises(ValueError, match="'chebyshev' is not one of 'cosine', 'euclidean', 'manhattan'"):
             paired_distance(jnp.ones((2, 3)), jnp.ones((2, 3)), "chebyshev")
-        with pytest.raises(ValueError, match="'manhattan' is none of 'euclidean', 'cosine'"):
+        with pytest.raises(ValueError, match="'manhattan' is not one of 'euclidean', 'cosine'"):
             pairwise_distance(jnp.ones((2, 3)), jnp.ones((2, 3)), "manhattan")
-        with pytest.raises(ValueError, match="both sides of the same shape"):
+        with pytest.raises(ValueError, match="both sides of the pairs must have the same shape"):
             paired_distance(jnp.ones((2, 3)), jnp.ones((3, 3)), "cosine")
-        with pytest.raises(ValueError, match="width 3 and 4"):
+        with pytest.raises(ValueError, match="vectors must have the same width for a distance, not 3 and 4"):
             pairwise_distance(jnp.ones((2, 3)), jnp.ones((2, 4)), "cosine")
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

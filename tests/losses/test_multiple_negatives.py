@@ -71,7 +71,7 @@ def test_a_direction_that_is_named_twice_counts_once(partition):
         lambda columns: oracle.compute_loss_from_embeddings(columns, None),
         embeddings(3, 1),
     )
-    with pytest.raises(ValueError, match="has one of them twice"):
+    with pytest.raises(ValueError, match="names one of them twice"):
         ranking(RankingForm(options["directions"]))
 
 
@@ -267,8 +267,8 @@ def test_bfloat16_inputs_are_computed_in_float32():
         ({"directions": ("doc_to_query",)}, "it holds the positive"),
         ({"directions": ("query_to_doc", "doc_to_dog")}, "must be some of query_to_doc"),
         ({"directions": DIRECTIONS, "partition": "per_direction"}, "has no positive"),
-        ({"partition": "apart"}, "none of joint, per_direction"),
-        ({"hardness_mode": "hard"}, "none of in_batch_negatives"),
+        ({"partition": "apart"}, "is not one of joint, per_direction"),
+        ({"hardness_mode": "hard"}, "is not one of in_batch_negatives"),
     ],
 )
 def test_choices_that_do_not_go_are_refused(options, words):

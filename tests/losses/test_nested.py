@@ -176,7 +176,7 @@ def test_the_embeddings_of_every_loss_are_known():
         else:
             assert wide == [True] * count + [False] * (len(axes) - count), name
     for name in ("distill_kl", "masked_lm"):
-        with pytest.raises(ValueError, match=f"{name} takes no embeddings"):
+        with pytest.raises(ValueError, match=f"{name} takes 0 embeddings: one or more are needed"):
             losses.matryoshka(getattr(losses, name), dims=(2,))
 
 
@@ -185,7 +185,7 @@ def test_what_does_not_go_is_refused():
     for options in ({"dims": ()}, {"dims": (4, 2), "weights": (1.0,)}, {"dims": (4, 0)}):
         with pytest.raises(ValueError, match="dims"):
             losses.matryoshka(losses.info_nce, **options)
-    with pytest.raises(ValueError, match="8 is more than the embeddings' 4"):
+    with pytest.raises(ValueError, match="8 is more than the embeddings' width 4"):
         losses.matryoshka(losses.info_nce, dims=(8,))(x, x)
-    with unchecked_shapes(), pytest.raises(ValueError, match="none of uniform, log, linear"):
+    with unchecked_shapes(), pytest.raises(ValueError, match="is not one of uniform, log, linear"):
         losses.adaptive_layers(losses.info_nce, layer_weighting="square")

@@ -228,10 +228,10 @@ def test_unequal_shapes_and_unknown_distances_are_refused():
     calls = (losses.cosine_similarity_mse, losses.contrastive, losses.online_contrastive)
     with checks.unchecked_shapes():
         for loss in calls:
-            with pytest.raises(ValueError, match="both sides of the same shape"):
+            with pytest.raises(ValueError, match="both sides of the pairs must have the same shape"):
                 loss(two, three, jnp.ones(2))
             with pytest.raises(ValueError, match=r"2 pairs need `(labels|scores)` of shape \(2,\), not \(1,\)"):
                 loss(two, two, jnp.ones(1))
         for loss in calls[1:]:
-            with pytest.raises(ValueError, match="'hamming' is none of 'cosine', 'euclidean', 'manhattan'"):
+            with pytest.raises(ValueError, match="'hamming' is not one of 'cosine', 'euclidean', 'manhattan'"):
                 loss(two, two, jnp.ones(2), distance="hamming")

@@ -179,7 +179,7 @@ def test_the_scale_may_be_learnt(name):
 @pytest.mark.parametrize("name", BOTH)
 def test_unequal_shapes_are_refused(name):
     with checks.unchecked_shapes():
-        with pytest.raises(ValueError, match="both sides of the same shape"):
+        with pytest.raises(ValueError, match="both sides of the pairs must have the same shape"):
             getattr(losses, name)(jnp.ones((2, 3)), jnp.ones((2, 4)), jnp.ones(2))
         with pytest.raises(ValueError, match=r"2 pairs need `scores` of shape \(2,\), not \(3,\)"):
             getattr(losses, name)(jnp.ones((2, 3)), jnp.ones((2, 3)), jnp.ones(3))

@@ -123,10 +123,10 @@ def test_bfloat16_inputs_are_computed_in_float32():
 def test_bad_arguments_are_refused():
     jaxtyping.config.update("jaxtyping_disable", True)  # whose own check would come first
     try:
-        with pytest.raises(ValueError, match="both sides of the same shape"):
+        with pytest.raises(ValueError, match="both sides of the pairs must have the same shape"):
             losses.alignment(jnp.ones((2, 3)), jnp.ones((3, 3)))
         for weights in ((0.0, 0.0), (-1.0, 1.0)):
-            with pytest.raises(ValueError, match="one above 0"):
+            with pytest.raises(ValueError, match="neither may be negative, and one must be above 0"):
                 losses.global_orthogonal(jnp.ones((2, 3)), mean_weight=weights[0], second_moment_weight=weights[1])
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

@@ -64,7 +64,7 @@ def test_scores_are_multiplied_at_highest_precision_forward_and_backward():
 def test_other_widths_are_refused():
     jaxtyping.config.update("jaxtyping_disable", True)  # whose own check would come first
     try:
-        with pytest.raises(ValueError, match="width 3 and 4"):
+        with pytest.raises(ValueError, match="vectors must have the same width for a cosine, not 3 and 4"):
             losses.cosine_similarity(jnp.ones((2, 3)), jnp.ones((2, 4)))
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

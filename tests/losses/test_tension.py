@@ -120,7 +120,7 @@ def test_unequal_shapes_are_refused():
         x = jnp.ones((2, 3))
         with pytest.raises(ValueError, match="pairs need"):
             losses.contrastive_tension(x, x, jnp.ones(3))
-        with pytest.raises(ValueError, match="both sides of the same shape"):
+        with pytest.raises(ValueError, match="both sides of the pairs must have the same shape"):
             losses.contrastive_tension_in_batch(x, jnp.ones((3, 3)))
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

@@ -144,11 +144,11 @@ def test_margins_may_be_arrays_under_jit():
 def test_unequal_shapes_are_refused():
     jaxtyping.config.update("jaxtyping_disable", True)  # whose own check would come first
     try:
-        with pytest.raises(ValueError, match="both sides of the same shape"):
+        with pytest.raises(ValueError, match="both sides of the pairs must have the same shape"):
             losses.triplet(jnp.ones((2, 3)), jnp.ones((2, 3)), jnp.ones((3, 3)))
-        with pytest.raises(ValueError, match="'dot' is none of"):
+        with pytest.raises(ValueError, match="'dot' is not one of"):
             losses.triplet(*[jnp.ones((2, 3))] * 3, distance="dot")
-        with pytest.raises(ValueError, match="as many positives"):
+        with pytest.raises(ValueError, match="need positives of the same shape"):
             losses.mega_batch_margin(jnp.ones((2, 3)), jnp.ones((3, 3)))
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

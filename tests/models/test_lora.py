@@ -168,7 +168,7 @@ def test_targets_that_match_nothing():
     )
     with pytest.raises(UsageError, match=message):
         adapted("encoder/layer/attention/query/kernel")
-    with pytest.raises(ValueError, match=r"targets: '\(' is no regular expression"):
+    with pytest.raises(ValueError, match=r"targets: '\(' is not a valid regular expression"):
         LoraConfig(targets="(")
 
 

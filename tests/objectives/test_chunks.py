@@ -224,5 +224,5 @@ def test_chunks_and_rows_that_do_not_go_are_refused():
     mesh = make_mesh(2, 1, jax.devices()[:2])
     with pytest.raises(ValueError, match="chunk: 0 rows"):
         chunked_embed(lambda p, b, k: b, None, jnp.ones((4, 2)), None, 0, mesh=mesh)
-    with pytest.raises(ValueError, match="5 rows do not divide by 2 devices"):
+    with pytest.raises(ValueError, match="5 rows are not divisible by 2 devices"):
         chunked_embed(lambda p, b, k: b, None, jnp.ones((5, 2)), None, 1, mesh=mesh)

@@ -192,10 +192,10 @@ def test_losses_that_must_see_all_columns_refuse_the_ring(name):
 
 
 def test_choices_and_rows_that_do_not_go_are_refused():
-    with unchecked_shapes(), pytest.raises(ValueError, match="'rings' is none of local, gather, ring"):
+    with unchecked_shapes(), pytest.raises(ValueError, match="'rings' is not one of local, gather, ring"):
         Across(make_mesh(2, 1, jax.devices()[:2]), "rings")
     x = jnp.ones((5, 3))
-    with pytest.raises(ValueError, match="5 rows do not divide by 2 devices: pad them"):
+    with pytest.raises(ValueError, match="5 rows are not divisible by 2 devices: pad them"):
         losses.siglip(x, x, across=Across(make_mesh(2, 1, jax.devices()[:2])))
     with pytest.raises(ValueError, match="give `ids`"):
         losses.siglip(x, x, excluded=jnp.ones((5, 5), bool), across=Across(make_mesh(2, 1, jax.devices()[:2])))

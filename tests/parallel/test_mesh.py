@@ -28,9 +28,14 @@ def test_some_devices_only():
 @pytest.mark.parametrize(
     ("data", "fsdp", "message"),
     [
-        (4, 1, "mesh.data * mesh.fsdp is 4 * 1 = 4 devices, but there: 8 cpu devices; set mesh.data to -1"),
-        (8, 2, "is 8 * 2 = 16 devices, but there: 8 cpu devices"),
-        (-1, 3, "mesh.fsdp is 3, which does not divide the 8 cpu devices there: set mesh.fsdp to one of 1, 2, 4, 8"),
+        (4, 1, "mesh.data * mesh.fsdp is 4 * 1 = 4 devices, but this run has 8 cpu devices; set mesh.data to -1"),
+        (8, 2, "is 8 * 2 = 16 devices, but this run has 8 cpu devices"),
+        (
+            -1,
+            3,
+            "mesh.fsdp is 3, which does not divide the number of devices (8 cpu devices): set mesh.fsdp to one of "
+            "1, 2, 4, 8",
+        ),
         (-1, 16, "set mesh.fsdp to one of 1, 2, 4, 8"),
         (0, 1, "mesh.data is 0 and mesh.fsdp is 1: both must be 1 or more"),
         (-1, 0, "mesh.data is -1 and mesh.fsdp is 0: both must be 1 or more"),

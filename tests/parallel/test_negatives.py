@@ -342,11 +342,11 @@ def test_only_rows_travel():
 
 def test_rows_that_do_not_divide_and_unknown_choices_are_refused():
     x = jnp.ones((B, 3))
-    with pytest.raises(ValueError, match="23 rows do not divide by 8 devices: pad them"):
+    with pytest.raises(ValueError, match="23 rows are not divisible by 8 devices: pad them"):
         bidirectional_in_batch_loss(x[1:], x[1:], mesh=make_mesh(8), scale=10.0, margin=0.0)
     jaxtyping.config.update("jaxtyping_disable", True)  # whose own check would come first
     try:
-        with pytest.raises(ValueError, match="'rings' is none of local, gather, ring"):
+        with pytest.raises(ValueError, match="'rings' is not one of local, gather, ring"):
             bidirectional_in_batch_loss(x, x, mesh=make_mesh(4, 2), scale=10.0, margin=0.0, negatives="rings")
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

@@ -95,16 +95,16 @@ needs_libtpu = pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, re
 def test_what_is_wrong_is_said():
     config = "labse_finetune"
     said = run("--config", config, "--topology", "v5e-256", "--model.encoder.vocab-size", 1000, code=2)
-    assert "--topology: 'v5e-256' is none that is known (it is not KIND:AxB); v5e:4x4" in said
+    assert "--topology: 'v5e-256' is not known (expected KIND:AxB); v5e:4x4" in said
     said = run("--config", config, "--topology", "h100:4x8", "--model.encoder.vocab-size", 1000, code=2)
-    assert "'h100:4x8' is none that is known (GPUs of a node: h100:8, and --slices for nodes)" in said
+    assert "'h100:4x8' is not known (it must give the GPUs of one node, as in h100:8; --slices gives the nodes)" in said
     for one, what in (
         (config, "model.init_from: not-read"),
         ("configs/labse_pretrain.yaml", "tokenizer.path: not-read"),
     ):
         said = run("--config", one, "--topology", "v5e:4x4", code=2)
         assert said.startswith(f"error: {what}")
-        assert said.endswith("say the size of the vocabulary by --model.encoder.vocab-size\n")
+        assert said.endswith("give the size of the vocabulary with --model.encoder.vocab-size\n")
 
 
 @needs_libtpu

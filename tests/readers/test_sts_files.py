@@ -110,10 +110,10 @@ def test_sick_columns_go_by_their_names(tmp_path):
         ("a.tsv", "1\tx\ty\n2\tx\t \n", r"line 2: sentence 2 is empty"),
         ("a.tsv", "1\t\ty\n2\tx\tz\n", r"line 1: sentence 1 is empty"),
         ("a.tsv", "1\tx\ty\n", r"a\.tsv: holds 1 pair\(s\); a correlation needs 2"),
-        ("a.tsv", "3\tx\ty\n3.0\tx\tz\n", r"a\.tsv, lines 1 to 2: every score is 3;"),
+        ("a.tsv", "3\tx\ty\n3.0\tx\tz\n", r"a\.tsv, lines 1 to 2: every score is 3, but a correlation needs"),
         ("a.tsv", "", r"a\.tsv: the file is empty"),
-        ("a.csv", 'x,y,1\n"x,y,2\nx,y,3\n', r"a\.csv, line 2: is no CSV \(unexpected end of data\)"),
-        ("a.csv", 'x,y,1\n"x" y,z,2\n', r"a\.csv, line 2: is no CSV"),
+        ("a.csv", 'x,y,1\n"x,y,2\nx,y,3\n', r"a\.csv, line 2: is not valid CSV \(unexpected end of data\)"),
+        ("a.csv", 'x,y,1\n"x" y,z,2\n', r"a\.csv, line 2: is not valid CSV"),
         ("a.csv", '"x\nx",y,1\nx,y,2\nx,y\n', r"a\.csv, line 4: 2 column\(s\), not 3 \(sentence 1"),
         ("a.csv", '"x\nx",y,1\nx,y,?\n', r"a\.csv, line 3: the score '\?'"),
         ("a.csv", "x,y,1\n,y,2\n", r"a\.csv, line 2: sentence 1 is empty"),
@@ -122,8 +122,11 @@ def test_sick_columns_go_by_their_names(tmp_path):
         ("a.txt", SICK_HEADER, r"a\.txt: holds 0 pair"),
         ("a.txt", SICK_HEADER + "1\tx\ty\t3\tN\n2\tx\ty\t4\n", r"a\.txt, line 3: 4 column\(s\), not 5 \(as in"),
         ("a.txt", SICK_HEADER + "1\tx\ty\t3\tN\n2\tx\ty\tN\t3\n", r"a\.txt, line 3: the score 'N'"),
-        ("a.txt", SICK_HEADER + "1\tx\ty\t3\tN\n2\tx\tz\t3\tN\n", r"a\.txt, lines 2 to 3: every score is 3;"),
-        ("a.json", "{}", r"a\.json: is no \.tsv"),
+        (
+            "a.txt", SICK_HEADER + "1\tx\ty\t3\tN\n2\tx\tz\t3\tN\n",
+            r"a\.txt, lines 2 to 3: every score is 3, but a correlation needs different scores",
+        ),
+        ("a.json", "{}", r"a\.json: must end in \.tsv"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_told_where(tmp_path, name, content, message):

@@ -31,13 +31,13 @@ def test_a_checkpoint_of_another_architecture_or_a_damaged_one_is_named(tmp_path
         with pytest.raises(UserError) as error, Checkpoints(tmp_path / "checkpoints") as checkpoints:
             checkpoints.restore_params(like)
         assert str(error.value).endswith("; there are checkpoints of steps 7")
-        return str(error.value).partition("checkpoints/7: the checkpoint is ")[2]
+        return str(error.value).partition("checkpoints/7: the checkpoint ")[2]
 
-    other = "of another architecture than config.yaml, or damaged: "
+    other = "has another architecture than config.yaml, or is damaged: "
     wider = {**params, "encoder": {"kernel": jnp.ones((3, 5))}}
-    assert refused(wider).startswith(other + "encoder/kernel is [3, 4], [3, 5] by the config")
-    assert refused({"encoder": params["encoder"]}).startswith(other + "bias is [2], not by the config")
-    assert refused({**params, "scale": jnp.ones(1)}).startswith(other + "scale is not there, [1] by the config")
+    assert refused(wider).startswith(other + "encoder/kernel is [3, 4], but [3, 5] in the config")
+    assert refused({"encoder": params["encoder"]}).startswith(other + "bias is [2], but not in the config")
+    assert refused({**params, "scale": jnp.ones(1)}).startswith(other + "scale is not there, but [1] in the config")
     metadata = tmp_path / "checkpoints" / "7" / "params" / "_METADATA"
     metadata.write_bytes(metadata.read_bytes()[:-20])
-    assert refused(params).startswith("damaged; ")
+    assert refused(params).startswith("is damaged; ")

@@ -171,9 +171,9 @@ def test_what_is_refused():
     refused(r"training.freeze: 'lora/.*' matches no parameter", freeze=("lora/.*",))
     refused(r"model.lora.targets: 'dense/kernel' matches no kernel of the encoder",
             LORA.model_copy(update={"lora": LoraConfig(targets="dense/kernel")}))  # fmt: skip
-    with pytest.raises(ValueError, match=r"freeze: '\[' is no regular expression \(unterminated"):
+    with pytest.raises(ValueError, match=r"freeze: '\[' is not a valid regular expression \(unterminated"):
         TrainingConfig(steps=1, freeze=("[",))
-    with pytest.raises(ValueError, match=r"model.lora: adapters need a model to adapt \(model.init_from\)"):
+    with pytest.raises(ValueError, match=r"model.lora: adapters need a pretrained model \(model.init_from\)"):
         config_of(MODEL.model_copy(update={"lora": LoraConfig()}))
 
 

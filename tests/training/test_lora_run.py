@@ -107,9 +107,15 @@ def test_what_is_refused_before_any_work(lora_values, values, tmp_path):
     def training(*freeze):
         return {**values["training"], "freeze": list(freeze)}
 
-    refused("config: model.lora: adapters need a model to adapt", values, model={"lora": {}})
-    refused("config: training.freeze: '\\(' is no regular expression", values, training=training("("))
-    refused("config: model.lora.targets: '\\(' is no regular expression", values, model={"lora": {"targets": "("}})
+    refused(
+        "config: model.lora: adapters need a pretrained model \\(model.init_from\\); without one leave it out",
+        values,
+        model={"lora": {}},
+    )
+    refused("config: training.freeze: '\\(' is not a valid regular expression", values, training=training("("))
+    refused(
+        "config: model.lora.targets: '\\(' is not a valid regular expression", values, model={"lora": {"targets": "("}}
+    )
     nearest = "'encoder/words/.*' matches no parameter; the nearest are"
     refused(f"training.freeze: {nearest}", values, training=training("encoder/words/.*"))
     refused(f"training.freeze: {nearest}", lora_values, training=training("encoder/words/.*"))
@@ -132,10 +138,12 @@ def test_what_export_adapter_refuses(tmp_path, save):
 
     refused("the model has no adapters .*: export it without --adapter", embedder.merged())
     save(tiny_embedder(seed=1, encoder=encoder), tmp_path / "other")
-    refused(r"other: not the model that was adapted: embeddings\..* is another tensor", base=str(tmp_path / "other"))
+    refused(r"other: not the model that was adapted: the tensor embeddings\..* differs", base=str(tmp_path / "other"))
     (tmp_path / "run").mkdir()
-    refused(r"run: no Hugging Face folder, .*: export it \(`jaxemb export .*run FOLDER`\)", base=str(tmp_path / "run"))
-    refused("run@best: no such folder .*, nor a name of the Hub", base=str(tmp_path / "run@best"))
+    refused(
+        r"run: not a Hugging Face folder, .*: export it \(`jaxemb export .*run FOLDER`\)", base=str(tmp_path / "run")
+    )
+    refused("run@best: neither a folder nor a name of the Hub", base=str(tmp_path / "run@best"))
     nameless = Embedder(config.model_copy(update={"init_from": None}), embedder.params, TOKENIZER)
     refused("the adapters need the name of the model", nameless)
     out = export_adapter(embedder, tmp_path / "out")  # a name of the Hub is taken as it is

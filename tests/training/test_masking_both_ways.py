@@ -25,7 +25,8 @@ def mlm(**model):
 def test_of_a_new_model_the_setting_decides():
     encoder = {"model_type": "qwen3", **SIZES}
     with pytest.raises(
-        UsageError, match=r"qwen3 sees no token after another, mlm .*set model\.encoder\.causal to false"
+        UsageError,
+        match=r"qwen3 attends to earlier tokens only, so mlm cannot mask its tokens; set model\.encoder\.causal to",
     ):
         mlm(encoder=encoder)
     config = resolve(mlm(encoder=encoder | {"causal": False}), None, TOKENIZER)
@@ -35,7 +36,7 @@ def test_of_a_new_model_the_setting_decides():
 @pytest.mark.parametrize("encoder", [{}, {"model_type": "qwen3"}])
 def test_of_a_checkpoint_the_checkpoint_decides(encoder):
     config = mlm(init_from="somewhere", encoder=encoder)
-    with pytest.raises(UsageError, match="qwen3 sees no token after another"):
+    with pytest.raises(UsageError, match="qwen3 attends to earlier tokens only"):
         resolve(config, ModelConfig(encoder=ENCODERS["qwen3"]), TOKENIZER)
     resolved = resolve(config, ModelConfig(encoder=BOTH_WAYS), TOKENIZER)
     assert resolved.model.encoder.causal is False

@@ -59,7 +59,7 @@ def test_the_first_step_of_warmup_learns(warmup):
     wanted = [0.2, 0.4, 0.6, 0.8, *0.8 * np.arange(6, 0, -1) / 6]
     np.testing.assert_allclose([rate(step) for step in range(10)], wanted, rtol=1e-6)
     description = OptimizerConfig.model_fields["warmup_steps"].description
-    assert "the first one learns with peak / W" in " ".join(description.split())
+    assert "so the first step uses peak / W, not 0" in " ".join(description.split())
 
 
 @pytest.mark.parametrize(("kind", "decay"), [("lamb", 0.01), ("adafactor", 0.0)])

@@ -69,7 +69,7 @@ def test_the_random_numbers_are_those_of_this_version():
     everywhere, encoder = jnp.ones((4, 1, 9), bool), BertConfig(hidden_size=48)
     hidden = drop(jnp.ones((4, 9, 48)), encoder, 0.1, Tokens(everywhere, places, hashes), 5) > 0
     heads, unit = jnp.zeros((4, 3, 9, 9)), jnp.broadcast_to(jnp.eye(9), (4, 3, 9, 9))
-    dropped = attend(heads, heads, unit, mask=everywhere, positions=places, hashes=hashes, rate=0.1, place=4, most=512)
+    dropped = attend(heads, heads, unit, mask=everywhere, positions=places, hashes=hashes, rate=0.1, site=4, most=512)
     kinds = TokenKinds(1, np.array([0, 0, 0] + [1] * 40 + [2] * 40, np.uint8), 2)
     ids = np.random.default_rng(0).integers(3, 83, (4, 30)).astype(np.int32)
     tokens = {"input_ids": jnp.array(ids), "attention_mask": jnp.ones((4, 30), jnp.int32), "ids": jnp.arange(4)}

@@ -234,7 +234,7 @@ def test_several_seeds(folder, capsys):
     with pytest.raises(UsageError, match=r"seed-3: there is a run already; --resume continues it"):
         train_seeds(config, [0, 3], quiet=True)
     assert not (folder / "run" / "seed-0").exists()
-    with pytest.raises(UsageError, match=r"--seeds 1 1: each must be another"):
+    with pytest.raises(UsageError, match=r"--seeds 1 1: seeds must be distinct"):
         train_seeds(config, [1, 1], quiet=True)
     assert train_seeds(config, [3, 1], resume=True, quiet=True) == scores
 
@@ -263,14 +263,17 @@ def test_epochs_become_steps(folder):
         ),
         (
             lambda c: c["objective"].update(kind="labse"),
-            "labse does not learn from labels .*, which data.sources.0 gives",
+            "labse does not use labels .*, but data.sources.0 gives them",
         ),
         (lambda c: c["objective"].update(classes=2), "objective.classes: 2, but there is a label 2"),
         (lambda c: c["objective"].update(features=["u", "u"]), "name at least one, and each once"),
-        (lambda c: c["data"].update(holdout={"pairs_per_language": 9}), "sbert_classification has no translations"),
+        (
+            lambda c: c["data"].update(holdout={"pairs_per_language": 9}),
+            "sbert_classification has no translation pairs to hold out",
+        ),
         (lambda c: c["training"].update(best_metric="all_accuracy"), "all_accuracy is not scored in this run"),
         (lambda c: c["optimizer"].update(warmup_steps=2), r"warmup_share: 0.5 or 2 steps .* set one of the two"),
-        (lambda c: c["training"].update(steps=0), "steps: how long to train is missing"),
+        (lambda c: c["training"].update(steps=0), "steps: set steps or epochs, one of them is needed"),
         (lambda c: c["evaluation"].update(sts={"paths": ["de.dev.csv"]}), r"de.dev.csv: there is no such file"),
         (lambda c: c["objective"].update(kind="custom", features=None), "custom.*has no `features`"),
     ],
@@ -289,13 +292,15 @@ def test_simcse_refuses_to_collapse_unless_told_to(folder, tmp_path):
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config = config_of("simcse", folder)
     config["model"]["encoder"] = {**TINY, **still}
-    with pytest.raises(UsageError, match=r"objective.kind: simcse has only dropout to tell .*ablation: no_dropout"):
+    with pytest.raises(
+        UsageError, match=r"objective.kind: simcse needs dropout, the only difference between .*ablation: no_dropout"
+    ):
         jaxemb.train(config, quiet=True)
     config["objective"]["ablation"] = "no_dropout"
     first = jaxemb.train(config, quiet=True)
     config = {**config_of("simcse", folder, "second"), "model": {"init_from": str(first.run_dir)}}
     config["objective"]["ablation"], config["output_dir"] = "no_dropout", str(folder / "third")
-    with pytest.raises(UsageError, match=r"objective.ablation: no_dropout wants model.encoder's hidden_dropout_prob"):
+    with pytest.raises(UsageError, match=r"objective.ablation: no_dropout needs model.encoder's hidden_dropout_prob"):
         jaxemb.train(config, quiet=True)
 
 
@@ -352,7 +357,9 @@ def test_a_run_that_goes_on_wants_its_own_teacher_and_a_finished_one_none(folder
     params = teacher().params | {"dense": {"kernel": np.ones((24, 8), np.float32), "bias": np.ones(8, np.float32)}}
     shutil.rmtree(folder / "teacher")
     huggingface.export(Embedder(head, params, teacher().tokenizer), folder / "teacher", verify="jax")
-    with pytest.raises(UsageError, match=r"teacher: its embeddings have 8 dimensions, those of the run 24: it is not"):
+    with pytest.raises(
+        UsageError, match=r"teacher: its embeddings have 8 dimensions, those of the run 24: this is not the teacher"
+    ):
         jaxemb.train(longer, resume=True, quiet=True)
     shutil.rmtree(folder / "teacher")
     with pytest.raises(UserError, match="teacher: no such directory"):

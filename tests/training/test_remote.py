@@ -346,7 +346,7 @@ def test_what_fails_is_told_and_tried_again(bucket, faults, quick_looks, tmp_pat
     run = machine.storage().run
     assert str(failed.value) == (
         "memory://bucket/run: cannot be written (OSError: the network is down). "
-        f"The run lies whole in {run.path}: --resume on this machine goes on from there"
+        f"The whole run is in {run.path}: --resume on this machine continues it"
     )
     faults.at = None
     assert seen(tmp_path / "seen") == (4, None)
@@ -365,7 +365,7 @@ def test_before_a_stopped_run_leaves_all_is_committed(bucket, faults, tmp_path, 
         return trained
 
     stopped = Stopped("stopped after step 2", 75, together=True)
-    with pytest.raises(CannotWrite if down else Stopped, match="The run lies whole" if down else "stopped after step"):
+    with pytest.raises(CannotWrite if down else Stopped, match="The whole run is in" if down else "stopped after step"):
         Machine(tmp_path / "first").train(2, resume=False, after_step=leave(stopped))
     faults.at = None
     assert seen(tmp_path / "seen") == (None if down else 2, None)
@@ -385,7 +385,9 @@ def test_another_machine_that_goes_on_stops_this_one(bucket, quick_looks, tmp_pa
         else:
             wait_for(lambda: first.stop.exit_code == 75)  # of which the loop learns after each step
 
-    with pytest.raises(Taken, match=r"memory://bucket/run: .* has gone on with it since 20.* UTC; this process writes"):
+    with pytest.raises(
+        Taken, match=r"memory://bucket/run: .* has continued it since 20.* UTC; this process no longer writes"
+    ):
         first.train(2, 6, resume=False, after_step=trained)
     assert seen(tmp_path / "seen") == (4, 4)
     assert first.storage().run.steps == [6]

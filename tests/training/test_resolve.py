@@ -58,7 +58,7 @@ def test_simcse_of_a_checkpoint_without_dropout_does_what_its_error_says():
         ({"encoder": {"hidden_act": "relu"}}, r"model\.encoder\.hidden_act: 'relu' here, but 'gelu' in"),
         ({"encoder": {"vocab_size": 7}}, r"model\.encoder\.vocab_size: 7 here, but \d+ in"),
         ({"encoder": {"model_type": "modernbert"}}, r"model\.encoder\.model_type: 'modernbert' here, but 'bert' in"),
-        ({"prompt_tokens": 9}, r"model\.prompt_tokens: 9 here, but the tokenizer decides on \d+"),
+        ({"prompt_tokens": 9}, r"model\.prompt_tokens: 9 here, but \d+ in the tokenizer, which decides; leave it out"),
     ],
     ids=str,
 )
@@ -107,7 +107,9 @@ def test_the_longest_input_is_the_checkpoint_s_unless_one_is_given():
 
 def test_a_padding_id_of_ones_own_must_be_the_tokenizer_s():
     values = {**DATA, "model": {"encoder": {"pad_token_id": 3}}}
-    with pytest.raises(UsageError, match=r"model\.encoder\.pad_token_id: 3 here, but the tokenizer decides on 0"):
+    with pytest.raises(
+        UsageError, match=r"model\.encoder\.pad_token_id: 3 here, but 0 in the tokenizer, which decides; leave it out"
+    ):
         resolve(read_config(values), None, TOKENIZER)
 
 

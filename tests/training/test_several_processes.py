@@ -431,11 +431,11 @@ def test_a_process_ends_at_once_though_nobody_reads_what_it_prints():
 ADDRESS = "--coordinator-address localhost:{port} --num-processes 2 --process-id "
 TAKEN = (r"port \d+ cannot be used", ADDRESS + "0", {})
 WRONG = [
-    (r"no process 0 at localhost:\d+ within 1 s", ADDRESS + "1 --connect-timeout 1", {}),
-    ("not all 2 processes came within 1 s", ADDRESS + "0 --connect-timeout 1", {}),
+    (r"cannot reach process 0 at localhost:\d+ within 1 s", ADDRESS + "1 --connect-timeout 1", {}),
+    ("not all 2 processes connected within 1 s", ADDRESS + "0 --connect-timeout 1", {}),
     (r"--num-processes \(JAX_NUM_PROCESSES\) and --process-id \(JAX_PROCESS_ID\) are missing",
      "--coordinator-address localhost:1234", {}),
-    ("--process-id: 2 is none of the 2 processes", "",
+    ("--process-id: 2 is out of range: the 2 processes are numbered 0 to 1", "",
      {"JAX_COORDINATOR_ADDRESS": "localhost:1234", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "2"}),
     ("JAX_NUM_PROCESSES: 'two' is not a number", "", {"JAX_NUM_PROCESSES": "two"}),
     ("'localhost' is not HOST:PORT", "--coordinator-address localhost --num-processes 2 --process-id 0", {}),

@@ -1,4 +1,4 @@
-"""Test sentences that must not be trained on."""
+"""Test sentences that must not be in the training set."""
 
 import glob
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ def excluded_files(patterns: Sequence[str], root: str | None) -> list[Path]:
 
 
 class Exclusion:
-    """The sentences of these files; letters alone count, not case, digits or punctuation."""
+    """The sentences of these files, as keys that ignore case, digits and punctuation."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         keys = (decontamination_key(line) for path in files for line in read_lines(path) if isinstance(line, str))

@@ -1,4 +1,4 @@
-"""The choice of the evaluation split by English sides, so that none of them is left in training."""
+"""Chooses the held-out set by English sides, so that none of them stays in the training set."""
 
 import dataclasses
 
@@ -7,17 +7,17 @@ import numpy as np
 from jaxemb.config import HoldoutConfig
 
 MAX_LANGUAGE_SHARE = 1 / 3
-"""No language loses more than this share of its pairs to the split."""
+"""No language loses more than this share of its pairs to the held-out set."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PairKeys:
-    """What the choice looks at: one row for each distinct pair."""
+    """The data that the choice uses: one row for each distinct pair."""
 
     english: np.ndarray
     """uint64 [N], hash of the English side's decontamination key."""
     words: np.ndarray
-    """int [N], words of that key; 0 where it is empty."""
+    """int [N], number of words of that key; 0 if it is empty."""
     target: np.ndarray
     """uint64 [N], hash of the other side's key."""
     language: np.ndarray
@@ -36,20 +36,20 @@ def mix(values: np.ndarray, salt: int) -> np.ndarray:
 def choose_heldout(keys: PairKeys, config: HoldoutConfig, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Chooses English sides and, for each language, the pairs that make up its pool.
 
-    English sides come in a random order in which one that k languages translate is drawn with weight k (Efraimidis
-    and Spirakis 2006), so that few of them fill the pools of many languages while common and rare ones stay in
-    training. One is taken where at least half of its languages still want pairs; in later rounds where a quarter does,
-    then where any does, since what it takes from the other languages is lost to training for nothing. Within a pool no
-    English side and no target occurs twice.
+    English sides are tried in a random order; one with translations in k languages is drawn with weight k (Efraimidis
+    and Spirakis 2006). So a few of them fill the pools of many languages, and both common and rare ones stay in
+    training. The first round takes an English side if at least half of its languages still need pairs, a later round if
+    a quarter do, the last one if any does: the pairs of its other languages are lost to training and gain nothing.
+    Within a pool, no English side and no target occurs twice.
 
     Args:
       keys: all distinct pairs.
-      config: wanted pairs a language, and the limits.
+      config: pairs to hold out for each language, and the limits.
       seed: of the order.
 
     Returns:
       pool: int64 indices of the pairs in the pools, in the order they were chosen.
-      removed: bool [N], the pairs that must not be trained on: all that share an English side with a pool.
+      removed: bool [N], the pairs to remove from training: all that share an English side with a pool.
     """
     removed = np.zeros(len(keys.english), bool)
     if not config.pairs_per_language or not len(removed):
@@ -107,9 +107,9 @@ def choose_heldout(keys: PairKeys, config: HoldoutConfig, seed: int) -> tuple[np
 def _one_per_side_and_language(
     keys: PairKeys, side_of: np.ndarray, eligible: np.ndarray, languages: int, seed: int, sides: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows, one for each English side and language, grouped by side; and where each side's group starts."""
+    """One row for each English side and language, grouped by side, and the start of each side's group."""
     rows = np.flatnonzero(eligible)
-    rows = rows[np.argsort(mix(keys.target[rows], seed + 1), kind="stable")]  # any of several translations
+    rows = rows[np.argsort(mix(keys.target[rows], seed + 1), kind="stable")]  # a random one of several translations
     group, first = np.unique(side_of[rows] * languages + keys.language[rows], return_index=True)
     starts = np.searchsorted(group // languages, np.arange(sides + 1))
     return rows[first], starts
@@ -118,6 +118,6 @@ def _one_per_side_and_language(
 def _pairs_per_side_and_language(
     side_of: np.ndarray, language: np.ndarray, languages: int, sides: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Int [M, 2] of (language, pairs), grouped by English side; and where each side's group starts."""
+    """Int [M, 2] of (language, pairs), grouped by English side, and the start of each side's group."""
     group, counts = np.unique(side_of * languages + language, return_counts=True)
     return np.stack([group % languages, counts], axis=1), np.searchsorted(group // languages, np.arange(sides + 1))

@@ -1,4 +1,4 @@
-"""Language tags: whatever a file or a catalogue calls a language, in BCP 47."""
+"""Language tags: converts the language names of files and catalogues to BCP 47."""
 
 import re
 
@@ -9,7 +9,7 @@ _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 
 def language_tag(name: str) -> str | None:
-    """The BCP 47 tag of a locale or language name; None where it is no such name.
+    """The BCP 47 tag of a locale or language name; None if it is not one.
 
     >>> [language_tag(name) for name in ("pt_BR", "zh_hans", "sr@latin", "de_DE.UTF-8", "en", "templates")]
     ['pt-BR', 'zh-Hans', 'sr-Latn', 'de-DE', 'en', None]
@@ -39,7 +39,7 @@ def is_english(tag: str) -> bool:
 
 
 def pair_language(anchor_lang: str, positive_lang: str) -> str:
-    """The language a pair is counted under: the side that is not English, or both where neither is.
+    """The language that a pair counts for: that of the side that is not English, or both languages if neither is.
 
     >>> pair_language("en", "de"), pair_language("de", "en"), pair_language("de", "de"), pair_language("de", "fr")
     ('de', 'de', 'de', 'de-fr')

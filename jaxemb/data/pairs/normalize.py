@@ -1,4 +1,4 @@
-"""Text normalisation: what is trained on, and the coarser key by which two English sides count as the same."""
+"""Text normalisation: of the training text, and of a coarser key by which two English sides count as the same."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(
 
 
 class _OnlyLetters(dict[int, int]):
-    """A `str.translate` table that keeps letters and their marks, and turns the rest into spaces."""
+    """A `str.translate` table that keeps letters and their marks, and maps everything else to spaces."""
 
     def __missing__(self, code: int) -> int:
         kept = code if unicodedata.category(chr(code))[0] in "LM" else ord(" ")
@@ -29,7 +29,7 @@ _LETTERS = _OnlyLetters()
 
 
 def normalize_text(text: str) -> str:
-    r"""Unicode NFC, one space for any run of white space, no control characters, nothing at the ends.
+    r"""Unicode NFC, one space for any run of white space, no control characters, no white space at the ends.
 
     >>> normalize_text("  Cafe\u0301\tau\u00a0lait\x00 ")
     'Café au lait'
@@ -42,9 +42,10 @@ def normalize_text(text: str) -> str:
 
 
 def decontamination_key(text: str) -> str:
-    """What two texts must share to count as the same sentence: letters only, case and placeholders aside.
+    """The key of a text: two texts with equal keys count as the same sentence. Only letters matter, without case and
+    placeholders.
 
-    Empty where nothing but placeholders, digits and punctuation is there.
+    It is empty for a text of only placeholders, digits and punctuation.
 
     >>> decontamination_key("Delete %(count)d Files?") == decontamination_key("delete {n} files!")
     True

@@ -1,4 +1,4 @@
-"""Hashes by which stored pairs are told apart: for duplicates, for the evaluation split, for batches."""
+"""Hashes that identify stored pairs: for duplicates, for the held-out set, for batches."""
 
 import array
 import functools
@@ -14,7 +14,7 @@ from jaxemb.errors import UserError
 
 
 class StoredPairKeys:
-    """Numbers of each stored pair: some 40 bytes a pair, whatever its length."""
+    """Hashes and numbers of each stored pair: about 40 bytes per pair, whatever its length."""
 
     def __init__(self) -> None:
         self.languages: dict[str, int] = {}
@@ -23,9 +23,9 @@ class StoredPairKeys:
         self.english, self.target = array.array("Q"), array.array("Q")
         self.words, self.language, self.side = array.array("H"), array.array("H"), array.array("H")
         self.negatives: list[array.array[int]] | None = None
-        """One for each hard negative of an example; all examples have equally many."""
+        """One array for each hard negative of an example; all examples have the same number."""
         self.label, self.score = array.array("i"), array.array("f")
-        """Of the examples that have one: all or none."""
+        """Either all examples have one, or none."""
 
     def add(self, record: Record, language: str) -> None:
         """Notes a pair's hashes and languages."""
@@ -43,8 +43,8 @@ class StoredPairKeys:
             self.negatives = [array.array("Q") for _ in record.negatives]
         if len(record.negatives) != len(self.negatives):
             raise UserError(
-                f"data.sources: {record.source}, {record.id} has {len(record.negatives)} hard negatives, examples "
-                f"before it {len(self.negatives)}: all must have equally many"
+                f"data.sources: {record.source}, {record.id} has {len(record.negatives)} hard negatives, but the "
+                f"examples before it have {len(self.negatives)}: all must have the same number"
             )
         for column, text in zip(self.negatives, record.negatives, strict=True):
             column.append(_hashes(text)[0])
@@ -58,7 +58,7 @@ class StoredPairKeys:
         return np.stack([as_numpy(c) for c in (self.anchor, self.positive, *(self.negatives or ()))], axis=1)
 
     def first_occurrences(self) -> np.ndarray:
-        """Sorted int64 positions of the first of each set of examples that are equal in everything."""
+        """Sorted int64 positions of the examples without duplicates: the first of each set of equal examples."""
         columns = [as_numpy(self.side), *self.text_hashes().T]
         columns += [as_numpy(c).view(np.uint32) for c in (self.label, self.score) if c]
         key = np.zeros(len(self.side), np.uint64)
@@ -67,9 +67,9 @@ class StoredPairKeys:
         return np.sort(np.unique(key, return_index=True)[1])
 
 
-@functools.lru_cache(maxsize=1 << 16)  # the same English side comes once for each language
+@functools.lru_cache(maxsize=1 << 16)  # the same English side occurs in many languages
 def _hashes(text: str) -> tuple[int, int, int]:
-    """Hash of the text, hash of its decontamination key, words of that key."""
+    """Hash of the text, hash of its decontamination key, number of words of that key."""
     key = decontamination_key(text)
     return text_hash(text), text_hash(key), min(len(key.split()), 0xFFFF)
 

@@ -10,7 +10,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 @typing.no_type_check  # the run-time checks of the tests take a millisecond for each
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """One example: a pair of texts, with what some objectives need besides.
+    """One example: a pair of texts, and what some objectives need in addition.
 
     >>> decode_record(encode_record(Record("Save", "Speichern", anchor_lang="en", positive_lang="de"))).positive
     'Speichern'

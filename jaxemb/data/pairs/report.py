@@ -1,4 +1,4 @@
-"""What was read, kept and dropped, per language and reason, and the bad lines of each file."""
+"""Counts of examples that were read, kept and dropped, by language and reason, and the bad lines of each file."""
 
 import collections
 import dataclasses
@@ -12,7 +12,7 @@ _QUOTED_CHARS = 80
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Skipped:
-    """A well-formed entry of a source that is no pair (a fuzzy translation, say)."""
+    """A well-formed entry of a source that is not a pair, such as a fuzzy translation."""
 
     language: str
     reason: str
@@ -25,7 +25,7 @@ def quoted(content: str) -> str:
 
 
 class FileTally:
-    """Good and bad lines of one file; the first bad line is kept to be quoted."""
+    """Counts of good and bad lines of one file, and its first bad line, for the message."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,10 +40,10 @@ class FileTally:
         self.first = self.first or line
 
     def check(self, max_bad_line_share: float) -> None:
-        """Refuses the file where too many lines are bad.
+        """Refuses the file if too many lines are bad.
 
         Raises:
-          UserError: quoting the first bad line, and naming the setting that allows more.
+          UserError: the message quotes the first bad line and names the setting that allows more.
         """
         if self.first is None or self.bad <= max_bad_line_share * self.lines:
             return
@@ -55,7 +55,7 @@ class FileTally:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The file's line in the report."""
+        """The file's entry in the report."""
         assert self.first is not None
         return {
             "file": self.name,
@@ -66,7 +66,7 @@ class FileTally:
 
 
 class Report:
-    """Counts per language and reason, gathered while the sources are read."""
+    """Counts by language and reason, collected while the sources are read."""
 
     def __init__(self) -> None:
         self.read: collections.Counter[str] = collections.Counter()
@@ -79,7 +79,7 @@ class Report:
         self.dropped[language][reason] += count
 
     def finish_file(self, tally: FileTally, max_bad_line_share: float) -> None:
-        """Takes a file's tally once it was read whole; raises UserError where it has too many bad lines."""
+        """Adds the tally of a file that has been read completely; raises UserError if it has too many bad lines."""
         tally.check(max_bad_line_share)
         if tally.bad:
             self.bad_files.append(tally.as_json())

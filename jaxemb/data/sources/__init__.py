@@ -1,4 +1,4 @@
-"""Where examples come from. Each kind of source is cut into parts: one file, or one pair of files, each."""
+"""Sources of examples. Each kind of source is divided into parts: one file, or one pair of aligned files, each."""
 
 from pathlib import Path
 

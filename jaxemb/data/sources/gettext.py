@@ -1,4 +1,4 @@
-"""Translation catalogues that installed Python packages carry: human translations of English messages."""
+"""Translation catalogues of installed Python packages: human translations of English messages."""
 
 import functools
 import importlib.metadata
@@ -17,19 +17,19 @@ from jaxemb.readers.lines import BadLine
 
 # `label_add_user`, `help.text`: a name for the English text, not the text.
 _MESSAGE_KEY = re.compile(r"[A-Za-z0-9]+(?:[_.-][A-Za-z0-9]+)*[_.][A-Za-z0-9]+(?:[_.-][A-Za-z0-9]+)*")
-# The underlined letter of a menu: GTK's `_File`, Qt's `&File`, and `文件(_F)` where letters have no such key.
+# The access key of a menu entry: GTK's `_File`, Qt's `&File`, and `文件(_F)` in scripts without such keys.
 _UNDERSCORE = re.compile(r"(?<![\w/])_(?=[^\W_])")
 _AMPERSAND = re.compile(r"(?<![\w=])&(?=[^\W\d_])(?!#?\w+;)")
 _BRACKETED_KEY = re.compile(r"\s*[(（][_&]\w[)）]")
-# Beyond three plural forms the first is often not the one for "one" (Arabic: zero; Slovenian: five and more).
+# With more than three plural forms, the first is often not the singular (Arabic: zero; Slovenian: five and more).
 _MOST_PLURAL_FORMS = 3
 
 
 def parts(config: GettextSource) -> list[SourcePart]:
-    """One part for each catalogue of the packages, English ones aside.
+    """One part for each catalogue of the packages that is not English.
 
     Raises:
-      UserError: if a package is not installed or carries no catalogue, or a wanted language is nowhere.
+      UserError: if a package is not installed or has no catalogue, or no catalogue has a requested language.
     """
     found = [part for package in config.packages for part in _package_parts(package)]
     if config.languages is None:
@@ -38,8 +38,8 @@ def parts(config: GettextSource) -> list[SourcePart]:
     for language in config.languages:
         if language not in there:
             raise UserError(
-                f"data.sources languages: {language!r} is in no catalogue of {', '.join(config.packages)}; "
-                f"there are {', '.join(sorted(there))}"
+                f"data.sources languages: {', '.join(config.packages)} have no catalogue in {language!r}, only in "
+                f"{', '.join(sorted(there))}"
             )
     return [part for language, part in found if language in config.languages]
 
@@ -63,23 +63,23 @@ def _package_parts(package: str) -> list[tuple[str, SourcePart]]:
         read = functools.partial(_read, path, language, source, name, english)
         result.append((language, SourcePart(str(path), (path, *english), source, terms, read)))
     if not result:
-        raise UserError(f"data.sources packages: {package} carries no translated .mo or .po file")
+        raise UserError(f"data.sources packages: {package} has no translated .mo or .po file")
     return result
 
 
 def licence(distribution: importlib.metadata.Distribution) -> str | None:
-    """The licence that a package's metadata state, as an SPDX expression where they have one."""
+    """The licence in a package's metadata, as an SPDX expression if there is one."""
     metadata = distribution.metadata
     for field in ("License-Expression", "License"):
         for stated in metadata.get_all(field, []):
-            if 0 < len(stated.strip()) < 60 and "\n" not in stated:  # some put the whole text there
+            if 0 < len(stated.strip()) < 60 and "\n" not in stated:  # some packages put the whole licence there
                 return stated.strip()
     classifiers = [c.rpartition(" :: ")[2] for c in metadata.get_all("Classifier", []) if c.startswith("License")]
     return ", ".join(classifiers) or None
 
 
 def _catalogues(distribution: importlib.metadata.Distribution) -> list[tuple[Path, str]]:
-    """The package's catalogues with the names to quote them by; the compiled one where both forms are there."""
+    """The package's catalogues, with their names for messages; the compiled one if both forms exist."""
     if distribution.files is None:
         raise UserError(
             f"data.sources packages: {distribution.metadata['Name']} does not list its files; install it with pip"
@@ -93,12 +93,12 @@ def _catalogues(distribution: importlib.metadata.Distribution) -> list[tuple[Pat
 
 
 def _language(path: Path) -> str | None:
-    """`.../de/LC_MESSAGES/domain.mo`, or `.../de.po` where there is no such folder."""
+    """The language of `.../de/LC_MESSAGES/domain.mo`, or of `.../de.po` without such a folder."""
     return language_tag(path.parents[1].name if path.parent.name == "LC_MESSAGES" else path.stem)
 
 
 def _english_catalogues(path: Path) -> tuple[Path, ...]:
-    """Files that may say which English text a message key of this catalogue stands for."""
+    """Files that may have the English text of this catalogue's message keys."""
     if path.parent.name != "LC_MESSAGES":
         return ()
     locales = path.parents[2]
@@ -160,7 +160,7 @@ def _read(
 
 
 def without_accelerators(english: str, translation: str) -> tuple[str, str]:
-    """Both sides without the mark of a menu's key, where the English side has exactly one.
+    """Both sides without the mark of a menu's access key, if the English side has exactly one.
 
     >>> without_accelerators("Save _As...", "Speichern _unter...")
     ('Save As...', 'Speichern unter...')

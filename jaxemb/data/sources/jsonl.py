@@ -1,4 +1,4 @@
-"""Records with named fields, a JSON object a line."""
+"""Records with named fields, a JSON object per line."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A record with named fields as an example: which field is what, a `jsonl` or `tfds` source says."""
+"""Turns a record with named fields into an example; the `jsonl` or `tfds` source says what each field is."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,17 +8,19 @@ from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 
 
-def example(values: Mapping[str, Any], config: JsonlSource | TfdsSource, source: str, place: str) -> Record | Skipped:
+def example(
+    values: Mapping[str, Any], config: JsonlSource | TfdsSource, source: str, record_id: str
+) -> Record | Skipped:
     """The example of a record.
 
     Args:
       values: its fields; texts may be UTF-8 bytes, numbers NumPy's.
-      config: which field is what.
+      config: says what each field is.
       source: name of the source for reports.
-      place: id of the record.
+      record_id: id of the record.
 
     Raises:
-      ValueError: that says what is wrong with the record.
+      ValueError: if something is wrong with the record.
     """
     anchor = _text(values, config.anchor_key)
     positive = anchor if config.positive_key is None else _text(values, config.positive_key)
@@ -42,12 +44,12 @@ def example(values: Mapping[str, Any], config: JsonlSource | TfdsSource, source:
         anchor_lang=config.anchor_lang,
         positive_lang=config.anchor_lang if config.positive_key is None else config.positive_lang,
         source=source,
-        id=place,
+        id=record_id,
     )
 
 
 def _is_label(value: Any) -> bool:
-    """Whether it is a whole number that can be stored: -1 (no label), or one from 0."""
+    """Whether the value is a whole number that can be stored: -1 (no label), 0 or more."""
     try:
         return -1 <= value < 2**31 and int(value) == value
     except (TypeError, ValueError, OverflowError):

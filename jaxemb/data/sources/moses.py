@@ -14,7 +14,7 @@ from jaxemb.readers.lines import BadLine, read_lines
 
 
 def parts(config: MosesSource, root: Path) -> list[SourcePart]:
-    """The one part of a pair of files.
+    """A pair of files as a single part.
 
     Raises:
       UserError: if one of them is missing.

@@ -14,7 +14,7 @@ from jaxemb.readers.json_lines import read_json_lines
 from jaxemb.readers.lines import BadLine, read_lines, uncompressed_suffix
 
 LABELS = ("contradiction", "entailment", "neutral")
-"""By number, as in the authors' code of Sentence-BERT."""
+"""The labels by number, as in the authors' code of Sentence-BERT."""
 CONTRADICTION, ENTAILMENT = 0, 1
 PREMISE, HYPOTHESIS = ("sentence1", "sentence_A", "premise"), ("sentence2", "sentence_B", "hypothesis")
 LABEL = ("gold_label", "entailment_label", "entailment_judgment", "label")
@@ -43,7 +43,7 @@ def _labelled(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skip
 
 
 def _triplets(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skipped]:
-    """The hypotheses of a premise are anywhere in the file: all are read first."""
+    """A premise's hypotheses may be anywhere in the file, so the whole file is read first."""
     premises: dict[str, tuple[list[_Pair], list[_Pair]]] = {}
     for pair in _pairs(path):
         if isinstance(pair, BadLine):
@@ -91,11 +91,11 @@ def _jsonl(path: Path) -> Iterator[_Pair | BadLine]:
             continue
         number, line, values = item
         names = list(values) if isinstance(values, dict) else []
-        places = [_place(names, wanted) for wanted in (PREMISE, HYPOTHESIS, LABEL)]
-        if None in places:
+        columns = [_column(names, wanted) for wanted in (PREMISE, HYPOTHESIS, LABEL)]
+        if None in columns:
             yield BadLine(number, f"needs {PREMISE[0]}, {HYPOTHESIS[0]} and {LABEL[0]}", line)
             continue
-        yield _pair(number, line, *(values[names[place or 0]] for place in places))
+        yield _pair(number, line, *(values[names[column or 0]] for column in columns))
 
 
 def _table(path: Path) -> Iterator[_Pair | BadLine]:
@@ -103,8 +103,8 @@ def _table(path: Path) -> Iterator[_Pair | BadLine]:
     lines = read_lines(path)
     head = next(lines, "")
     names = head.split("\t") if isinstance(head, str) else []
-    places = [_place(names, wanted) for wanted in (PREMISE, HYPOTHESIS, LABEL)]
-    if None in places:
+    columns = [_column(names, wanted) for wanted in (PREMISE, HYPOTHESIS, LABEL)]
+    if None in columns:
         raise UserError(
             f"{path}, line 1: the header names no {', '.join(PREMISE)}, no {', '.join(HYPOTHESIS)} or no "
             f"{', '.join(LABEL)}; SNLI and MultiNLI are read from their .jsonl files, SICK from its .txt"
@@ -117,15 +117,15 @@ def _table(path: Path) -> Iterator[_Pair | BadLine]:
         if len(cells) != len(names):
             yield BadLine(number, f"{len(cells)} columns where the header has {len(names)}", line)
             continue
-        yield _pair(number, line, *(cells[place or 0] for place in places))
+        yield _pair(number, line, *(cells[column or 0] for column in columns))
 
 
-def _place(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+def _column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
     return next((names.index(name) for name in wanted if name in names), None)
 
 
 def _pair(number: int, line: str, premise: object, hypothesis: object, label: object) -> _Pair | BadLine:
-    """Labels by name, in any case; `-` where people did not agree."""
+    """Labels are names, in any case; `-` means that annotators did not agree."""
     if not isinstance(premise, str) or not isinstance(hypothesis, str):
         return BadLine(number, "a sentence is no text", line)
     label = label.lower() if isinstance(label, str) else label

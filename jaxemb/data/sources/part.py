@@ -1,4 +1,4 @@
-"""What every kind of source is cut into."""
+"""Parts of a source, and how they are found."""
 
 import dataclasses
 import functools
@@ -22,15 +22,15 @@ class SourcePart:
     """One file (or aligned pair of files) of a source."""
 
     name: str
-    """The file as messages name it."""
+    """The name of the file in messages."""
     paths: tuple[Path, ...]
-    """The files that are read; when one changes, the cache is stale."""
+    """The files that are read; if one changes, the cache is stale."""
     source: str
-    """The source as reports name it (`Django 5.2`, `bitext/en-*.tsv.gz`)."""
+    """The name of the source in reports (`Django 5.2`, `bitext/en-*.tsv.gz`)."""
     licence: str | None
-    """Licence, where it is known."""
+    """Licence, if known."""
     read: Callable[[], Iterator[Record | BadLine | Skipped]]
-    """Yields what is in it, from the beginning."""
+    """Yields the contents from the beginning."""
 
 
 def matching_files(path: str, root: Path, kind: str) -> list[Path]:
@@ -40,7 +40,7 @@ def matching_files(path: str, root: Path, kind: str) -> list[Path]:
       UserError: if there is none.
     """
     whole = root / Path(path).expanduser()
-    # A name with brackets may be a file's.
+    # A name with brackets may be the name of a file, not a pattern.
     matches = [whole] if whole.is_file() else [root / name for name in glob.glob(path, root_dir=root, recursive=True)]
     files = sorted(match for match in matches if match.is_file())
     if not files:
@@ -49,10 +49,10 @@ def matching_files(path: str, root: Path, kind: str) -> list[Path]:
 
 
 def language_in_name(path: Path, key: str, *, of_pair: bool) -> str:
-    """The language that a file's name tells: `de` of `en-de.tsv.gz`, a file of pairs, and of `de.txt`.
+    """The language in a file's name: `de` in `en-de.tsv.gz`, a file of pairs, and in `de.txt`.
 
     Raises:
-      UserError: if it tells none, and that `key` of the source can.
+      UserError: if the name has no language; the message says to set `key` of the source.
     """
     name: str | None = path.name.partition(".")[0]
     if of_pair:
@@ -61,7 +61,7 @@ def language_in_name(path: Path, key: str, *, of_pair: bool) -> str:
     tag = language_tag(name) if name else None
     if tag is None:
         example = "en-de.tsv.gz" if of_pair else "de.txt.gz"
-        raise UserError(f"{path}: no language in a name such as {example}; set {key} of this source")
+        raise UserError(f"{path}: the name does not give the language, as {example} does; set {key} of this source")
     return tag
 
 

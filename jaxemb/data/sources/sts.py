@@ -1,4 +1,4 @@
-"""Pairs of sentences with a score of how alike they are, in the formats of STSb, SICK and SemEval."""
+"""Pairs of sentences with a similarity score, in the formats of STSb, SICK and SemEval."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ def parts(config: StsSource, root: Path) -> list[SourcePart]:
 
 
 def _read(path: Path, config: StsSource) -> Iterator[Record]:
-    """Strict, as in evaluation: a file that does not fit is refused whole."""
+    """Strict, as in evaluation: one bad line refuses the whole file."""
     pairs = read_sts(path)
     for number, (first, second, score) in enumerate(zip(pairs.first, pairs.second, pairs.scores, strict=True), start=1):
         if not 0 <= score <= config.max_score:

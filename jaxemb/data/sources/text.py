@@ -1,4 +1,4 @@
-"""Single sentences, one a line: the pair of a sentence is the sentence itself."""
+"""Single sentences, one per line: each sentence is paired with itself."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Datasets of TensorFlow Datasets by name, read at random access and without TensorFlow."""
+"""Datasets of TensorFlow Datasets by name, read by random access and without TensorFlow."""
 
 import functools
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from jaxemb.readers.lines import BadLine
 
 
 def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
-    """The one part of a split; its files tell one version from another.
+    """A split as a single part; the versions of its files identify its version.
 
     Raises:
       UserError: if there is no such dataset or split, or it was not prepared in a format for random access.
@@ -33,7 +33,7 @@ def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
         source = builder.as_data_source(split=config.split)
     except UserError:
         raise
-    except Exception as error:  # of many kinds, by what is missing
+    except Exception as error:  # of many kinds, depending on what is missing
         raise UserError(
             f"data.sources: the dataset {name} cannot be opened in {folder or '~/tensorflow_datasets'} "
             f"({str(error).splitlines()[0]}); prepare it with "
@@ -45,9 +45,9 @@ def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
 
 
 def _read(source: Any, config: TfdsSource) -> Iterator[Record | BadLine | Skipped]:
-    for places in in_chunks(len(source)):
-        for place, values in zip(places, source.__getitems__(list(places)), strict=True):
+    for indices in in_chunks(len(source)):
+        for index, values in zip(indices, source.__getitems__(list(indices)), strict=True):
             try:
-                yield example(values, config, config.name, f"{config.split}:{place}")
+                yield example(values, config, config.name, f"{config.split}:{index}")
             except (TypeError, ValueError) as error:
-                yield BadLine(place + 1, str(error), str(values))
+                yield BadLine(index + 1, str(error), str(values))

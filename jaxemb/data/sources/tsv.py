@@ -1,4 +1,4 @@
-"""Tab-separated pairs, one a line, without a header or quoting; plain or gzipped."""
+"""Tab-separated pairs, one per line, without a header or quoting; plain or gzipped."""
 
 import functools
 from collections.abc import Iterator

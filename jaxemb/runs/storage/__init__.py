@@ -1,4 +1,4 @@
-"""Where a run is stored: in a directory of this machine, or behind a URL with a mirror here."""
+"""The storage of a run: a directory on this machine, or a URL with a local mirror."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +14,9 @@ def storage_of(config: TrainConfig, say: Callable[[str], None], stop: StopReques
     """The storage that `output_dir` names.
 
     Args:
-      config: `output_dir`, `data.cache_dir` and what says which checkpoints are kept are used.
-      say: is told what happens.
-      stop: is asked to stop the run if another machine has taken it over.
+      config: `output_dir`, `data.cache_dir` and the settings of which checkpoints to keep are used.
+      say: is called with messages.
+      stop: is used to stop the run if another machine has taken it over.
     """
     if not is_remote(str(config.output_dir)):
         return LocalStorage(RunDirectory(Path(str(config.output_dir)).expanduser()))

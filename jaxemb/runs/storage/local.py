@@ -1,4 +1,4 @@
-"""A run in a directory of this machine."""
+"""A run in a directory on this machine."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from jaxemb.runs.directory import RunDirectory
 
 
 class LocalStorage:
-    """A run directory of this machine."""
+    """A run directory on this machine."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
@@ -18,14 +18,14 @@ class LocalStorage:
 
     @contextlib.contextmanager
     def opened(self, resume: bool) -> Iterator[None]:
-        """Keeps other runs out; all processes come in when the first one has.
+        """Locks the run against others; the processes enter when the primary process has.
 
         Raises:
-          UsageError: if no run may start here, or go on.
+          UsageError: if no run may start or resume here.
         """
         with self.run.locked(resume) if distributed.is_first() else contextlib.nullcontext():
             distributed.wait_for_all("the run directory")
             yield
 
     def begin(self) -> None:
-        """Called when the run directory says what run it is, before the first step."""
+        """Called before the first step, when the run directory has its config."""

@@ -1,7 +1,7 @@
-"""What lies in the store of a run, read into a directory of this machine.
+"""Reads the store of a run into a directory on this machine.
 
-Its units are `checkpoints/N`, `states/K` (the small files; each state that is committed has the next number) and `end`:
-all but the checkpoints, at their own places, once the run is done.
+Its units are `checkpoints/N`, `states/K` (the small files; each committed state has the next number) and, once the run
+is finished, `end`: everything except the checkpoints, under the paths of the run directory.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ END = "end"
 
 
 def mirror(store: Store, units: Mapping[str, Unit], folder: Path, say: Callable[[str], None]) -> dict[str, Damaged]:
-    """Makes `folder` the run directory that the store has: the newest checkpoint, the small files, the export.
+    """Makes `folder` a copy of the run in the store: the newest checkpoint, the small files, the export.
 
-    Files that `folder` has already are not read again. Without a run in the store nothing is left in it.
+    Files that `folder` already has are not read again. If the store has no run, `folder` is emptied.
 
-    Returns: the units that are damaged, in place of which older ones were read.
+    Returns: the damaged units, which were replaced by older ones.
 
     Raises:
       UserError: if all checkpoints, or all small files, are damaged, or the store cannot be read.
@@ -40,21 +40,21 @@ def mirror(store: Store, units: Mapping[str, Unit], folder: Path, say: Callable[
         if checkpoints:
             step = units[reading.first_whole(partial, checkpoints)].step
             if END in units and units[END].step == step:
-                with contextlib.suppress(UserError):  # else it is exported again
+                with contextlib.suppress(UserError):  # otherwise the run exports again
                     reading.first_whole(partial, [END])
         reading.first_whole(partial, states)
     return reading.damaged
 
 
 class _Reading:
-    """Reads units of a store, but for what an older mirror has already."""
+    """Reads units of a store, except for files that an older mirror already has."""
 
     def __init__(self, store: Store, units: Mapping[str, Unit], older: Path, say: Callable[[str], None]) -> None:
         self._store, self._units, self._older, self._say = store, units, older, say
         self.damaged: dict[str, Damaged] = {}
 
     def first_whole(self, folder: Path, names: Sequence[str]) -> str:
-        """Reads the first of the units that is whole into `folder`; returns its name."""
+        """Reads the first undamaged unit into `folder`; returns its name."""
         for name in names:
             try:
                 for path, one in self._units[name].files.items():
@@ -67,7 +67,7 @@ class _Reading:
                     (folder / path).unlink(missing_ok=True)
                 shutil.rmtree(folder / name, ignore_errors=True)
         raise UserError(
-            f"{self._store.url}: {', '.join(names)}: damaged, and there is no other; copy the files there once more "
+            f"{self._store.url}: {', '.join(names)}: damaged, and there is no other; copy the files there again "
             "or start a new run"
         )
 
@@ -86,12 +86,12 @@ def newest_first(units: Iterable[str], kind: str) -> list[str]:
 
 
 def number_of(name: str) -> int:
-    """Of a unit: a checkpoint's step, say."""
+    """The number in a unit's name, such as a checkpoint's step."""
     return int(name.rsplit("/", 1)[1])
 
 
 def link(source: str | Path, target: str | Path) -> None:
-    """A second name of a file that does not change; a copy where the file system has no such thing."""
+    """A hard link to a file that does not change; a copy if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,7 +1,8 @@
-"""A run behind a URL: a mirror on this machine, in which it trains, and what is committed from there to the store.
+"""A run behind a URL: it trains in a local mirror, and commits from there to the store.
 
-In the store lie `checkpoints/N/` and `export/` as in a run directory; the small files (config, tokenizer, metrics,
-results), which change while a run goes on, lie in `_jaxemb/files/` by their content, and plainly once the run is done.
+The store has `checkpoints/N/` and `export/` as in a run directory. The small files (config, tokenizer, metrics,
+results), which change during a run, are in `_jaxemb/files/`, named by their content; once the run is finished, they are
+also under their own names.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ from jaxemb.signals import StopRequest
 
 SECONDS_BETWEEN_LOOKS = 1.0
 LOOKS_BETWEEN_STATES = 60
-"""After so many looks small files are committed that changed, though there is no new checkpoint: scores, say."""
+"""Number of polls after which changed small files, such as scores, are committed even without a new checkpoint."""
 KEPT_STATES = 2
 
 
@@ -40,8 +41,8 @@ class RemoteStorage(LocalStorage):
         super().__init__(RunDirectory(self._base / "run"))
         self._keep, self._metric = config.training.keep_checkpoints, config.best_metric
         self._say, self._stop = say, stop
-        self._store: Store | None = None  # of the first process
-        self._committed: int | None = None  # newest step
+        self._store: Store | None = None  # of the primary process
+        self._committed: int | None = None  # the newest committed step
         self._tried: int | None = None
         self._leaving = threading.Event()
         self._uploads: threading.Thread | None = None
@@ -51,10 +52,10 @@ class RemoteStorage(LocalStorage):
 
     @contextlib.contextmanager
     def opened(self, resume: bool) -> Iterator[None]:
-        """As `LocalStorage`; and brings the mirror up to date before, commits what is left to commit after.
+        """Like `LocalStorage`; also updates the mirror first, and commits the rest at the end.
 
         Raises:
-          UsageError: if no run may start at the URL, or go on, or it cannot be written.
+          UsageError: if no run may start or resume at the URL, or it cannot be written.
           CannotWrite: at the end, if the newest checkpoint could not be committed.
         """
         with self._prepared(resume) if distributed.is_first() else contextlib.nullcontext(), super().opened(resume):
@@ -70,7 +71,7 @@ class RemoteStorage(LocalStorage):
             self._finish(None, True)
 
     def begin(self) -> None:
-        """Commits the small files: from here on there is a run at the URL. Checkpoints follow in the background."""
+        """Commits the small files; from now on there is a run at the URL. Checkpoints follow in the background."""
         if self._store is None:
             return
         self._commit_state(self._store)
@@ -80,7 +81,7 @@ class RemoteStorage(LocalStorage):
 
     @contextlib.contextmanager
     def _prepared(self, resume: bool) -> Iterator[None]:
-        """The mirror is locked, and as the store has it or ahead of that; the store is this process's."""
+        """Locks the mirror, brings it up to date with the store (it may be ahead), and claims the store."""
         try:
             self._base.mkdir(parents=True, exist_ok=True)
             lock = (self._base / ".lock").open("a")
@@ -104,7 +105,7 @@ class RemoteStorage(LocalStorage):
             damaged: dict[str, Damaged] = {}
             own = mark.read_text(encoding="utf-8") if mark.is_file() else None
             if owner is None or own != owner.token or not self.run.exists():
-                # Another machine may have gone on since this one has: the store is what counts.
+                # Another machine may have continued the run since: the store is authoritative.
                 damaged = mirror(store, units, self.run.path, self._say)
             store.claim(socket.gethostname())
             write_atomically(mark, store.token)
@@ -114,7 +115,7 @@ class RemoteStorage(LocalStorage):
             yield
 
     def _check_shared(self) -> None:
-        """Raises UsageError where a process does not see the mirror of the first one."""
+        """Raises UsageError if a process does not see the mirror of the primary process."""
         mark = self._base / "owner"
         seen = mark.read_text(encoding="utf-8") if mark.is_file() else ""
         distributed.check_same(
@@ -124,7 +125,7 @@ class RemoteStorage(LocalStorage):
         )
 
     def _upload(self, store: Store) -> None:
-        """Commits each new checkpoint, or of several the newest, until the run leaves."""
+        """Commits each new checkpoint, or the newest of several, until the run ends."""
         looks = 0
         while not self._leaving.wait(SECONDS_BETWEEN_LOOKS):
             looks += 1
@@ -137,13 +138,13 @@ class RemoteStorage(LocalStorage):
                     self._commit_state(store)
             except Taken as error:
                 self._say(f"stopping: {error}")
-                self._stop.exit_code = 75  # no step more than the one under way
+                self._stop.exit_code = 75  # stop after the current step
                 return
-            except Exception as error:  # whatever it is, the run goes on, and it is tried again with the next
+            except Exception as error:  # keep training, and try again with the next one
                 self._say(f"step {step} is not committed yet: {error}")
 
     def _finish(self, error: BaseException | None, together: bool) -> None:
-        """Commits what is not, before the processes part."""
+        """Commits what is not committed yet, before the processes disconnect."""
         if self._store is not None and (error is None or self._uploads is not None):
             with self._stop.deferred():
                 try:
@@ -152,12 +153,10 @@ class RemoteStorage(LocalStorage):
                     if error is None or isinstance(error, Stopped):
                         raise
                 except (UserError, OSError) as failed:
-                    message = (
-                        f"{failed}. The run lies whole in {self.run.path}: --resume on this machine goes on from there"
-                    )
+                    message = f"{failed}. The whole run is in {self.run.path}: --resume on this machine continues it"
                     if error is None or isinstance(error, Stopped):
                         raise CannotWrite(message) from failed
-                    self._say(message)  # beside the error that is on its way
+                    self._say(message)  # in addition to the run's own error
         if together:
             distributed.wait_for_all("the upload")
 
@@ -173,15 +172,15 @@ class RemoteStorage(LocalStorage):
         self._say(f"committed to {self.url}")
 
     def _commit_checkpoint(self, store: Store) -> None:
-        """Commits the newest checkpoint, if it is not, and takes away those that are not kept."""
+        """Commits the newest checkpoint, unless it is committed, and removes those that are not kept."""
         with self._staged_checkpoint() as staged:
             if staged is None:
                 return
             step, folder = staged
-            self._commit_state(store)  # first: it tells of the steps up to this checkpoint
+            self._commit_state(store)  # first, as it describes the steps up to this checkpoint
             name = f"checkpoints/{step}"
             files = {f"{name}/{path}": (f"{name}/{path}", folder / path) for path in _files(folder)}
-            # Who leaves has no time for one that is not the newest any more.
+            # A run that is ending skips a checkpoint that is no longer the newest.
             if not store.commit(name, step, files, lambda: not self._leaving.is_set() or step == max(self.run.steps)):
                 return
         self._committed = step
@@ -192,7 +191,7 @@ class RemoteStorage(LocalStorage):
 
     @contextlib.contextmanager
     def _staged_checkpoint(self) -> Iterator[tuple[int, Path] | None]:
-        """The newest checkpoint and a folder of its files, which training may delete meanwhile; None without one."""
+        """The newest checkpoint, and a folder with links to its files, because training may delete it; None if none."""
         staged = self._base / "uploads"
         while (step := max(self.run.steps, default=None)) is not None:
             shutil.rmtree(staged, ignore_errors=True)
@@ -201,7 +200,7 @@ class RemoteStorage(LocalStorage):
             except OSError:
                 if step == max(self.run.steps, default=None):
                     raise
-            if step == max(self.run.steps, default=None):  # else this one may have been half deleted meanwhile
+            if step == max(self.run.steps, default=None):  # otherwise this one may be half deleted
                 break
         try:
             yield None if step is None else (step, staged)
@@ -220,7 +219,7 @@ class RemoteStorage(LocalStorage):
 
     @contextlib.contextmanager
     def _staged_state(self) -> Iterator[Path]:
-        """A folder of copies of the small files, which change meanwhile."""
+        """A folder with copies of the small files, because they keep changing."""
         staged, run = self._base / "state", self.run
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir()
@@ -235,6 +234,6 @@ class RemoteStorage(LocalStorage):
 
 
 def _files(folder: Path) -> list[str]:
-    """The paths of all files below `folder`, but for its lock and what is being written."""
+    """The paths of all files below `folder`, except for its lock and unfinished files."""
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return sorted(path.as_posix() for path in paths if path.name != ".lock" and not is_partial(Path(path.parts[0])))

@@ -1,8 +1,8 @@
-"""Units of files behind an fsspec URL: whole or not there.
+"""Units of files behind an fsspec URL: complete or not there.
 
-Object stores have no rename. A unit is uploaded object by object, and its manifest, with the name, size and SHA-256 of
-each, is written last: that is the commit. A unit that goes loses its manifest first. What no manifest names does not
-exist; a manifest that was cut off, or was changed, is none.
+Object stores have no rename. A unit is uploaded object by object; its manifest, with the name, size and SHA-256 of each
+object, is written last, which commits the unit. To remove a unit, its manifest is removed first. An object that no
+manifest names does not count, and neither does a truncated or modified manifest.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from jaxemb.errors import CannotWrite, UsageError, UserError
 from jaxemb.runs.storage.units import NotAManifest, Object, Unit, is_same, object_of, unit_of
 
 WAITS = (1.0, 5.0, 25.0)
-"""Seconds between tries of what the network or the store refuses."""
+"""Seconds between retries of an operation that the network or the store refuses."""
 SERVICE = "_jaxemb/"
 FILES = f"{SERVICE}files/"
-"""Objects that are named by their SHA-256: a small file has one for each content."""
+"""Folder of objects that are named by their SHA-256: a small file has one object for each of its contents."""
 _COMMITS, _OWNER = f"{SERVICE}commits/", f"{SERVICE}owner.json"
 _SWEPT = ("checkpoints/", "export/", FILES)
-# These have no folders: where a bucket is missing, making one would make the bucket.
+# These have no folders; creating one in a missing bucket would create the bucket.
 _BUCKETS = {"gs", "gcs", "s3", "s3a", "az", "abfs", "abfss", "adl", "oss", "r2"}
 
 
 class Owner(NamedTuple):
-    """Who writes: the newest to have claimed the store."""
+    """The process that may write: the last one to claim the store."""
 
     token: str
     host: str
@@ -38,7 +38,7 @@ class Owner(NamedTuple):
 
 
 class Damaged(Exception):
-    """An object of a committed unit is missing or another; the message names it."""
+    """An object of a committed unit is missing or has other content; the message names it."""
 
     def __init__(self, name: str, how: str) -> None:
         super().__init__(f"{name} {how}")
@@ -50,15 +50,15 @@ class Taken(UserError):
 
 
 def check_protocol(url: str) -> None:
-    """Raises UsageError where no file system for `url` is installed; uses no network."""
+    """Raises UsageError if no file system for `url` is installed; uses no network."""
     for part in url.split("::"):
         protocol = part.split("://")[0]
         try:
             fsspec.get_filesystem_class(protocol)
         except ValueError:
             raise UsageError(
-                f"output_dir: {url}: {protocol}:// is no protocol that fsspec knows; gs://BUCKET/RUN and "
-                "s3://BUCKET/RUN are"
+                f"output_dir: {url}: fsspec does not know the protocol {protocol}://; use gs://BUCKET/RUN or "
+                "s3://BUCKET/RUN"
             ) from None
         except ImportError as error:
             raise UsageError(
@@ -73,11 +73,11 @@ class Store:
         """Opens the file system.
 
         Args:
-          url: any that fsspec reads and writes.
-          token: of the owner that this process is to be when it commits.
+          url: any URL that fsspec can read and write.
+          token: identifies this process as owner when it commits.
 
         Raises:
-          UsageError: if it cannot be opened: there are no credentials, say.
+          UsageError: if it cannot be opened, for lack of credentials, for example.
         """
         self.url, self.token = url.rstrip("/"), token
         self._has_folders = url.split("://")[0] not in _BUCKETS
@@ -90,7 +90,7 @@ class Store:
         """Writes, reads and removes a small object.
 
         Raises:
-          UsageError: if one of the three is refused.
+          UsageError: if one of these operations fails.
         """
         name, content = f"{SERVICE}try-{self.token}", self.token.encode()
 
@@ -100,7 +100,7 @@ class Store:
                 read = self._fs.cat_file(self._path(name))
                 self._fs.rm_file(self._path(name))
                 return read
-            except (PermissionError, NotImplementedError) as error:  # which no second try mends
+            except (PermissionError, NotImplementedError) as error:  # a retry would not help
                 raise self._refused(error) from error
 
         try:
@@ -110,7 +110,7 @@ class Store:
         except Exception as error:
             raise self._refused(error) from error
         if read != content:
-            raise UsageError(f"output_dir: {self.url}: a small object came back as another")
+            raise UsageError(f"output_dir: {self.url}: a small object was read back with other content")
 
     def _refused(self, error: Exception) -> UsageError:
         return UsageError(
@@ -119,14 +119,14 @@ class Store:
         )
 
     def owner(self) -> Owner | None:
-        """The newest to have claimed the store; None of one that nobody has."""
+        """The last process that claimed the store; None if there is none."""
         try:
             return Owner(**json.loads(self._read(_OWNER)))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def claim(self, host: str) -> None:
-        """Makes this process the owner: any other finds out before its next commit."""
+        """Makes this process the owner; another owner notices it before its next commit."""
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         with self._writing():
             self._tried(self._put, _OWNER, json.dumps(Owner(self.token, host, since)._asdict()).encode())
@@ -135,19 +135,17 @@ class Store:
         """Raises Taken if another process has claimed the store."""
         owner = self.owner()
         if owner is None or owner.token != self.token:
-            who = (
-                "the owner's mark is gone" if owner is None else f"{owner.host} has gone on with it since {owner.since}"
-            )
-            raise Taken(f"{self.url}: {who}; this process writes there no more")
+            who = "the owner's file is gone" if owner is None else f"{owner.host} has continued it since {owner.since}"
+            raise Taken(f"{self.url}: {who}; this process no longer writes there")
 
     def names(self) -> list[str]:
-        """The names of the units that have a manifest, be it whole or not."""
+        """The names of the units that have a manifest, damaged or not."""
         with self._reading():
             names = self._tried(self._list, _COMMITS)
         return [name.removeprefix(_COMMITS).removesuffix(".json") for name in names if name.endswith(".json")]
 
     def units(self) -> dict[str, Unit]:
-        """The committed units by their names.
+        """The committed units by name.
 
         Raises:
           UserError: if the store cannot be read.
@@ -161,18 +159,18 @@ class Store:
     def commit(
         self, name: str, step: int, files: Mapping[str, tuple[str, Path]], go_on: Callable[[], bool] = lambda: True
     ) -> bool:
-        """Uploads a unit, whole or not at all; one of the same name gives way.
+        """Uploads a unit, completely or not at all; replaces one of the same name.
 
         Args:
           name: of the unit.
-          step: that it belongs to.
-          files: by path in the run directory: the object's name and the file that is read.
-          go_on: asked before each object; False gives up.
+          step: the step that the unit belongs to.
+          files: by path in the run directory: the object's name and the file to upload.
+          go_on: called before each object; False cancels the upload.
 
-        Returns: whether it is there now; False if it was given up.
+        Returns: whether the unit is committed; False if the upload was cancelled.
 
         Raises:
-          CannotWrite: if the store refuses it, again and again.
+          CannotWrite: if the store refuses it repeatedly.
           Taken: if another process has claimed the store.
         """
         objects = {path: object_of(name, file) for path, (name, file) in files.items()}
@@ -199,7 +197,7 @@ class Store:
         return True
 
     def keep(self, names: set[str]) -> None:
-        """Removes all units but these, and objects of checkpoints and exports that no unit names.
+        """Removes all other units, and objects of checkpoints and exports that no unit names.
 
         Raises:
           CannotWrite, Taken: as `commit`.
@@ -217,20 +215,20 @@ class Store:
                 self._remove_empty_folders({name.split("/")[1] for name in named if name.startswith("checkpoints/")})
 
     def discard(self, name: str, damaged: str) -> None:
-        """Removes a unit and its object that is `damaged`: another unit that names that one, too, gets it anew.
+        """Removes a unit and its `damaged` object; if another unit names that object, too, it is uploaded again later.
 
         Raises:
-          CannotWrite: if the store refuses it, again and again.
+          CannotWrite: if the store refuses it repeatedly.
         """
         with self._writing():
             self._remove(_manifest(name))
             self._remove(damaged)
 
     def download(self, one: Object, path: Path) -> None:
-        """Reads an object into a file that is not there yet.
+        """Reads an object into a new file.
 
         Raises:
-          Damaged: if it is missing, or has another content.
+          Damaged: if it is missing, or has other content.
           UserError: if the store cannot be read.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,10 +238,10 @@ class Store:
         except FileNotFoundError:
             raise Damaged(one.name, "is missing") from None
         if not is_same(one, path):
-            raise Damaged(one.name, "has another content than was written")
+            raise Damaged(one.name, "has other content than was written")
 
     def _sizes(self) -> dict[str, int]:
-        """The size of every object, by its name."""
+        """The size of every object, by name."""
         return self._tried(self._list, "")
 
     def _list(self, folder: str) -> dict[str, int]:
@@ -273,7 +271,7 @@ class Store:
             self._tried(self._fs.rm_file, self._path(name))
 
     def _remove_empty_folders(self, steps: set[str]) -> None:
-        """Removes the folders of all checkpoints but those of these steps."""
+        """Removes the folders of all checkpoints except those of these steps."""
         folder = self._path("checkpoints")
         for path in self._fs.ls(folder, detail=False) if self._fs.isdir(folder) else ():
             if str(path).rstrip("/").rsplit("/", 1)[1] not in steps:
@@ -283,13 +281,13 @@ class Store:
         return f"{self._root.rstrip('/')}/{name}"
 
     def _tried(self, act: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls, and calls again after a while if that fails: networks do."""
+        """Calls the function, and retries after a while if it fails, as networks do."""
         for seconds in WAITS:
             try:
                 return act(*arguments)
             except (FileNotFoundError, UserError):
                 raise
-            except Exception:  # each store has exceptions of its own
+            except Exception:  # each store has its own exceptions
                 time.sleep(seconds)
         return act(*arguments)
 

@@ -1,4 +1,4 @@
-"""Units: files of a run that count together, and the manifest that tells which they are."""
+"""Units: files of a run that are committed together, and the manifest that lists them."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Object(NamedTuple):
-    """One file of a unit, as it lies in the store."""
+    """One file of a unit, as it is stored."""
 
     name: str
     size: int
@@ -18,27 +18,27 @@ class Object(NamedTuple):
 
 @dataclass(frozen=True)
 class Unit:
-    """Files that count together."""
+    """Files that are committed together."""
 
     step: int
     files: Mapping[str, Object]
-    """By their paths in the run directory."""
+    """The files, by their paths in the run directory."""
 
     def to_json(self) -> str:
-        """The manifest."""
+        """The unit as a manifest."""
         files = {path: list(one) for path, one in sorted(self.files.items())}
         return json.dumps({"step": self.step, "files": files, "sha256": _digest(self.step, files)}, indent=1)
 
 
 class NotAManifest(Exception):
-    """What should be a manifest is none."""
+    """A file that should be a manifest is not one."""
 
 
 def unit_of(manifest: bytes) -> Unit:
     """Reads a manifest.
 
     Raises:
-      NotAManifest: if it was cut off or changed, or names a path outside of the run.
+      NotAManifest: if it was truncated or modified, or names a path outside of the run.
     """
     try:
         values = json.loads(manifest)
@@ -58,12 +58,12 @@ def _digest(step: int, files: Any) -> str:
 
 
 def is_same(one: Object, path: Path) -> bool:
-    """Whether a file has an object's content."""
+    """Whether a file has the content of an object."""
     return path.is_file() and path.stat().st_size == one.size and sha256_of(path) == one.sha256
 
 
 def object_of(name: str, path: Path) -> Object:
-    """What a file is in the store."""
+    """The object that describes a file in the store."""
     return Object(name, path.stat().st_size, sha256_of(path))
 
 

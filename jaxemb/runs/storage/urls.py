@@ -11,7 +11,7 @@ def is_remote(output_dir: str) -> bool:
 
 
 def check_local(model: str | Path) -> None:
-    """Raises UsageError where a model or run that is to be read is a URL."""
+    """Raises UsageError if a model or run to read is a URL."""
     if is_remote(str(model)):
         raise UsageError(
             f"{model}: is not on this machine. A finished run, or its export/, is whole at its URL: copy it here "
