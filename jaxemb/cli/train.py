@@ -22,9 +22,9 @@ from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.signals import StopRequest
 
-DESCRIPTION = """Train an embedder from a YAML config; the flags below override its values.
+DESCRIPTION = """Train an embedder from a YAML config. Flags override its values: each setting below is one.
 
-usage: jaxemb train --config FILE|NAME [--output-dir RUN] [--resume] [--seeds N ...] [--quiet] [--profile N] [flags]
+jaxemb train --config FILE|NAME [--output-dir RUN] [--resume] [--seeds N ...] [--quiet] [--profile N] [SETTINGS]
 
 --config FILE: the run's config; with --help, its values are the defaults shown.
 --config NAME: a config that ships with jaxemb, such as quickstart; `jaxemb configs` lists them.

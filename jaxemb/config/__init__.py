@@ -117,7 +117,7 @@ class TrainConfig(Settings):
     """One training run."""
 
     output_dir: str | None = None
-    """Run directory; also `--output-dir`. Or a URL: gs://BUCKET/RUN, s3://BUCKET/RUN (pip install 'jaxemb[remote]') or
+    """Run directory, or a URL: gs://BUCKET/RUN, s3://BUCKET/RUN (pip install 'jaxemb[remote]') or
     any other that fsspec can write to. With a URL, the run trains in a local mirror below `data.cache_dir` and commits
     its checkpoints to the URL."""
     data: DataConfig
