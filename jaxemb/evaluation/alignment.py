@@ -53,7 +53,7 @@ def alignment_uniformity(encode_fn: EncodeFn, pairs: StsPairs, *, min_score: flo
         )
     sentences = list(dict.fromkeys([*pairs.first, *pairs.second]))
     if len(sentences) < 2:
-        raise UserError(f"{pairs.source}: all sentences are the same one; uniformity needs 2 or more")
+        raise UserError(f"{pairs.source}: all sentences are the same; uniformity needs two or more different ones")
     find, _ = embed_sides(encode_fn, sentences, ())
     embeddings = find(sentences).astype(np.float32)
     check_finite(embeddings, f" of {pairs.source}")

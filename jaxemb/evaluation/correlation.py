@@ -44,6 +44,6 @@ def check_spread(cosines: Float32[np.ndarray, "N"], source: str) -> None:
     """
     if np.ptp(cosines) < _NOISE:
         raise UserError(
-            f"{source}: every pair has the cosine {cosines[0]:.6f}, so nothing correlates with them: the model's "
+            f"{source}: every pair has the cosine {cosines[0]:.6f}, so there is no correlation: the model's "
             "embeddings have collapsed; use an earlier checkpoint or train with a lower learning rate"
         )

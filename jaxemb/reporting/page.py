@@ -79,8 +79,8 @@ def _not_finite(run: RunDirectory) -> str:
         return ""
     told = json.loads(run.not_finite.read_text(encoding="utf-8"))
     return (
-        f'<p class="warning">Step {told["step"]} ended the run: its loss or its gradient was not finite '
-        f"({escape(run.not_finite.name)} tells more).</p>"
+        f'<p class="warning">Step {told["step"]} ended the run, because its loss or gradient was not finite '
+        f"({escape(run.not_finite.name)} has the details).</p>"
     )
 
 
@@ -150,7 +150,7 @@ def _curves(curves: Curves) -> str:
         parts += [_picture(draw_curves({name: drawn[name] for name in order}), "metrics over steps")]
     if steady:
         told = ", ".join(f"{escape(name)} {value:g}" for name, value in sorted(steady.items()))
-        parts += [f"<p>All the time the same: {told}.</p>"]
+        parts += [f"<p>Constant: {told}.</p>"]
     return "\n".join(parts) if len(parts) > 1 else ""
 
 
@@ -171,7 +171,7 @@ def _data(run: RunDirectory) -> str:
 
     languages = report["languages"]
     why = report["totals"]["dropped"]
-    sources = [[one["source"], one["files"], one["pairs"], one["licence"] or "not said"] for one in report["sources"]]
+    sources = [[one["source"], one["files"], one["pairs"], one["licence"] or "unknown"] for one in report["sources"]]
     bad = [[one["file"], one["bad"], one["first"]] for one in report["bad_lines"]]
     cut = {name: Cut(**counts) for name, counts in report.get("cut", {}).items()}
     shares = [[name, one.texts, f"{one.share:.1%}", f"{one.token_share:.1%}"] for name, one in cut.items()]

@@ -26,5 +26,7 @@ def test_correlations_in_float64_by_hand():
 
 def test_a_collapsed_model_is_refused():
     check_spread(np.float32([0.5, 0.6]), "some.csv")
-    with pytest.raises(UserError, match=r"some\.csv: every pair has the cosine 0\.500000, so nothing correlates"):
+    with pytest.raises(
+        UserError, match=r"some\.csv: every pair has the cosine 0\.500000, so there is no correlation: the model's"
+    ):
         check_spread(np.float32([0.5, 0.5 + 1e-7]), "some.csv")

@@ -83,7 +83,7 @@ def test_a_page_tells_the_run(run):
         "<td>all</td><td>1,300</td><td>1,234</td><td>20</td><td>46</td>",
         "<td>too_long</td><td>46</td>",
         "<td>de</td><td>200</td><td>1.5%</td><td>2.5%</td>",
-        "<td>en-de.tsv</td><td>1</td><td>1,234</td><td>not said</td>",
+        "<td>en-de.tsv</td><td>1</td><td>1,234</td><td>unknown</td>",
     ):
         assert cells in page, cells
     assert "batch_size: 1024" in page
