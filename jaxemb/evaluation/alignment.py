@@ -49,7 +49,7 @@ def alignment_uniformity(encode_fn: EncodeFn, pairs: StsPairs, *, min_score: flo
     if not positive:
         raise UserError(
             f"{pairs.source}: no pair has a score of {min_score:g} or more (the highest is {max(pairs.scores):g}), so "
-            "alignment is over nothing; lower min_score"
+            "alignment is undefined; lower min_score"
         )
     sentences = list(dict.fromkeys([*pairs.first, *pairs.second]))
     if len(sentences) < 2:
