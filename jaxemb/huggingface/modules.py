@@ -53,7 +53,7 @@ class Modules:
     pooling: PoolingMode | tuple[PoolingMode, ...] = "mean"
     include_prompt: bool = True
     layer_norm_folder: Path | None = None
-    """Of the layer norm after pooling."""
+    """Folder of the layer norm after pooling."""
     dense: tuple[DenseModule, ...] = ()
     normalize: bool = True
     use: Use = field(default_factory=Use)

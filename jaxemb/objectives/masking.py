@@ -19,7 +19,7 @@ from jaxemb.packing import texts_per_row
 SPECIAL, BEGINS, CONTINUES = 0, 1, 2
 """Kinds of tokens: never masked, first token of a word, later token of a word."""
 _ORDER, _ACTION, _RANDOM = 1 << 31, (1 << 31) + 1, (1 << 31) + 2
-"""Places of the draws; those of dropout are counted from 0."""
+"""Sites of these draws, see `models.dropout.draw`; those of dropout are counted from 0."""
 
 
 class TokenKinds(NamedTuple):
