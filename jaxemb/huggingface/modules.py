@@ -99,7 +99,7 @@ def read_modules(folder: Path, tower: Side | None = None) -> Modules:
     head = _read_head(rest)
     if head is None:
         raise UserError(
-            f"{folder / 'modules.json'}: the order {' -> '.join(kind for kind, _ in places)} is not supported; "
+            f"{folder / 'modules.json'}: the order {' -> '.join(kind for kind, _ in modules)} is not supported; "
             "supported: Transformer -> Pooling, then optionally LayerNorm, any number of Dense layers, each with an "
             "optional LayerNorm and Normalize after it, and optionally Normalize at the end"
         )

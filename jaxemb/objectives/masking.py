@@ -38,7 +38,7 @@ class Masked(NamedTuple):
 
     input_ids: Int[Array, "R S"]
     positions: Int[Array, "R P"]
-    """Places in the rows whose tokens are predicted, and others to fill up."""
+    """Positions in the rows of the tokens to predict, padded with other positions."""
     labels: Int[Array, "R P"]
     """The original tokens at these positions; -100 at padding."""
 
