@@ -235,7 +235,7 @@ def is_one_of_several() -> bool:
     return jax.distributed.is_initialized()
 
 
-def part() -> None:
+def disconnect() -> None:
     """Disconnects from the others once all have reached this call, so that none of them takes this for a crash."""
     if is_one_of_several():
         jax.distributed.shutdown()

@@ -38,7 +38,7 @@ def remove_partial(folder: Path, days: float = 0.0) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def keep_out_others(lock: IO[str], in_use: str) -> None:
+def lock_exclusively(lock: IO[str], in_use: str) -> None:
     """Locks an open file until it is closed, if the file system has locks.
 
     Raises:

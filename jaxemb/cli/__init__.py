@@ -111,7 +111,7 @@ def _run(command: str, argv: Sequence[str]) -> int:
         if stopped.together:
             from jaxemb import distributed
 
-            distributed.part()
+            distributed.disconnect()
         return stopped.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -144,7 +144,7 @@ def _config(path: Path, flags: Sequence[str]) -> "TrainConfig":
 
         size = len(load_tokenizer(Path(path_of).expanduser()))
     elif size is None and (start is not None or path_of is not None):
-        what = f"model.init_from: {start} has no config.json" if start else f"tokenizer.path: {path_of} is no folder"
+        what = f"model.init_from: {start} has no config.json" if start else f"tokenizer.path: {path_of} is not a folder"
         raise UsageError(f"{what} here: give the size of the vocabulary with --model.encoder.vocab-size")
     encoder = model.encoder.model_copy(update={"vocab_size": size or config.tokenizer.vocab_size})
     return config.model_copy(update={"model": model.model_copy(update={"encoder": encoder})})

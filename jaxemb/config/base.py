@@ -1,4 +1,4 @@
-"""What all settings share."""
+"""The base of all settings, and types that they share."""
 
 import re
 from typing import Annotated

@@ -47,7 +47,7 @@ def describe_cut(cut: Mapping[str, Cut], max_length: int) -> str:
 
     >>> print(describe_cut({"de": Cut(200, 3, 2000, 50), "fr": Cut(200, 0, 2000, 0)}, 64).replace(", ", ",\n"))
     warning: data.max_length = 64 cuts 0.8% of the texts (1.2% of the tokens),
-    in de 1.5% (2.5%); a larger one cuts less
+    in de 1.5% (2.5%); a larger max_length cuts less
     """
     whole = sum(cut.values(), Cut())
     above = sorted((name for name, one in cut.items() if one.share > WARN_ABOVE), key=lambda name: -cut[name].share)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _REMOVED = r"[\x00-\x08\x0e-\x1b\x7f\u0080-\u0084\u0086-\u009f\ufeff]"
-"""Control characters that are no white space, and the byte order mark."""
+"""Control characters that are not white space, and the byte order mark."""
 _SPACES = r"[\s\x1c-\x1f]+"
 _PROBES = (unicodedata.normalize("NFD", "Café Tiếng Việt 한국어 й"), "a  b\n\tc\u00a0d\x1ce", "\ufeffone\x00\x85two ")
 

@@ -75,7 +75,7 @@ def _value(line: str, key: str, where: str) -> str:
     except ValueError as error:
         raise UserError(f"{where}: not JSON ({error})") from None
     if not isinstance(record, dict) or key not in record:
-        found = f"its keys are {', '.join(record)}" if isinstance(record, dict) else "it is no object"
+        found = f"its keys are {', '.join(record)}" if isinstance(record, dict) else "it is not an object"
         raise UserError(f"{where}: no key {key!r}; {found}")
     text = record[key]
     if not isinstance(text, str):

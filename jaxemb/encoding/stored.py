@@ -212,6 +212,6 @@ def _check_finite(embeddings: np.ndarray, texts: list[str]) -> None:
     bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(bad):
         raise UserError(
-            f"{len(bad)} of {len(texts)} embeddings of the teacher hold NaN or infinity (the first of "
+            f"{len(bad)} of {len(texts)} embeddings of the teacher hold NaN or infinity (the first is of "
             f"{texts[bad[0]][:80]!r}): choose another teacher"
         )

@@ -126,7 +126,7 @@ def fetch(model: str | Path) -> Snapshot:
             if (folder := cached(name, revision)) is None:
                 raise UserError(
                     f"{model}: no such directory, and it cannot be fetched from {constants.ENDPOINT} ({reason}); "
-                    f"try again, or {beforehand} where there is a network"
+                    f"try again, or {beforehand} on a machine with a network"
                 ) from error
             logger.warning(
                 "%s: taken from the local cache, because %s cannot be reached (%s)", model, constants.ENDPOINT, reason

@@ -81,8 +81,8 @@ def check_keys(
     >>> check_keys(Path("config.json"), {"new": 3}, {"hidden_size"})
     Traceback (most recent call last):
     ...
-    jaxemb.errors.UserError: config.json: new (3) is no key that is known here, and may change embeddings; if it does \
-not, delete it from the file
+    jaxemb.errors.UserError: config.json: new (3) is an unknown key, which may change embeddings; if it does not, \
+delete it from the file
     """
     for key, value in content.items():
         if value is None or key in read:

@@ -53,7 +53,7 @@ class Modules:
     pooling: PoolingMode | tuple[PoolingMode, ...] = "mean"
     include_prompt: bool = True
     layer_norm_folder: Path | None = None
-    """Of the layer norm after pooling."""
+    """Folder of the layer norm after pooling."""
     dense: tuple[DenseModule, ...] = ()
     normalize: bool = True
     use: Use = field(default_factory=Use)
@@ -99,7 +99,7 @@ def read_modules(folder: Path, tower: Side | None = None) -> Modules:
     head = _read_head(rest)
     if head is None:
         raise UserError(
-            f"{folder / 'modules.json'}: the order {' -> '.join(kind for kind, _ in places)} is not supported; "
+            f"{folder / 'modules.json'}: the order {' -> '.join(kind for kind, _ in modules)} is not supported; "
             "supported: Transformer -> Pooling, then optionally LayerNorm, any number of Dense layers, each with an "
             "optional LayerNorm and Normalize after it, and optionally Normalize at the end"
         )

@@ -139,7 +139,7 @@ def batch_hard_soft_margin_triplet(
 
     Source: Hermans et al. 2017 (arXiv 1703.07737), its soft margin. Its mean equals sentence-transformers'
     `BatchHardSoftMarginTripletLoss(distance_metric=...)`; a row without a negative has loss log 2, gradient 0.
-    Arguments and errors as for `batch_hard_triplet`.
+    Arguments and errors are those of `batch_hard_triplet`.
 
     Returns: the loss of each row, float32.
 
@@ -167,7 +167,7 @@ def batch_semi_hard_triplet(
 
     Source: FaceNet (arXiv 1503.03832), eq. 4, with the fallback of TensorFlow's `triplet_semihard_loss`. Equals
     sentence-transformers' `BatchSemiHardTripletLoss(distance_metric=..., margin=m)`, also where a row has no negative
-    (n_ip is 0). Arguments and errors as for `batch_hard_triplet`.
+    (n_ip is 0). Arguments and errors are those of `batch_hard_triplet`.
 
     Returns: one number, float32; 0 in a batch without two rows of the same label.
 
@@ -193,7 +193,7 @@ def batch_all_triplet(
 
     Source: Hermans et al. 2017 (arXiv 1703.07737), eq. 6, in the variant with the mean over the non-zero terms only.
     Equals sentence-transformers' `BatchAllTripletLoss(distance_metric=..., margin=m)`. Rows are computed one after the
-    other: there is no [B, B, B] array. Arguments and errors as for `batch_hard_triplet`.
+    other: there is no [B, B, B] array. Arguments and errors are those of `batch_hard_triplet`.
 
     Returns: one number, float32; 0 where every triplet is satisfied or there is none.
 

@@ -28,7 +28,7 @@ def pairwise_distance(a: Float[Array, "B D"], b: Float[Array, "M D"], how: Pairw
 
     Args:
       a: one vector per row.
-      b: likewise, of the same width.
+      b: one vector per row, of the same width.
       how: which distance.
 
     Returns: distances, float32; 0, with gradient 0, where rounding makes the square negative; NaN for a row that is not

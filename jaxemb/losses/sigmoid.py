@@ -61,8 +61,8 @@ def siglip(
 
         loss_i = softplus(-(s cos(q_i, d_i) + b)) + sum_{j != i} softplus(s cos(q_i, d_j) + b)
 
-    There is no softmax: the term of one pair does not depend on the others. The mean over rows is eq. 1 of SigLIP
-    (arXiv 2303.15343), which learns the scale (as exp of a parameter) and the bias, starting from 10 and -10.
+    There is no softmax: the term of one pair does not depend on the others. Source: SigLIP (arXiv 2303.15343), whose
+    eq. 1 is the mean over rows. It learns the scale (as exp of a parameter) and the bias, starting from 10 and -10.
     sentence-transformers has no class for it.
 
     Args:

@@ -56,7 +56,7 @@ def embed(
         positions = _positions_of_real_tokens(input_ids, segment_ids, config.pad_token_id)
     x = x + look_up(config, config.max_position_embeddings, dtype, "position_embeddings", positions)
     if isinstance(config, BertConfig | RobertaConfig):
-        # BERT adds token type 0 even when nobody passes types.
+        # BERT adds token type 0 even if no types are passed.
         types = jnp.zeros((1, 1), jnp.int32) if token_type_ids is None else token_type_ids
         x = x + look_up(config, config.type_vocab_size, dtype, "token_type_embeddings", types)
     x = layer_norm(config, dtype, "embeddings_norm")(x)

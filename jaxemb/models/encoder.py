@@ -49,9 +49,9 @@ class Outputs(NamedTuple):
     """Vectors of the tokens."""
 
     last: Float[Array, "B S H"]
-    """Of the whole encoder."""
+    """Output of the whole encoder."""
     first: Float[Array, "B S H"] | None
-    """Of its first layer; None unless asked for."""
+    """Output of the first layer; None unless requested."""
 
 
 class Encoder(nn.Module):

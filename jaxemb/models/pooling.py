@@ -1,4 +1,4 @@
-"""From one vector per token to one vector per text."""
+"""Pooling: from one vector per token to one vector per text."""
 
 from collections.abc import Sequence
 

@@ -10,7 +10,7 @@ from jaxemb.models import embedding_size
 from jaxemb.objectives.masking import most_predictions
 
 SPECIAL_TOKENS = 2
-"""Of a text, for masked language modelling."""
+"""Special tokens of a text, for masked language modelling."""
 
 
 def model_flops(config: TrainConfig, params: Any, tokens: int | float) -> float:

@@ -19,7 +19,7 @@ from jaxemb.packing import texts_per_row
 SPECIAL, BEGINS, CONTINUES = 0, 1, 2
 """Kinds of tokens: never masked, first token of a word, later token of a word."""
 _ORDER, _ACTION, _RANDOM = 1 << 31, (1 << 31) + 1, (1 << 31) + 2
-"""Places of the draws; those of dropout are counted from 0."""
+"""Sites of these draws, see `models.dropout.draw`; those of dropout are counted from 0."""
 
 
 class TokenKinds(NamedTuple):
@@ -38,7 +38,7 @@ class Masked(NamedTuple):
 
     input_ids: Int[Array, "R S"]
     positions: Int[Array, "R P"]
-    """Places in the rows whose tokens are predicted, and others to fill up."""
+    """Positions in the rows of the tokens to predict, padded with other positions."""
     labels: Int[Array, "R P"]
     """The original tokens at these positions; -100 at padding."""
 

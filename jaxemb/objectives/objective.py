@@ -1,4 +1,4 @@
-"""What an objective is."""
+"""The type of an objective."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -60,7 +60,7 @@ def masked_lm_loss(
 
     own = {"encoder": encoder["encoder"], "head": {name: head[name] for name in ("dense", "norm")}}
     vectors = over_rows(predicted_from, own, rows, key, mesh=mesh, layers_in=model.compute_dtype)
-    most = None  # of padded rows each has about as many predictions as places for them; of packed ones all together
+    most = None  # padded rows use nearly all their slots for predictions; packed rows use fewer, so bound their sum
     if "slots" in tokens:
         devices, texts = tokens["slots"].shape
         most = most_predictions(config, tokens["input_ids"].size // devices, kinds.special, texts)

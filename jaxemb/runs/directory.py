@@ -15,7 +15,7 @@ from jaxemb.config import files as config_files
 from jaxemb.config.explicit import flat
 from jaxemb.data.cut import Cut
 from jaxemb.errors import UsageError, UserError
-from jaxemb.files import is_partial, keep_out_others, remove_partial, write_atomically
+from jaxemb.files import is_partial, lock_exclusively, remove_partial, write_atomically
 from jaxemb.runs import random_bits
 from jaxemb.runs.metrics import read_metrics
 from jaxemb.runs.results import Reports, Results, reports_from_json
@@ -118,7 +118,7 @@ class RunDirectory:
                 f"{self.path}: cannot be written ({error.strerror}); choose another --output-dir"
             ) from None
         with file:
-            keep_out_others(file, f"{self.path}: another process is training in it; wait for it or stop it")
+            lock_exclusively(file, f"{self.path}: another process is training in it; wait for it or stop it")
             remove_partial(self.path)
             yield
 
@@ -208,7 +208,7 @@ class RunDirectory:
         if changed:
             raise UsageError(
                 f"{self.path}: the run to resume has another config:\n" + "\n".join(changed) + "\n"
-                f"What may change on --resume: {', '.join(free)}"
+                f"These may change on --resume: {', '.join(free)}"
             )
 
     def check_same_data(self, report: dict[str, Any]) -> None:

@@ -46,8 +46,8 @@ def tokenize_examples(config: TrainConfig, data: PreparedData, tokenizer: Any, d
     display.headline(describe_cut(tokenized.cut, config.data.max_length))
     if config.model.longest_input != config.data.max_length:
         display.headline(
-            f"the model embeds texts of up to {config.model.longest_input} tokens (model.max_seq_length), but is "
-            f"trained on the first {config.data.max_length} tokens only"
+            f"the model embeds the first {config.model.longest_input} tokens of a text (model.max_seq_length), but is "
+            f"trained on the first {config.data.max_length} (data.max_length)"
         )
     return tokenized
 

@@ -206,7 +206,7 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         model = base.model_copy(update={name: getattr(model, name) for name in own} | {"encoder": encoder})
     for name, length in (("data.max_length", config.data.max_length), ("model.max_seq_length", model.max_seq_length)):
         if length is not None and length > model.encoder.max_tokens:
-            raise UsageError(f"{name}: {length} tokens do not fit the model, which takes {model.encoder.max_tokens}")
+            raise UsageError(f"{name}: {length} tokens are more than the model's {model.encoder.max_tokens}")
     rows = model.encoder.vocab_size
     if rows is not None and rows < len(tokenizer):
         size = len(tokenizer)

@@ -70,9 +70,12 @@ def test_cross_lingual_sts_on_the_command_line(folder, capsys):
         (["--suite", "tatoeba", "--split", "dev"], "--split: only the suite sts has splits"),
         (["--suite", "sts", "--languages", "deu"], "--languages: only the suite tatoeba"),
         (["--suite", "parallel", "--language-pairs", "en-de"], "--language-pairs: only the suite sts has pairs"),
-        (["--suite", "sts", "--language-pairs", "en-de", "ende"], "--language-pairs: 'ende' is no pair of languages"),
-        (["--suite", "sts", "--language-pairs", "en-"], "--language-pairs: 'en-' is no pair"),
-        (["--suite", "sts", "--language-pairs", "en-de-fr"], "'en-de-fr' is no pair .* such as en-de"),
+        (
+            ["--suite", "sts", "--language-pairs", "en-de", "ende"],
+            "--language-pairs: 'ende' is not a pair of languages",
+        ),
+        (["--suite", "sts", "--language-pairs", "en-"], "--language-pairs: 'en-' is not a pair of languages joined by"),
+        (["--suite", "sts", "--language-pairs", "en-de-fr"], "'en-de-fr' is not a pair .* such as en-de"),
     ],
 )
 def test_options_of_another_suite(arguments, message):

@@ -55,7 +55,7 @@ def test_kinds_of_input(tmp_path, name, content, column):
         ("a.txt", "a\n", 1, r"in \.tsv and \.jsonl files only"),
         ("a.jsonl", '{"text": "a"}\n\n', None, r"a\.jsonl, line 2: not JSON"),
         ("a.jsonl", '{"text": "a"}\n{"t": 1, "u": 2}\n', None, r"line 2: no key 'text'; its keys are t, u"),
-        ("a.jsonl", "[1]\n", None, r"line 1: no key 'text'; it is no object"),
+        ("a.jsonl", "[1]\n", None, r"line 1: no key 'text'; it is not an object"),
         ("a.jsonl", '{"text": 1}\n', None, r"line 1: 'text' is not a string but int"),
         (
             "a.jsonl",

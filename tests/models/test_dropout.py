@@ -24,8 +24,8 @@ def counter(shape, width):
     return counters((jnp.arange(shape[0])[None, :, None], width), (jnp.arange(shape[1])[None, None], 1))
 
 
-def mask(key=0, ids=(3,), place=0, rate=0.5, shape=SHAPE):
-    return np.asarray(keep_mask(hashes(key, ids), rate, place, counter(shape, WIDTH)))
+def mask(key=0, ids=(3,), site=0, rate=0.5, shape=SHAPE):
+    return np.asarray(keep_mask(hashes(key, ids), rate, site, counter(shape, WIDTH)))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -38,7 +38,7 @@ def test_rate_and_scale(rate):
         means = keep.mean(axes)
         assert np.abs(means - (1 - rate)).max() < 6 * np.sqrt(rate * (1 - rate) / (keep.size / means.size))
     values = jnp.full((64, 64, 64), 2.0)
-    out = np.asarray(dropout(values, hashes(0, range(64)), rate, place=0, counter=counter((64, 64), WIDTH)))
+    out = np.asarray(dropout(values, hashes(0, range(64)), rate, site=0, counter=counter((64, 64), WIDTH)))
     np.testing.assert_allclose(np.unique(out), [0, 2 / (1 - rate)], rtol=1e-6)
     np.testing.assert_array_equal(out != 0, keep)
 
@@ -56,19 +56,19 @@ def test_equal_ids_share_a_mask():
     np.testing.assert_array_equal(both[0], both[1])
 
 
-@pytest.mark.parametrize("other", [{"key": 1}, {"ids": (4,)}, {"place": 1}])
+@pytest.mark.parametrize("other", [{"key": 1}, {"ids": (4,)}, {"site": 1}])
 def test_masks_differ_by_chance_only(other):
     agreement = (mask(shape=(64, 64)) == mask(shape=(64, 64), **other)).mean()
     assert abs(agreement - 0.5) < 5 * 0.5 / 64
 
 
-def attention_masks(most, positions, heads=8, place=0):
+def attention_masks(most, positions, heads=8, site=0):
     """0 or 1 for each head, query and key [N, S, S]: what `attend` drops, told by values that are a unit matrix."""
     length = len(positions)
     eye = jnp.broadcast_to(jnp.eye(length), (1, heads, length, length))
     alike, everywhere = jnp.zeros_like(eye), jnp.ones((1, 1, length), bool)
     hashes, positions = dropout_hashes(jax.random.key(0), jnp.array([3])), jnp.asarray(positions)[None]
-    settings = {"hashes": hashes[:, None], "rate": 0.5, "place": place, "most": most}
+    settings = {"hashes": hashes[:, None], "rate": 0.5, "site": site, "most": most}
     out = attend(alike, alike, eye, mask=everywhere, positions=positions, **settings)
     return np.asarray(out).reshape(length, heads, length).transpose(1, 0, 2) > 0
 
@@ -81,12 +81,12 @@ def independent(masks):
 
 
 @pytest.mark.parametrize("most", [512, 32_768, 65_536, 2**17])
-def test_heads_places_and_far_positions_have_masks_of_their_own(most):
+def test_heads_sites_and_far_positions_have_masks_of_their_own(most):
     """At 32,768 positions heads h and h + 4 once shared theirs, at 65,536 all did."""
     starts = sorted({0, *(2**bits for bits in range(8, 20) if 2**bits < most)})
     positions = np.concatenate([np.arange(start, start + 16) for start in starts])
-    for place, other in ((0, 1), (1, 4), (7, 7 + 3 * 24)):
-        both = np.concatenate([attention_masks(most, positions, place=number) for number in (place, other)])
+    for site, other in ((0, 1), (1, 4), (7, 7 + 3 * 24)):
+        both = np.concatenate([attention_masks(most, positions, site=number) for number in (site, other)])
         independent(both.reshape(2 * 8 * len(starts), -1))  # the mask of each stretch of queries
 
 
@@ -109,8 +109,8 @@ def test_raw_and_typed_keys_agree():
 def test_no_key_or_no_rate_is_no_dropout():
     x = jnp.ones((2, 3, 4))
     number = counter((3, 4), 4)
-    assert dropout(x, None, 0.5, place=0, counter=number) is x
-    assert dropout(x, hashes(0, range(2)), 0.0, place=0, counter=number) is x
+    assert dropout(x, None, 0.5, site=0, counter=number) is x
+    assert dropout(x, hashes(0, range(2)), 0.0, site=0, counter=number) is x
 
 
 # ------------------------------------------------------------------------------------------------- in the whole model
@@ -161,11 +161,11 @@ def test_mesh_does_not_matter(data, fsdp):
 
 
 def test_layers_and_places_have_masks_of_their_own(monkeypatch):
-    places = []
+    sites = []
 
-    def spy(hashes, rate, place, counter):
-        places.append((int(place), rate))
-        return keep_mask(hashes, rate, place, counter)
+    def spy(hashes, rate, site, counter):
+        sites.append((int(site), rate))
+        return keep_mask(hashes, rate, site, counter)
 
     monkeypatch.setattr("jaxemb.models.dropout.keep_mask", spy)
     encoder = MODEL.config.encoder.model_copy(update={"attention_probs_dropout_prob": 0.2})
@@ -175,4 +175,4 @@ def test_layers_and_places_have_masks_of_their_own(monkeypatch):
         layer = jax.tree.map(lambda leaf, index=index: leaf[index], MODEL.params["encoder"]["layers"])
         Layer(encoder, jnp.float32).apply({"params": layer}, x, jnp.asarray(index), tokens)
     # Place 0 is that of the embeddings.
-    assert places == [(1, 0.2), (2, 0.1), (3, 0.1), (4, 0.2), (5, 0.1), (6, 0.1)]
+    assert sites == [(1, 0.2), (2, 0.1), (3, 0.1), (4, 0.2), (5, 0.1), (6, 0.1)]

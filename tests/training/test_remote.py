@@ -406,7 +406,7 @@ def test_a_mirror_that_was_removed_is_read_again(bucket, tmp_path):
 def test_what_is_refused(bucket, tmp_path, monkeypatch):
     machine = Machine(tmp_path / "first")
     with (
-        pytest.raises(UsageError, match="another process of this machine is training in it"),
+        pytest.raises(UsageError, match="another process on this machine is training in it"),
         machine.storage().opened(False),
     ):
         machine.train(2)

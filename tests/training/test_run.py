@@ -286,7 +286,7 @@ def test_starting_from_a_model(whole, tmp_path):
         ({"pooling": "mean"}, "model.pooling: 'mean' here, but 'cls' in model.init_from .* or set model.new_head"),
         ({"encoder": {"hidden_size": 48}}, r"model.encoder.hidden_size: 48 here, but 16 in model.init_from"),
         ({"encoder": {"model_type": "distilbert"}}, r"model.encoder.model_type: 'distilbert' here, but 'bert' in"),
-        ({"max_seq_length": 513}, "model.max_seq_length: 513 tokens do not fit the model, which takes 512"),
+        ({"max_seq_length": 513}, "model.max_seq_length: 513 tokens are more than the model's 512"),
     ):
         other = {
             **values,

@@ -17,7 +17,7 @@ from pathlib import Path
 from jaxemb import distributed
 from jaxemb.config import TrainConfig
 from jaxemb.errors import CannotWrite, Stopped, UsageError, UserError
-from jaxemb.files import cache_root, is_partial, keep_out_others, remove_partial, write_atomically
+from jaxemb.files import cache_root, is_partial, lock_exclusively, remove_partial, write_atomically
 from jaxemb.runs.directory import RunDirectory, steps_to_keep
 from jaxemb.runs.storage.local import LocalStorage
 from jaxemb.runs.storage.mirror import END, link, mirror, newest_first, number_of
@@ -90,8 +90,8 @@ class RemoteStorage(LocalStorage):
                 f"{self._base}: cannot be written ({error.strerror}); set data.cache_dir to a folder for mirrors"
             ) from None
         with lock:
-            keep_out_others(
-                lock, f"{self.url}: another process of this machine is training in it; wait for it or stop it"
+            lock_exclusively(
+                lock, f"{self.url}: another process on this machine is training in it; wait for it or stop it"
             )
             remove_partial(self._base)
             store = Store(self.url, uuid.uuid4().hex)

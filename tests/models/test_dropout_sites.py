@@ -24,11 +24,11 @@ RATES = {
 
 
 def scaled(x, rate, cosine):
-    """In place of dropout: values are scaled by their place and the rate."""
+    """Replaces dropout: values are scaled by their position and the rate."""
     return x * (1 + rate * cosine(x.size if isinstance(x.size, int) else x.numel()).reshape(x.shape))
 
 
-def ours(x, hashes, rate, *, place, counter):
+def ours(x, hashes, rate, *, site, counter):
     return x if hashes is None or not rate else scaled(x, rate, lambda size: jnp.cos(jnp.arange(size)))
 
 
