@@ -134,7 +134,7 @@ class TrainConfig(Settings):
     training: TrainingConfig
     """The training loop."""
     mesh: MeshConfig = MeshConfig()
-    """How many devices hold replicas, and how many share the parameters of each."""
+    """The number of replicas, and the number of devices that share the parameters of a replica."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Retrieval on the held-out split, and STS."""
     export: ExportConfig = ExportConfig()

@@ -50,8 +50,8 @@ class DataConfig(Settings):
     filters: FilterConfig = FilterConfig()
     """What a pair must satisfy."""
     exclude: tuple[str, ...] = ()
-    """Files or patterns (relative to `root`) of test sentences, one a line. A pair is dropped if either side is one of
-    them; the comparison ignores case, digits and punctuation."""
+    """Files or patterns (relative to `root`) of test sentences, one per line. A pair is dropped if either side is
+    one of them; the comparison ignores case, digits and punctuation."""
     holdout: HoldoutConfig = HoldoutConfig()
     """The held-out set."""
     cache_dir: str | None = None

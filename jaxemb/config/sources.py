@@ -37,7 +37,7 @@ class GettextSource(_Source):
 
 
 class TsvSource(_Source):
-    """Tab-separated pairs, one a line, without a header, plain or `.gz`."""
+    """Tab-separated pairs, one per line, without a header, plain or `.gz`."""
 
     kind: Literal["tsv"] = "tsv"
     path: str
@@ -87,7 +87,7 @@ class _OneLanguage(_Files):
 
 
 class TextSource(_Files):
-    """Single sentences, one a line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
+    """Single sentences, one per line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
 
     kind: Literal["text"] = "text"
     language: str | None = "en"

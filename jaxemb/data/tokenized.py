@@ -162,4 +162,4 @@ def _write(data: PreparedData, backend: tokenizers.Tokenizer, prompt: str, folde
     np.save(folder / "lengths.npy", lengths)
     counts = {language: dataclasses.asdict(one) for language, one in sorted(cut.items())}
     (folder / "tokenized.json").write_text(json.dumps({"dtype": dtype.str, "cut": counts}, ensure_ascii=False))
-    log.info("%d examples tokenised, %.1f tokens a text on average", len(lengths), lengths.mean())
+    log.info("%d examples tokenized, %.1f tokens per text on average", len(lengths), lengths.mean())

@@ -95,7 +95,7 @@ class _Block(NamedTuple):
 
 
 def _unit(batch: RankingBatch, guide: bool) -> dict[str, Float[Array, "n D"]]:
-    """Normalised embeddings of queries, documents and (one a row) hard negatives."""
+    """Normalised embeddings of queries, documents and hard negatives, one per row."""
     arrays = batch[3:6] if guide else batch[:3]
     flat = [None if array is None else array.reshape(-1, array.shape[-1]) for array in arrays]
     return {name: normalize(x) for name, x in zip(("query", "doc", "hard"), flat, strict=True) if x is not None}

@@ -20,7 +20,7 @@ def describe(plan: Plan, config: TrainConfig) -> list[str]:
     lines = [f"{plan.devices} x {plan.device}{across}, mesh: {mesh}; vocabulary {config.model.encoder.vocab_size:,}"]
     if plan.fits:
         lines += [
-            f"fits: {plan.peak / GIB:.2f} of {plan.memory / GIB:.0f} GiB a device at the peak",
+            f"fits: the peak is {plan.peak / GIB:.2f} of {plan.memory / GIB:.0f} GiB per device",
             f"  {plan.params / GIB:.2f} parameters, {plan.optimizer / GIB:.2f} optimizer, {plan.temporary / GIB:.2f} "
             "gradients, activations and loss",
         ]
@@ -30,23 +30,23 @@ def describe(plan: Plan, config: TrainConfig) -> list[str]:
         lines += ["  JAX uses three quarters of a GPU's memory, or the share in XLA_PYTHON_CLIENT_MEM_FRACTION"]
     lines += [
         f"a step: {plan.batch_size:,} examples, {plan.tokens:,} tokens; {plan.model_flops / TERA:,.1f} TFLOP of the "
-        f"model, {plan.again_flops / TERA:,.1f} computed again (remat: {config.model.remat})"
+        f"model, {plan.again_flops / TERA:,.1f} TFLOP recomputed (remat: {config.model.remat})"
     ]
     return lines + _traffic(plan) + _time(plan, config.training.steps) if plan.fits else lines
 
 
 def _traffic(plan: Plan) -> list[str]:
-    between = f" inside its slice, {plan.crossing / MB:,.1f} MB to others," if plan.slices > 1 else ""
-    lines = [f"a device sends {plan.sent / MB:,.1f} MB{between} a step" + (", most of it:" if plan.collectives else "")]
+    between = f" inside its slice and {plan.crossing / MB:,.1f} MB to other slices" if plan.slices > 1 else ""
+    lines = [f"a device sends {plan.sent / MB:,.1f} MB{between} per step" + (", mostly:" if plan.collectives else "")]
     for one in plan.collectives[:SHOWN]:
-        crossing = f", {one.crossing / MB:,.1f} MB to others" if one.crossing else ""
+        crossing = f", {one.crossing / MB:,.1f} MB to other slices" if one.crossing else ""
         lines += [f"  {one.count:4} x {one.kind:18} {one.array:24} {one.sent / MB:9,.1f} MB{crossing}"]
     return lines
 
 
 def _time(plan: Plan, steps: int) -> list[str]:
     if plan.chip is None:
-        return [f"no peak rates of {plan.device} are known"]
+        return [f"the peak rates of {plan.device} are not known"]
     seconds = plan.seconds
     bounds = max(seconds.values()), sum(seconds.values())
     parts = ", ".join(f"{name} {1000 * value:,.1f}" for name, value in seconds.items())
@@ -54,11 +54,11 @@ def _time(plan: Plan, steps: int) -> list[str]:
     shares = " to ".join(f"{ideal / bound:.0%}" for bound in bounds)
     days = " to ".join(f"{86400 * plan.batch_size / bound / 1e6:,.0f}" for bound in bounds)
     lines = [
-        f"ms a step at peak rates: {parts}",
-        f"so {1000 * bounds[0]:,.1f} ms if all of it overlaps, {1000 * bounds[1]:,.1f} if none does: MFU {shares}, "
-        f"{days} million examples a day",
+        f"ms per step at peak rates: {parts}",
+        f"together {1000 * bounds[0]:,.1f} ms if all of it overlaps, {1000 * bounds[1]:,.1f} if nothing does: MFU "
+        f"{shares}, {days} million examples per day",
     ]
     if steps:
         hours = " to ".join(f"{steps * bound / 3600:,.1f}" for bound in bounds)
-        lines += [f"{steps:,} steps: {hours} hours, and more in practice"]
+        lines += [f"{steps:,} steps: {hours} hours at these rates, more in practice"]
     return lines

@@ -155,7 +155,7 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
         peak, temporary = analysis.peak_memory_in_bytes, analysis.temp_size_in_bytes
         found = collectives(compiled.as_text(), slice_ids)
         if peak > memory:  # the compiler for GPUs does not check this
-            message = f"{peak / GIB:.2f} GiB a device at the peak, of {memory / GIB:.1f}"
+            message = f"the peak is {peak / GIB:.2f} of {memory / GIB:.1f} GiB per device"
     again = {"none": 0.0, "dots": 0.0, "full": flops / 3}[model.remat]
     return Plan(
         device=devices[0].device_kind,

@@ -56,7 +56,7 @@ def test_a_peak_above_the_memory_does_not_fit(monkeypatch):
     assert plan.seconds.keys() == {"arithmetic", "memory", "network"}
     assert plan.seconds["network"] == plan.sent / 1e9
     assert not plan.fits
-    assert any(line.startswith("DOES NOT FIT: 0.00 GiB a device at the peak, of 0.0") for line in describe(plan, one))
+    assert any(line.startswith("DOES NOT FIT: the peak is 0.00 of 0.0 GiB per device") for line in describe(plan, one))
 
 
 PLUGIN = any(
