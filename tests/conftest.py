@@ -31,9 +31,12 @@ install_import_hook("jaxemb", "beartype.beartype")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
-import tiers  # noqa: E402
-from cpu_times import CpuTimes  # noqa: E402
-from tiers import pytest_configure_node  # noqa: E402, F401
+
+pytest.register_assert_rewrite("support")
+
+from support import tiers  # noqa: E402
+from support.cpu_times import CpuTimes  # noqa: E402
+from support.tiers import pytest_configure_node  # noqa: E402, F401
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(50_000, 20)  # tracing makes many small objects, all of which live

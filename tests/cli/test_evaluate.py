@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
-from tiny_models import tiny_embedder
 
 from jaxemb.cli.evaluate import run
 from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError
+from support.tiny_models import tiny_embedder
 
 PAIRS = [("a cat", "a dog", 2.5), ("one, two", "three", 0.0), ("a bird", "birds", 4.0), ("x y z", "a dog", 1.0)]
 

@@ -1,9 +1,9 @@
 import pytest
 
+from data.conftest import compiled_catalogue
 from jaxemb.errors import UserError
 from jaxemb.readers.gettext import Message, parse_mo, parse_po
 from jaxemb.readers.lines import BadLine
-from tests.data.conftest import compiled_catalogue
 
 MESSAGES = {
     "Save": "Speichern",

@@ -2,13 +2,13 @@ import importlib.metadata
 
 import pytest
 
+from data.conftest import compiled_catalogue
 from jaxemb.config import GettextSource
 from jaxemb.data.records import Record
 from jaxemb.data.report import Skipped
 from jaxemb.data.sources import source_parts
 from jaxemb.data.sources.gettext import licence, without_accelerators
 from jaxemb.errors import UserError
-from tests.data.conftest import compiled_catalogue
 
 
 def read(package, **settings):

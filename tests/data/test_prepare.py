@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
+from data.conftest import sentences
 from jaxemb.config import DataConfig, FilterConfig, HoldoutConfig, MosesSource, TsvSource
 from jaxemb.data import Record, prepare
 from jaxemb.data.languages import is_english
 from jaxemb.data.normalize import decontamination_key
 from jaxemb.errors import UserError
-from tests.data.conftest import sentences
 
 
 def english_side(record: Record) -> str:

@@ -6,13 +6,13 @@ import logging
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.encoding import encode, encode_file
 from jaxemb.encoding.inputs import count_lines, text_reader
 from jaxemb.encoding.outputs import write_npy, write_parquet
 from jaxemb.encoding.texts import embed_blocks
 from jaxemb.errors import UserError
+from support.tiny_models import tiny_embedder
 
 EMBEDDER = tiny_embedder()
 TEXTS = ["one", "", "Съешь же", " three\tfour "[:6], "敏捷的", "last"]

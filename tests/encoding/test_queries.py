@@ -5,8 +5,6 @@ import gc
 import jax
 import numpy as np
 import pytest
-from tiers import sampled
-from tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 from jaxemb.encoding import apart, encode
 from jaxemb.encoding.apart import layers_apart
@@ -14,6 +12,8 @@ from jaxemb.encoding.texts import embed_batch
 from jaxemb.models import apply
 from jaxemb.parallel import make_mesh, replicated
 from jaxemb.training.compilations import compilations_of
+from support.tiers import sampled
+from support.tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 LONG = ENCODER.model_copy(update={"max_position_embeddings": 700})
 

@@ -6,10 +6,10 @@ import threading
 
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder, tiny_tokenizer
 
 from jaxemb.config import Prompt
 from jaxemb.encoding import count_prompt_tokens
+from support.tiny_models import tiny_embedder, tiny_tokenizer
 
 LONG = "abcdefgh " * 40
 

@@ -1,9 +1,9 @@
 import shutil
 
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.huggingface import export
+from support.tiny_models import tiny_embedder
 
 
 @pytest.fixture(scope="session")

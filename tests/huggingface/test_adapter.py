@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import BOTH_WAYS, ENCODER, embed, tiny_embedder
 
 from jaxemb.config import (
     BertConfig,
@@ -23,6 +22,7 @@ from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import VerifyReport, adapter, export, export_adapter, load_model
 from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
+from support.tiny_models import BOTH_WAYS, ENCODER, embed, tiny_embedder
 
 # PEFT asks for what transformers 5 renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

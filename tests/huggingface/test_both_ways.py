@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from tiny_models import BOTH_WAYS, tiny_embedder
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model
+from support.tiny_models import BOTH_WAYS, tiny_embedder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TEXTS = ["A man plays.", "Съешь же ещё этих мягких булок", "a", "x y z " * 20]

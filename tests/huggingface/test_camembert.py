@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from tiny_models import ENCODERS, tiny_embedder
 
 from jaxemb.config import RobertaConfig
 from jaxemb.huggingface import export, load_model
 from jaxemb.training.resolve import read_config
-from tests.huggingface.test_load import TEXTS
+from support.model_folders import TEXTS
+from support.tiny_models import ENCODERS, tiny_embedder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

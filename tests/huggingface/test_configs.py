@@ -1,10 +1,10 @@
 import json
 
 import pytest
-from tiny_models import ENCODER, ENCODERS
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json, read_encoder_config
+from support.tiny_models import ENCODER, ENCODERS
 
 
 def write(tmp_path, encoder=ENCODER, **changes):

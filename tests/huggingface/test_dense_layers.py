@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import sampled
-from tiny_models import ENCODER, TOKENIZER, embed, tiny_embedder
 
 from jaxemb.config import DenseConfig, ModelConfig
 from jaxemb.config import files as config_files
@@ -18,7 +16,9 @@ from jaxemb.models import embedding_size, init
 from jaxemb.models.heads import init_dense
 from jaxemb.training.freezing import select_trained
 from jaxemb.training.resolve import read_config, with_projection
-from tests.huggingface.test_load import TEXTS
+from support.model_folders import TEXTS
+from support.tiers import sampled
+from support.tiny_models import ENCODER, TOKENIZER, embed, tiny_embedder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHALLOW = ENCODER.model_copy(update={"num_hidden_layers": 1})

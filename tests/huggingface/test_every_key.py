@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import sampled
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json, read_encoder_config
 from jaxemb.models.encoder import Encoder
-from tests.models.test_encoder import FAMILIES, batch, close, oracle, to_ours
+from support.families import FAMILIES, batch, close, oracle, to_ours
+from support.tiers import sampled
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CAMEMBERT = FAMILIES["roberta"].model_copy(update={"model_type": "camembert"})

@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-from tiers import sampled
-from tiny_models import ENCODER, tiny_embedder
 
 from jaxemb.config import DenseConfig, Prompt
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model
+from support.tiers import sampled
+from support.tiny_models import ENCODER, tiny_embedder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TEXTS = ["A man Plays.", "Съешь же ещё", "", "x " * 100]

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
-from tiers import sampled
-from tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 from jaxemb.config import DenseConfig, Prompt
 from jaxemb.encoding import Embedder
@@ -15,6 +13,8 @@ from jaxemb.errors import UserError
 from jaxemb.huggingface import CardInfo, DataSource, export, load_model, reference, verify_export
 from jaxemb.huggingface import weights as weight_map
 from jaxemb.huggingface.verify import SENTENCES
+from support.tiers import sampled
+from support.tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 TEXTS = [*SENTENCES, "x " * 200, "敏捷" * 100]

@@ -8,12 +8,12 @@ import shutil
 import time
 
 import pytest
-from tiers import sampled
-from tiny_models import ENCODERS, tiny_embedder
 
 from jaxemb.encoding import Towers
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_towers
+from support.tiers import sampled
+from support.tiny_models import ENCODERS, tiny_embedder
 
 CASES, CASES_IN_FULL = 60, 3000
 """Damaged folders a file; a quarter of it in other families than BERT. The sample seed chooses the damage."""

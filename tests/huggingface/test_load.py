@@ -6,20 +6,13 @@ import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_models import TOKENIZER, tiny_embedder
 
 from jaxemb.config import DenseConfig
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model
-
-TEXTS = ["A man plays.", "Съешь же ещё", "", "x " * 100]
-
-
-def edit(path, **changes):
-    content = json.loads(path.read_text())
-    content |= changes
-    path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}))
+from support.model_folders import TEXTS, edit
+from support.tiny_models import TOKENIZER, tiny_embedder
 
 
 def modules(folder, *kinds, prefix="sentence_transformers.models."):

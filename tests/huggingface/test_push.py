@@ -5,14 +5,14 @@ import os
 import jax
 import numpy as np
 import pytest
-from fake_hub import COMMIT, FakeHub, running
 from safetensors.numpy import load_file
-from tiny_models import tiny_embedder
 
 import jaxemb
 from jaxemb.cli import main
 from jaxemb.errors import UsageError, UserError
 from jaxemb.huggingface import push
+from support.fake_hub import COMMIT, FakeHub, running
+from support.tiny_models import tiny_embedder
 
 TOKEN = "hf_a_token"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload:DeprecationWarning")  # huggingface_hub's

@@ -4,7 +4,6 @@ import dataclasses
 import json
 
 import pytest
-from tiny_models import ENCODER, ENCODERS, tiny_embedder, tiny_tokenizer
 
 from jaxemb.cli import main
 from jaxemb.config import DenseConfig, Prompt
@@ -12,6 +11,7 @@ from jaxemb.encoding import Towers
 from jaxemb.errors import UserError
 from jaxemb.huggingface import VerifyReport, export, load_model
 from jaxemb.huggingface.servers import SERVERS, keys_of_tei, misread, servers_note
+from support.tiny_models import ENCODER, ENCODERS, tiny_embedder, tiny_tokenizer
 
 MEAN = {"pooling": "mean", "dense": None}
 QWEN3 = {"encoder": ENCODERS["qwen3"], "pooling": "lasttoken", "dense": None}

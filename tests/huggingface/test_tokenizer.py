@@ -1,12 +1,12 @@
 import json
 
 import pytest
-from tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface import VerifyReport, export, load_tokenizer, save_tokenizer
 from jaxemb.huggingface.tokenizer import check_vocabulary
 from jaxemb.huggingface.verify import SENTENCES
+from support.tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 
 def test_there_and_back(tmp_path):

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from tiny_models import ENCODERS, TOKENIZER, tiny_embedder
 
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model, load_tokenizer, save_tokenizer
-from tests.huggingface.test_load import edit
+from support.model_folders import edit
+from support.tiny_models import ENCODERS, TOKENIZER, tiny_embedder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TEXTS = ["A man plays.", "Съешь же ещё", "", "café [MASK] <mask> naïve 東京", "x y z " * 30]

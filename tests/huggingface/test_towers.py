@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder
 
 import jaxemb
 from jaxemb.config import Prompt
 from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError, UserError
 from jaxemb.huggingface import CardInfo, VerifyReport, export, load_model, load_towers
+from support.tiny_models import tiny_embedder
 
 TEXTS = ["one two", "", "敏捷的棕色狐狸", "x " * 99]
 PROMPTS = {"prompts": (Prompt(name="query", text="ask: "), Prompt(name="document", text="say: "))}

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import ENCODER, TOKENIZER, tiny_embedder
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -20,6 +19,7 @@ from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model, trim_vocabulary, vocabulary_report
 from jaxemb.huggingface.card import model_card
 from jaxemb.huggingface.verify import SENTENCES
+from support.tiny_models import ENCODER, TOKENIZER, tiny_embedder
 
 KEPT = ["The quick brown fox jumps.", "A lazy dog, a quick dog.", "the fox played and was playing", ""]
 CORPUS = [*KEPT * 4, *("nothing but other words here", "jumping over lazily sleeping players", "foxes anew") * 6]

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import ENCODER, TOKENIZER, tiny_embedder
 
 from jaxemb.config import DenseConfig
 from jaxemb.encoding import encode_stream
@@ -15,7 +14,8 @@ from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.module_settings import TRANSFORMER_FILES
 from jaxemb.models import embedding_size, encoded_size
 from jaxemb.training.resolve import read_config, resolve
-from tests.huggingface.test_load import TEXTS, edit
+from support.model_folders import TEXTS, edit
+from support.tiny_models import ENCODER, TOKENIZER, tiny_embedder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

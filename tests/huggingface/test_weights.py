@@ -6,12 +6,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_models import ENCODER, ENCODERS, tiny_embedder
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import encoder_config_json
 from jaxemb.huggingface.tensors import open_tensors, save_tensors
 from jaxemb.huggingface.weights import FAMILIES, encoder_from_tensors, encoder_to_tensors
+from support.tiny_models import ENCODER, ENCODERS, tiny_embedder
 
 PARAMS = tiny_embedder().params["encoder"]
 TENSORS = encoder_to_tensors(PARAMS, ENCODER)

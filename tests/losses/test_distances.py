@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
-from loss_checks import embeddings, equal_to_torch
 
 from jaxemb.losses.distances import pairwise_distance
 from jaxemb.losses.paired import paired_distance
+from support.loss_checks import embeddings, equal_to_torch
 
 
 @pytest.mark.parametrize("how", ["euclidean", "cosine"])

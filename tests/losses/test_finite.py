@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from loss_cases import IN_BATCH, KERNEL, ROW_BY_ROW, ROWS, Case
-from loss_checks import close, embeddings
-from tiers import sampled
 
 from jaxemb import losses
 from jaxemb.losses.in_batch import log_weighted_sum, weighted_mean, weighted_sum
+from support.loss_cases import IN_BATCH, KERNEL, ROW_BY_ROW, ROWS, Case
+from support.loss_checks import close, embeddings
+from support.tiers import sampled
 
 DROPPED = np.isin(np.arange(ROWS), (1, 2, 7, ROWS - 1))
 KEPT = ~DROPPED

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import unchecked_shapes
 
 from jaxemb import losses
 from jaxemb.losses.multiple_negatives import gist, multiple_negatives_ranking
 from jaxemb.losses.ranking_softmax import DIRECTIONS, RankingForm, ranking
+from support.loss_checks import unchecked_shapes
 
 seeds = st.integers(0, 2**31)
 B, D = 6, 10

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import sampled
 
 from jaxemb.huggingface.configs import encoder_config_json, read_encoder_config
 from jaxemb.huggingface.weights import encoder_to_tensors
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder
-from tests.models.test_encoder import FAMILIES, batch, close, oracle, to_ours
+from support.families import FAMILIES, batch, close, oracle, to_ours
+from support.tiers import sampled
 
 RATES = {
     "bert": {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.2},

@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import ENCODER, embed, tiny_embedder
 
 from jaxemb.config import BertConfig, DenseConfig, ModelConfig
 from jaxemb.models import embedding_size, init
+from support.tiny_models import ENCODER, embed, tiny_embedder
 
 TOKENS = {
     "input_ids": jnp.array([[2, 9, 8, 7, 3], [2, 11, 3, 0, 0]]),

@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from loss_cases import IN_BATCH
-from packed import packed
-from tiers import sampled
 
 from jaxemb import models, objectives
 from jaxemb.config import BertConfig, LabseObjective, ModelConfig
 from jaxemb.objectives.embedding import embed_texts
 from jaxemb.parallel import chunked_embed, make_mesh, rows_of_tokens
 from jaxemb.training.step import place
+from support.loss_cases import IN_BATCH
+from support.packed import packed
+from support.tiers import sampled
 
 ENCODER = {"vocab_size": 200, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
 MODEL = ModelConfig(encoder=BertConfig(**ENCODER, num_hidden_layers=2, max_position_embeddings=16))

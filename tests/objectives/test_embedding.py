@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
-from tiers import sampled
-from tiny_models import ENCODERS
 
 from jaxemb import models
 from jaxemb.config import BertConfig, DenseConfig, LoraConfig, ModelConfig
 from jaxemb.objectives.embedding import embed, embed_texts
 from jaxemb.parallel import batch_sharding, make_mesh, param_shardings
+from support.packed import packed
+from support.tiers import sampled
+from support.tiny_models import ENCODERS
 
 ENCODER = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 MODEL = ModelConfig(encoder=BertConfig(**ENCODER, num_hidden_layers=1, max_position_embeddings=8))

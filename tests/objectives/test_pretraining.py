@@ -9,9 +9,6 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
-from tiers import sampled
-from tiny_models import ENCODERS, TOKENIZER, tiny_embedder
 from transformers import BertTokenizerFast
 
 from jaxemb import models, objectives
@@ -23,6 +20,9 @@ from jaxemb.models.lora import merge
 from jaxemb.objectives.masking import CONTINUES, TokenKinds, mask_tokens, most_predictions, token_kinds
 from jaxemb.packing import texts_per_row
 from jaxemb.parallel import make_mesh
+from support.packed import packed
+from support.tiers import sampled
+from support.tiny_models import ENCODERS, TOKENIZER, tiny_embedder
 
 V, LENGTH, ROWS = len(TOKENIZER), 40, 16
 KINDS = token_kinds(TOKENIZER)

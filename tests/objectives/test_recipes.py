@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from packed import packed
-from tiers import sampled
 
 from jaxemb import models, objectives
 from jaxemb.config import (
@@ -22,6 +20,8 @@ from jaxemb.config import (
     SupervisedSimcse,
 )
 from jaxemb.parallel import make_mesh
+from support.packed import packed
+from support.tiers import sampled
 
 ENCODER = {"vocab_size": 60, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 MODEL = ModelConfig(

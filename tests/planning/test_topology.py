@@ -17,7 +17,7 @@ from jaxemb.parallel.chips import CHIPS, Chip
 from jaxemb.planning import describe, devices_of, make_plan
 from jaxemb.planning.plan import _share
 from jaxemb.planning.topology import GPUS, slice_of
-from tests.planning.test_plan import ROOT, config
+from support.plans import ROOT, config
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_gpus_of_two_nodes(tmp_path):
     code = (
         "import json, sys\nfrom jaxemb.config import LabseObjective\n"
         "from jaxemb.planning import devices_of, make_plan\n"
-        "from tests.planning.test_plan import config\n"
+        "from support.plans import config\n"
         "plan = make_plan(config(LabseObjective()), devices_of('h100:4', 2))\n"
         "found = [plan.device, plan.devices, plan.slices, plan.fits, plan.sent, plan.crossing]\n"
         "json.dump(found, open(sys.argv[1], 'w'))"

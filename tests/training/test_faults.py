@@ -13,8 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import sampled
-from tiny_models import tiny_embedder
 
 import jaxemb
 from jaxemb.encoding import encode_file
@@ -23,7 +21,9 @@ from jaxemb.huggingface import export
 from jaxemb.runs.checkpoints import _NewestAndBest
 from jaxemb.runs.directory import RunDirectory, best_of
 from jaxemb.runs.metrics import read_metrics
-from tests.training.runs import TINY, fill, ids_of_step, losses_of, run_to_the_end, start, wait_for
+from support.runs import TINY, fill, ids_of_step, losses_of, run_to_the_end, start, wait_for
+from support.tiers import sampled
+from support.tiny_models import tiny_embedder
 
 
 def unfinished(run):

@@ -5,13 +5,13 @@ import stat
 
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder
 
 import jaxemb
 from jaxemb.encoding import encode_file
 from jaxemb.encoding.stored import stored_embeddings
 from jaxemb.files import atomic_directory, atomic_file
 from jaxemb.huggingface import export, export_adapter
+from support.tiny_models import tiny_embedder
 
 
 @pytest.fixture

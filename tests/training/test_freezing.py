@@ -7,7 +7,6 @@ import jax
 import numpy as np
 import optax
 import pytest
-from tiers import sampled
 
 from jaxemb import models, objectives
 from jaxemb.config import (
@@ -25,10 +24,11 @@ from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.freezing import overlay, select_trained
 from jaxemb.training.step import init_state, make_train_step, place
-from tests.training import test_step
-from tests.training.test_step import batch
+from support import steps
+from support.steps import batch
+from support.tiers import sampled
 
-MODEL = test_step.MODEL.model_copy(update={"scan_layers": True})
+MODEL = steps.MODEL.model_copy(update={"scan_layers": True})
 TABLE_AND_QUERY = (r"encoder/word_embeddings/.*", r"encoder/layers/attention/query/.*", "dense/bias")
 LORA = MODEL.model_copy(update={"init_from": "somewhere", "lora": LoraConfig(rank=3)})
 SETTINGS = OptimizerConfig(learning_rate=1e-2, schedule="constant", weight_decay=0.1, clip_norm=0.1)

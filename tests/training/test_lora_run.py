@@ -16,8 +16,8 @@ from jaxemb.encoding import Embedder
 from jaxemb.errors import UsageError, UserError
 from jaxemb.huggingface import VerifyReport, export, export_adapter
 from jaxemb.loading import load_towers
-from tests.tiny_models import ENCODER, TOKENIZER, tiny_embedder
-from tests.training.runs import losses_of
+from support.runs import losses_of
+from support.tiny_models import ENCODER, TOKENIZER, tiny_embedder
 
 TEXTS = ["one two", "", "drei Haus"]
 

@@ -18,7 +18,7 @@ from jaxemb.runs.checkpoints import Checkpoints
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training import run
 from jaxemb.training.step import abstract_state, place
-from tests.training.runs import ids_of_step
+from support.runs import ids_of_step
 
 MODEL = ModelConfig(
     encoder=BertConfig(

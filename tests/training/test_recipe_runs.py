@@ -11,7 +11,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiers import sampled
 from transformers import BertTokenizerFast
 
 import jaxemb
@@ -28,8 +27,8 @@ from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.metrics import read_metrics
 from jaxemb.training.seeds import train_seeds
 from jaxemb.training.teacher import Teacher
-from tests.training.conftest import ENGLISH, GERMAN
-from tests.training.runs import TINY, losses_of
+from support.runs import ENGLISH, GERMAN, TINY, leaves, losses_of
+from support.tiers import sampled
 
 RECIPES = {
     "sbert_classification": ({"kind": "nli", "path": "nli.jsonl"}, {"features": ["|u-v|", "u*v"]}),
@@ -106,19 +105,6 @@ def config_of(kind, folder, name="run", **objective):
         "evaluation": {"sts": {"paths": ["en.dev.csv"]}},
         "export": {"enabled": False},
     }  # fmt: skip
-
-
-def leaves(run_dir):
-    """All parameters of the newest checkpoint, those of the objective too."""
-    from jaxemb.objectives.parameters import init_params
-    from jaxemb.runs.checkpoints import Checkpoints
-    from jaxemb.runs.directory import RunDirectory
-
-    run = RunDirectory(run_dir)
-    like = jax.eval_shape(functools.partial(init_params, run.load_config()), jax.random.key(0))
-    with Checkpoints(run.checkpoints) as checkpoints:
-        found = jax.tree_util.tree_leaves_with_path(checkpoints.restore_params(like))
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in found}
 
 
 @pytest.mark.slow

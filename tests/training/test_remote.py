@@ -19,7 +19,7 @@ from jaxemb.runs.storage.remote import RemoteStorage
 from jaxemb.runs.storage.store import Store, Taken
 from jaxemb.runs.storage.units import NotAManifest, Object, Unit, unit_of
 from jaxemb.signals import StopRequest
-from tests.training.runs import wait_for
+from support.runs import wait_for
 
 URL = "memory://bucket/run"
 

@@ -22,7 +22,7 @@ from jaxemb.runs.storage import remote
 from jaxemb.runs.storage.mirror import mirror
 from jaxemb.runs.storage.store import Store
 from jaxemb.training.seeds import train_seeds
-from tests.training.runs import losses_of, run_to_the_end, wait_for
+from support.runs import losses_of, run_to_the_end, wait_for
 
 
 def on_another_machine(values, folder):

@@ -11,7 +11,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiers import sampled
 
 import jaxemb
 from jaxemb import losses
@@ -19,7 +18,8 @@ from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
 from jaxemb.runs.trackers import MetricsWriter
-from tests.training.runs import TINY, losses_of, start, wait_for
+from support.runs import TINY, losses_of, start, wait_for
+from support.tiers import sampled
 
 
 @pytest.mark.slow

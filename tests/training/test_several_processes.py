@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
-from tiers import sampled
 
 import jaxemb
 from jaxemb.parallel import make_mesh
-from tests.training.runs import fill
+from support.runs import fill
+from support.tiers import sampled
 
 LAUNCHER = Path(__file__).parents[2] / "launch" / "local.py"
 WORDS = "one two three four five six seven eight red green blue house tree sun moon cat dog".split()

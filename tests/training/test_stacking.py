@@ -9,8 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tiers import sampled
-from tiny_models import tiny_tokenizer
 
 import jaxemb
 from jaxemb import models
@@ -24,9 +22,9 @@ from jaxemb.runs.state import TrainState
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.stacking import stack_layers, stack_state
 from jaxemb.training.step import init_state
-from tests.training.conftest import ENGLISH
-from tests.training.runs import losses_of
-from tests.training.test_recipe_runs import leaves
+from support.runs import ENGLISH, leaves, losses_of
+from support.tiers import sampled
+from support.tiny_models import tiny_tokenizer
 
 
 def model_of(layers):

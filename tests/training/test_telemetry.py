@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
 
 import jaxemb
 from jaxemb.config import DataConfig, LabseObjective, TrainConfig, TrainingConfig, TsvSource
@@ -17,7 +16,8 @@ from jaxemb.parallel.chips import CHIPS, Chip
 from jaxemb.runs.metrics import read_metrics
 from jaxemb.training import telemetry
 from jaxemb.training.measures import group_norms, places, real_tokens
-from tests.training.runs import TINY
+from support.packed import packed
+from support.runs import TINY
 
 
 def test_norms_of_groups():

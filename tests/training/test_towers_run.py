@@ -19,8 +19,8 @@ from jaxemb.errors import UsageError
 from jaxemb.huggingface import VerifyReport, export
 from jaxemb.loading import load_towers
 from jaxemb.models import apply
-from tests.tiny_models import ENCODER, tiny_embedder
-from tests.training.runs import TINY, losses_of
+from support.runs import TINY, losses_of
+from support.tiny_models import ENCODER, tiny_embedder
 
 TEXTS = ["one two", "", "drei Haus"]
 UNTIED = {"towers": "untied", "encoder": TINY}

@@ -14,10 +14,10 @@ def main(port: str, number: str, *cases: str) -> None:
 
     import jax.numpy as jnp
     from jax.experimental.multihost_utils import process_allgather
-    from loss_cases import IN_BATCH
 
     from jaxemb.parallel import Across, make_mesh
-    from parallel.test_every_loss import CHUNK, IDS, REAL, Dense, check, value_and_gradients
+    from support.dense_losses import CHUNK, IDS, REAL, Dense, check, value_and_gradients
+    from support.loss_cases import IN_BATCH
 
     assert len(jax.devices()) == 8
     assert len(jax.local_devices()) == 4
