@@ -71,10 +71,3 @@ def test_dropout_acts_where_transformers_applies_it(family, monkeypatch, tmp_pat
     # The rates are kept on the way through a file.
     (tmp_path / "config.json").write_text(json.dumps(encoder_config_json(config)))
     assert read_encoder_config(tmp_path / "config.json") == config
-
-
-def test_the_rate_of_modernbert_s_embeddings_is_that_of_the_feed_forward_layer_unless_it_is_given():
-    config = FAMILIES["modernbert"].model_copy(update={"hidden_dropout_prob": 0.3})
-    assert encoder_config_json(config)["embedding_dropout"] == encoder_config_json(config)["mlp_dropout"] == 0.3
-    apart = config.model_copy(update={"embedding_dropout": 0.0})
-    assert encoder_config_json(apart)["embedding_dropout"] == 0.0

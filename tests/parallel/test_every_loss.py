@@ -3,8 +3,6 @@
 import functools
 import inspect
 import itertools
-import math
-import re
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +10,6 @@ import numpy as np
 import pytest
 
 from jaxemb import losses
-from jaxemb.losses.ranking_softmax import DIRECTIONS
 from jaxemb.parallel import Across, batch_sharding, make_mesh
 from support.dense_losses import (
     CHUNK,
@@ -27,7 +24,6 @@ from support.dense_losses import (
     value_and_gradients,
 )
 from support.loss_cases import IN_BATCH, NO_LOSS, ROW_BY_ROW, ROWS, Case
-from support.loss_checks import unchecked_shapes
 from support.tiers import sampled
 
 MESHES = ((1, 1), (2, 1), (4, 1), (8, 1), (4, 2), (2, 4))
@@ -67,6 +63,8 @@ WHOLE = [
 ]
 
 
+# Each loss by each strategy with padding and duplicates, on meshes in turn, so that each strategy sees every mesh and
+# each loss at least two.
 COVERING = [
     (name, (MESHES[1:] * len(PAIRS))[number], negatives, True, True) for number, (name, negatives) in enumerate(PAIRS)
 ]
@@ -113,34 +111,3 @@ def test_every_public_loss_has_a_case():
     for name in losses.__all__:
         in_batch = "across" in inspect.signature(getattr(losses, name)).parameters
         assert in_batch == (name in IN_BATCH) or name in ("matryoshka", "adaptive_layers")
-
-
-@pytest.mark.parametrize("name", [name for name, case in IN_BATCH.items() if not case.ring])
-def test_losses_that_must_see_all_columns_refuse_the_ring(name):
-    with pytest.raises(ValueError, match="'ring' is for losses that are sums over columns"):
-        IN_BATCH[name].call(IN_BATCH[name].arrays, {}, across=Across(make_mesh(2, 1, jax.devices()[:2]), "ring"))
-
-
-def test_choices_and_rows_that_do_not_go_are_refused():
-    with unchecked_shapes(), pytest.raises(ValueError, match="'rings' is none of local, gather, ring"):
-        Across(make_mesh(2, 1, jax.devices()[:2]), "rings")
-    x = jnp.ones((5, 3))
-    with pytest.raises(ValueError, match="5 rows do not divide by 2 devices: pad them"):
-        losses.siglip(x, x, across=Across(make_mesh(2, 1, jax.devices()[:2])))
-    with pytest.raises(ValueError, match="give `ids`"):
-        losses.siglip(x, x, excluded=jnp.ones((5, 5), bool), across=Across(make_mesh(2, 1, jax.devices()[:2])))
-
-
-def test_a_ring_never_holds_more_than_a_chunk_against_a_block():
-    rows, width, chunk = 512, 8, 4
-    mesh = make_mesh(4, 2)
-    options = {"directions": DIRECTIONS, "across": Across(mesh, "ring", chunk=chunk)}
-    loss = jax.value_and_grad(lambda q, d: losses.multiple_negatives_ranking(q, d, **options).mean(), (0, 1))
-    x = jax.ShapeDtypeStruct((rows, width), jnp.float32, sharding=batch_sharding(mesh))
-    text = jax.jit(loss).lower(x, x).compile().as_text()
-    shapes = {tuple(map(int, dimensions.split(","))) for dimensions in re.findall(r"\w+\[([\d,]+)\]", text)}
-    block = rows // 8
-    assert (chunk, block) in shapes
-    assert max(map(math.prod, shapes)) == block * width  # the embeddings themselves: twice a chunk against a block
-    assert re.search(r" collective-permute(-start)?\(", text)
-    assert not re.search(r" all-gather(-start)?\(", text)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxemb.parallel import batch_sharding, chunked_embed, make_mesh, over_rows, param_shardings
+from jaxemb.parallel import batch_sharding, make_mesh, over_rows, param_shardings
 
 WIDTH, LAYERS, ROWS = 16, 2, 64
 
@@ -56,24 +56,3 @@ def test_gradients_are_summed_in_float32(monkeypatch, shape, layers_in):
         np.testing.assert_array_equal(gradient["dense"]["kernel"], wanted)
         for ours in gradient["encoder"]["layers"]["dense"]["kernel"]:
             np.testing.assert_array_equal(ours, wanted)
-
-
-def test_rows_that_fill_up_a_chunk_are_rows_that_there_are():
-    """Of a row of zeros this encoder makes NaN, whose gradient times 0 would be that of the parameters."""
-
-    def embed(kernel, rows, _):
-        return (rows["x"] * rows["mask"]) @ kernel / rows["mask"].sum(1, keepdims=True)
-
-    rng = np.random.default_rng(0)
-    rows = {"x": jnp.asarray(rng.normal(size=(10, 3)), jnp.float32), "mask": jnp.ones((10, 3)).at[4, 1:].set(0.0)}
-    kernel = jnp.asarray(rng.normal(size=(3, 2)), jnp.float32)
-
-    def loss(embed):
-        return lambda kernel: jnp.sin(embed(kernel)).sum()
-
-    wanted = jax.value_and_grad(loss(lambda kernel: embed(kernel, rows, None)))(kernel)
-    for mesh in (None, make_mesh(2, 1, jax.devices()[:2])):
-        found = jax.value_and_grad(loss(lambda kernel, m=mesh: chunked_embed(embed, kernel, rows, None, 3, mesh=m)))(
-            kernel
-        )
-        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), found, wanted)

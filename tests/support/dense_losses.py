@@ -90,6 +90,4 @@ def strategies(name: str) -> tuple[str, ...]:
     return ("local", "gather", "ring") if IN_BATCH[name].ring else ("local", "gather")
 
 
-# Each loss by each strategy with padding and duplicates, on meshes in turn, so that each strategy sees every mesh and
-# each loss at least two.
 PAIRS = [(name, negatives) for name in IN_BATCH for negatives in strategies(name)]

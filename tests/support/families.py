@@ -1,13 +1,18 @@
 """A small model of each family, and transformers as its oracle."""
 
+import functools
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxemb.config import BertConfig
 from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json
 from jaxemb.huggingface.weights import encoder_from_tensors
+from jaxemb.models.dropout import dropout_hashes
+from jaxemb.models.encoder import Encoder
 from support.tiny_models import BOTH_WAYS, ENCODERS
 
 CONFIG = BertConfig(
@@ -64,3 +69,24 @@ def to_ours(model, config):
 
 def close(ours, theirs, tolerance=1e-5):
     assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max()
+
+
+def assert_trees_close(ours, theirs):
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(theirs))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6 * scale), ours, theirs)
+
+
+def run(params, key, config=CONFIG, **settings):
+    ids, mask = batch("right", config)
+
+    def loss(params):
+        drop = None if key is None else dropout_hashes(key, jnp.arange(ROWS))
+        out = Encoder(config, **settings).apply({"params": params}, jnp.asarray(ids), jnp.asarray(mask), None, drop)[0]
+        return jnp.sum(jnp.sin(out) * mask[:, :, None])
+
+    return jax.jit(jax.value_and_grad(loss))(params)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def forward(encoder, params, *arrays):
+    return encoder.apply({"params": params}, *arrays).last

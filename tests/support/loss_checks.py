@@ -127,3 +127,13 @@ def unchecked_shapes() -> Iterator[None]:
         yield
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def st_loss(name: str, **options):
+    pytest.importorskip("torch")
+    return getattr(pytest.importorskip("sentence_transformers.losses"), name)(model=None, **options)
+
+
+def candidates(seed: int, rows: int = 5, negatives: int = 3, width: int = 6) -> list[np.ndarray]:
+    columns = [normal(seed, rows, width), normal(seed + 1, rows, width)]
+    return [*columns, normal(seed + 2, rows, negatives, width), normal(seed + 3, rows, negatives)]

@@ -18,7 +18,6 @@ from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import VerifyReport, export
 from jaxemb.loading import load_towers
-from jaxemb.models import apply
 from support.runs import TINY, losses_of
 from support.tiny_models import ENCODER, tiny_embedder
 
@@ -166,10 +165,3 @@ def test_adapters_of_two_towers(values, tmp_path, unverified):
     with pytest.raises(UsageError, match="has two towers"):
         cli_export.run(command)
     assert cli_export.run([*command, "--tower", "positive"]) == 0
-
-
-def test_parameters_of_two_towers_are_not_applied_as_one():
-    embedder = tiny_embedder()
-    tokens = {name: np.ones((1, 4), np.int32) for name in ("input_ids", "attention_mask")}
-    with pytest.raises(ValueError, match=r"params hold two towers: apply params\['anchor'\] to anchors"):
-        apply(embedder.config, {"anchor": embedder.params, "positive": embedder.params}, tokens)

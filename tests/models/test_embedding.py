@@ -65,12 +65,6 @@ def test_bfloat16_gives_float32_embeddings_of_length_one():
     assert 0 < np.abs(rough - exact).max() < 0.05
 
 
-def test_method_is_the_function():
-    embedder = tiny_embedder()
-    out = jax.jit(embedder.apply)(embedder.params, TOKENS)
-    np.testing.assert_array_equal(out, embed(embedder.config, embedder.params, TOKENS))
-
-
 def test_parameters_can_be_differentiated_through_every_leaf():
     embedder = tiny_embedder()
     loss = jax.jit(jax.grad(lambda params: jnp.sum(embedder.apply(params, TOKENS) ** 3)))
