@@ -77,3 +77,14 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("no real data: set JAXEMB_TEST_DATA to a folder with bitext/, tatoeba/ and stsb/")
     return REAL_DATA.resolve()
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A tiny LaBSE-shaped model as it is exported; not to be changed."""
+    from jaxemb.huggingface import export
+    from support.tiny_models import tiny_embedder
+
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export(tiny_embedder(), folder, verify="jax")
+    return folder

@@ -2,17 +2,6 @@ import shutil
 
 import pytest
 
-from jaxemb.huggingface import export
-from support.tiny_models import tiny_embedder
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory):
-    """A tiny LaBSE-shaped model as it is exported; not to be changed."""
-    folder = tmp_path_factory.mktemp("exported") / "model"
-    export(tiny_embedder(), folder, verify="jax")
-    return folder
-
 
 @pytest.fixture(scope="module")
 def one_thread():

@@ -9,39 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxemb.cli import report
-from jaxemb.config import DataConfig, LabseObjective, TrainConfig, TrainingConfig, TsvSource
-from jaxemb.errors import UsageError
 from jaxemb.evaluation import report_from_json, sts_report_from_json
 from jaxemb.reporting.page import curves_of, page_of
-from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports
+from support.untrained import run_without_training
 
 pytest.importorskip("matplotlib")
 
 
 @pytest.fixture
 def run(tmp_path):
-    """What a run of twenty steps leaves, without a training."""
-    run = RunDirectory(tmp_path / "a <b> run")
-    run.path.mkdir()
-    config = TrainConfig(
-        data=DataConfig(sources=(TsvSource(path="en-de.tsv"),)),
-        objective=LabseObjective(),
-        training=TrainingConfig(steps=20, batch_size=1024),
-    )
-    run.save_config(config, None)
-    lines = [
-        {"step": step, "time": 0.0, "train/loss": 3.0 / step, "train/negatives_per_query": 63.0}
-        for step in range(1, 21)
-    ]
-    lines += [{"step": 10, "time": 0.0, "train/loss": 0.25}]  # taken again after a kill
-    lines += [
-        {"step": step, "time": 0.0, "evaluation/alignment": 0.1 + step / 100, "evaluation/uniformity": -step / 10}
-        for step in (0, 10, 20)
-    ]
-    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 2')
-    return run
+    return run_without_training(tmp_path)
 
 
 def finish(run):
@@ -106,14 +84,6 @@ def test_steps_that_were_taken_again_count_once(run):
     curves = curves_of(run)
     assert [step for step, _ in curves["train/loss"]] == list(range(1, 21))
     assert dict(curves["train/loss"])[10] == 0.25
-
-
-def test_command(run, tmp_path, capsys):
-    assert report.run([str(run.path)]) == 0
-    assert f"{run.path / 'report.html'}: " in capsys.readouterr().out
-    assert (run.path / "report.html").read_text() == page_of(run)
-    with pytest.raises(UsageError, match=r"nothing: no run here \(no config.yaml\)"):
-        report.run([str(tmp_path / "nothing")])
 
 
 def test_a_browser_shows_it(run, tmp_path):

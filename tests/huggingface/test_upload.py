@@ -1,7 +1,5 @@
 """Uploads, to a Hub on this machine; the real one is never asked."""
 
-import os
-
 import jax
 import numpy as np
 import pytest
@@ -147,16 +145,3 @@ def test_a_hub_that_cannot_be_reached(online, exported, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"owner/little: cannot be uploaded to http://127.0.0.1:9 \(Connect"):
         push(exported, "owner/little")
-
-
-def test_this_command_alone_uses_the_network_unasked(monkeypatch, exported):
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    seen = {}
-    monkeypatch.setattr(
-        "jaxemb.cli._run", lambda command, argv: seen.update({command: os.environ.get("HF_HUB_OFFLINE")}) or 0
-    )
-    main(["push", str(exported), "owner/little"])
-    assert seen == {"push": None}
-    main(["export", str(exported), "out"])
-    assert seen["export"] == "1"
-    monkeypatch.delenv("HF_HUB_OFFLINE")

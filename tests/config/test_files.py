@@ -7,7 +7,7 @@ from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 MINIMAL = """
 data:
   sources: [{kind: tsv, path: en-de.tsv}]

@@ -11,6 +11,7 @@ from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json, read_encoder_config
 from jaxemb.models.encoder import Encoder
 from support.families import FAMILIES, batch, close, oracle, to_ours
+from support.model_folders import changed
 from support.tiers import sampled
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -171,10 +172,6 @@ SPELLINGS = [
 ]  # fmt: skip
 
 
-def changed(content, changes):
-    return {key: value for key, value in (content | changes).items() if value is not ...}
-
-
 @pytest.mark.parametrize(("family", "changes", "expected"), SPELLINGS)
 def test_other_spellings_are_read_as_transformers_reads_them(family, changes, expected, tmp_path):
     theirs = Theirs(ENCODERS[family], tmp_path)
@@ -182,17 +179,6 @@ def test_other_spellings_are_read_as_transformers_reads_them(family, changes, ex
     config = theirs.settings(content)
     assert config == theirs.config.model_copy(update=expected)
     close(theirs.vectors(encoder_config_json(config)), theirs.vectors(content), 1e-6)
-
-
-def test_no_base_for_local_layers_is_that_of_global_ones(tmp_path):
-    """As in transformers 4; version 5 does not build the model."""
-    path, written = tmp_path / "config.json", encoder_config_json(ENCODERS["modernbert"])
-    path.write_text(json.dumps(written | {"local_rope_theta": None, "global_rope_theta": 70.0}))
-    assert read_encoder_config(path).local_rope_theta == 70.0
-    path.write_text(json.dumps(changed(written, {"local_rope_theta": None, "global_rope_theta": ...})))
-    assert read_encoder_config(path).local_rope_theta == 160_000.0
-    path.write_text(json.dumps(changed(written, {"local_rope_theta": ...})))
-    assert read_encoder_config(path).local_rope_theta == 10_000.0
 
 
 REFUSED = [

@@ -1,18 +1,16 @@
-import dataclasses
 import json
 
 import jax
 import numpy as np
 import pytest
-import yaml
 from safetensors.numpy import load_file
 
 from jaxemb.config import DenseConfig, Prompt
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
-from jaxemb.huggingface import CardInfo, DataSource, export, load_model, reference, verify_export
-from jaxemb.huggingface import weights as weight_map
+from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.verify import SENTENCES
+from support.model_folders import listing
 from support.tiers import sampled
 from support.tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
@@ -169,60 +167,6 @@ def test_parameters_on_a_mesh_and_bfloat16_compute_are_exported_in_float32(tmp_p
 # --------------------------------------------------------------------------------------- what goes wrong is not kept
 
 
-def listing(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def swap(monkeypatch):
-    """The table with query and key exchanged, as a slip would leave it."""
-    names = {"query": "key", "key": "query"}
-
-    def exchanged(entry):
-        path = tuple(names.get(part, part) for part in entry.path)
-        return dataclasses.replace(entry, path=path)
-
-    for family, known in weight_map.FAMILIES.items():
-        table = tuple(exchanged(entry) for entry in known.table)
-        assert table != known.table
-        monkeypatch.setitem(weight_map.FAMILIES, family, dataclasses.replace(known, table=table))
-
-
-@pytest.mark.parametrize("family", ["bert", "distilbert", "mpnet", "modernbert"])
-def test_swapped_names_are_caught_without_torch(tmp_path, monkeypatch, family):
-    swap(monkeypatch)
-    embedder = tiny_embedder(encoder=ENCODERS[family])
-    # Our own loader reads by the same table and cannot see it: NumPy does.
-    with pytest.raises(UserError, match="reloaded through NumPy, embeddings differ by"):
-        export(embedder, tmp_path / "out", verify="jax")
-    assert listing(tmp_path) == []
-
-
-def test_swapped_names_are_caught_by_torch_and_told_by_layer(tmp_path, monkeypatch, quiet_torch):
-    swap(monkeypatch)
-    embeddings = tiny_embedder().encode(SENTENCES, batch_size=8)
-    monkeypatch.setattr(reference, "embed", lambda *_: embeddings)  # sees nothing
-    with pytest.raises(UserError, match=r"reloaded through sentence-transformers .* embeddings differ by") as caught:
-        export(tiny_embedder(), tmp_path / "out", verify="torch")
-    gaps = dict(line.strip().split(": ") for line in str(caught.value).splitlines()[2:])
-    assert gaps.keys() == {"embeddings", "layer 1", "layer 2"}
-    assert float(gaps["embeddings"]) <= 1e-5 < 1e-3 < float(gaps["layer 1"])
-    assert listing(tmp_path) == []
-
-
-def test_what_our_loader_sees_alone(exported):
-    other = tiny_embedder(seed=1)
-    with pytest.raises(UserError, match="reloaded through jaxemb, embeddings differ by"):
-        verify_export(other, exported, "jax")
-
-
-def test_nan_is_a_difference(tmp_path):
-    embedder = tiny_embedder()
-    params = embedder.params | {"dense": jax.tree.map(lambda leaf: leaf * np.nan, embedder.params["dense"])}
-    with pytest.raises(UserError, match="differ by nan"):
-        export(Embedder(embedder.config, params, TOKENIZER), tmp_path / "out", verify="jax")
-    assert listing(tmp_path) == []
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_interrupted_export_leaves_nothing(tmp_path, monkeypatch, error):
     def stop(embedder, folder, verify):
@@ -236,13 +180,6 @@ def test_interrupted_export_leaves_nothing(tmp_path, monkeypatch, error):
     assert listing(tmp_path) == []
 
 
-def test_existing_output_is_kept(exported):
-    before = listing(exported)
-    with pytest.raises(UserError, match="exists and is not empty"):
-        export(tiny_embedder(), exported, verify="jax")
-    assert listing(exported) == before
-
-
 def test_tokenizer_of_another_model(tmp_path):
     small = tiny_embedder(encoder=ENCODER.model_copy(update={"vocab_size": 9}))
     with pytest.raises(UserError, match="entries, but vocab_size is 9"):
@@ -250,84 +187,11 @@ def test_tokenizer_of_another_model(tmp_path):
     assert listing(tmp_path) == []
 
 
-def test_without_sentence_transformers(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("jaxemb.huggingface.verify.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install sentence-transformers"):
-        export(tiny_embedder(), tmp_path / "out", verify="torch")
-    with caplog.at_level("INFO"):
-        report = export(tiny_embedder(), tmp_path / "out", verify="auto")
-    assert list(report.differences) == ["jaxemb", "NumPy"]
-    assert "verified by jaxemb's own loader and in NumPy, not by sentence-transformers" in caplog.text
-    assert "texts embedded alike: largest difference 0.0e+00 through jaxemb, " in str(report)
-
-
 # ------------------------------------------------------------------------------------------------------ the model card
 
 
-def front_matter(folder):
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    _, matter, body = text.split("---\n", 2)
-    return yaml.safe_load(matter), body
-
-
-def test_card(tmp_path):
-    card = CardInfo(
-        title="Little model",
-        languages=("pt-BR", "en", "zh-hant", "pt"),
-        licence="apache-2.0",
-        base_model="google/bert",
-        data=(DataSource("Django", "BSD-3-Clause", 12_345), DataSource("Sphinx")),
-        command="jaxemb train --config configs/quickstart.yaml",
-        scores=({"language": "de", "accuracy": 71.25}, {"language": "a|b", "accuracy": 3}),
-        scores_note="Held-out retrieval.",
-    )
-    export(tiny_embedder(prompt="query: "), tmp_path / "out", card=card, verify="jax")
-    matter, body = front_matter(tmp_path / "out")
-    assert matter["language"] == ["en", "pt", "zh"]
-    assert matter["license"] == "apache-2.0"
-    assert matter["base_model"] == "google/bert"
-    assert matter["library_name"] == "sentence-transformers"
-    assert {"sentence-transformers", "sentence-similarity", "jaxemb"} <= set(matter["tags"])
-    for part in (
-        "# Little model",
-        "BERT encoder (2 layers, width 32",
-        "Texts are prefixed with `query: `",
-        "| language | accuracy |",
-        "| de | 71.2 |",
-        "| a\\|b | 3 |",
-        "Held-out retrieval.",
-        "| Django | BSD-3-Clause | 12,345 |",
-        "| Sphinx | unknown |  |",
-        "jaxemb train --config configs/quickstart.yaml",
-    ):
-        assert part in body
-
-
-def test_usage_runs_as_written(exported, monkeypatch, quiet_torch):
-    code = (exported / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    assert len(code.splitlines()) == 3
-    monkeypatch.chdir(exported.parent)
-    scope = {}
-    exec(code, scope)
-    assert scope["embeddings"].shape == (2, 32)
-
-
-def test_card_of_an_unknown_past(exported):
-    matter, body = front_matter(exported)
-    assert matter.keys() == {"library_name", "pipeline_tag", "tags"}
-    assert "# model" in body
-    assert "## Training" not in body
-    assert "## Scores" not in body
-
-
-def test_hub_accepts_the_front_matter(exported):
-    hub = pytest.importorskip("huggingface_hub")
-    assert hub.ModelCard.load(exported / "README.md").data.library_name == "sentence-transformers"
-
-
-def test_local_base_model_is_told_but_not_linked(tmp_path):
-    from jaxemb.huggingface.card import model_card
-
-    text = model_card(tiny_embedder().config, tmp_path, CardInfo(base_model="/models/mine"), 40, True)
-    assert "base_model" not in text.split("---\n")[1]
-    assert "Started from `/models/mine`" in text
+def test_existing_output_is_kept(exported):
+    before = listing(exported)
+    with pytest.raises(UserError, match="exists and is not empty"):
+        export(tiny_embedder(), exported, verify="jax")
+    assert listing(exported) == before

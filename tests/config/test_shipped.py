@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from jaxemb.cli import main
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_name_is_the_config_that_ships_and_a_file_here_comes_first(tmp_path, monkeypatch):
@@ -39,16 +38,3 @@ def test_what_is_neither_a_file_nor_a_name(path, message, tmp_path, monkeypatch)
     with pytest.raises(UsageError) as error:
         config_files.load_config(Path(path))
     assert message in str(error.value)
-
-
-def test_the_list_and_a_copy(capsys):
-    assert main(["configs"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    names = [path.stem for path in sorted((ROOT / "configs").glob("*.yaml"))]
-    assert [line.split()[0] for line in lines] == names
-    first = (ROOT / "configs" / "simcse.yaml").read_text(encoding="utf-8").splitlines()[0]
-    assert f"  {first.removeprefix('# ')}" in lines[names.index("simcse")]
-    assert main(["configs", "simcse"]) == 0
-    assert capsys.readouterr().out == (ROOT / "configs" / "simcse.yaml").read_text(encoding="utf-8")
-    assert main(["configs", "simsce"]) == 2
-    assert capsys.readouterr().err == "error: simsce: no config of this name ships with jaxemb; did you mean simcse?\n"
