@@ -88,3 +88,11 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "model"
     export(tiny_embedder(), folder, verify="jax")
     return folder
+
+
+@pytest.fixture
+def umask(request):
+    """What the process leaves out of the modes of new files, as the test asks."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)

@@ -1,3 +1,5 @@
+"""`jaxemb configs`."""
+
 from pathlib import Path
 
 from jaxemb.cli import main

@@ -1,3 +1,5 @@
+"""`jaxemb export`."""
+
 import gzip
 
 import pytest

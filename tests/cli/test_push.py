@@ -1,3 +1,5 @@
+"""`jaxemb push`."""
+
 import os
 
 from jaxemb.cli import main

@@ -1,3 +1,5 @@
+"""`jaxemb report`."""
+
 import pytest
 
 from jaxemb.cli import report

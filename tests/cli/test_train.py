@@ -1,3 +1,5 @@
+"""`jaxemb train`."""
+
 import subprocess
 import sys
 

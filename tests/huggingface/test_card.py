@@ -1,3 +1,5 @@
+"""The model card."""
+
 import pytest
 import yaml
 

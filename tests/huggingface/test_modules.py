@@ -1,3 +1,5 @@
+"""sentence-transformers' modules, in the old and the new schema."""
+
 import json
 import shutil
 

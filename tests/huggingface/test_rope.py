@@ -1,3 +1,5 @@
+"""Rotary settings, wherever they stand."""
+
 import json
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Files of weights."""
+
 import jax
 import ml_dtypes
 import numpy as np

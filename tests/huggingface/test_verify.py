@@ -1,3 +1,5 @@
+"""What an export loses is seen, and nothing is left."""
+
 import dataclasses
 
 import jax

@@ -1,10 +1,13 @@
 import copy
+import json
+import random
 import subprocess
 
 import pytest
 
 import jaxemb
-from support.runs import values_in
+from support.recipe_runs import sentences, write_teacher
+from support.runs import GERMAN, values_in
 
 
 @pytest.fixture
@@ -37,3 +40,22 @@ def small_disk(tmp_path):
         pytest.skip("no tmpfs can be mounted here")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Files of every kind of source."""
+    texts, others, wrong = (sentences(60, seed) for seed in range(3))
+    chosen = random.Random(4)
+    with (tmp_path / "nli.jsonl").open("w") as lines:
+        for premise, entailed, contradicting in zip(texts, others, wrong, strict=True):
+            for label, text in (("entailment", entailed), ("contradiction", contradicting), ("neutral", premise)):
+                lines.write(json.dumps({"gold_label": label, "sentence1": premise, "sentence2": text}) + "\n")
+    scored = [f"{a},{b},{chosen.randrange(6)}.0\n" for a, b in zip(texts, others, strict=True)]
+    for split in ("train", "dev"):
+        (tmp_path / f"en.{split}.csv").write_text("".join(scored))
+    (tmp_path / "text.txt").write_text("\n".join(dict.fromkeys(texts + others)) + "\n")
+    german = sentences(60, 0, GERMAN)
+    (tmp_path / "en-de.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(texts, german, strict=True)))
+    write_teacher(tmp_path / "teacher")
+    return tmp_path

@@ -17,7 +17,6 @@ from jaxemb import losses
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
 from jaxemb.parallel import make_mesh
-from jaxemb.runs.trackers import MetricsWriter
 from support.runs import TINY, losses_of, start, wait_for
 from support.tiers import sampled
 
@@ -162,17 +161,6 @@ def test_a_finished_run_has_nothing_left_to_do(whole, tmp_path, capsys):
     (run / "results.json").write_text(json.dumps(results | {"exported": None}))
     jaxemb.train(values, resume=True)
     assert "exporting, reloading" in capsys.readouterr().out
-
-
-def test_metrics_of_steps_that_are_taken_again_are_dropped(tmp_path):
-    with MetricsWriter(tmp_path / "metrics.jsonl", tmp_path / "tensorboard") as writer:
-        for step in range(1, 6):
-            writer.write(step, "train", {"loss": float(step)})
-    with (tmp_path / "metrics.jsonl").open("a") as lines:
-        lines.write('{"step": 6, "train/lo')  # killed while writing
-    with MetricsWriter(tmp_path / "metrics.jsonl", tmp_path / "tensorboard", start=3) as writer:
-        writer.write(4, "train", {"loss": 44.0})
-    assert losses_of(tmp_path) == {1: 1.0, 2: 2.0, 3: 3.0, 4: 44.0}
 
 
 @pytest.mark.slow

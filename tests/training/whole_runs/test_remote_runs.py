@@ -15,7 +15,6 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 import jaxemb
-from jaxemb.cli import main
 from jaxemb.errors import UsageError
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.storage import remote
@@ -65,13 +64,6 @@ def test_another_machine_goes_on_bit_for_bit(values, tmp_path, monkeypatch):
     assert losses_of(again.run_dir) == losses_of(whole.run_dir), "it is finished"
     assert set(Store(url).units()) == names
     np.testing.assert_array_equal(again.embedder.encode(texts), whole.embedder.encode(texts))
-
-
-def test_what_reads_a_run_takes_no_url(capsys):
-    with pytest.raises(UsageError, match="gs://bucket/run@best: is not on this machine"):
-        jaxemb.load("gs://bucket/run@best")
-    assert main(["report", "s3://bucket/run"]) == 2
-    assert "error: s3://bucket/run: is not on this machine" in capsys.readouterr().err
 
 
 SLOW = """
@@ -142,7 +134,7 @@ def test_two_processes_leave_when_all_is_committed(values, tmp_path):
     values["output_dir"] = url = f"file://{tmp_path / 'bucket' / 'run'}"
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps(values))
-    launcher = Path(__file__).parents[2] / "launch" / "local.py"
+    launcher = Path(__file__).parents[3] / "launch" / "local.py"
     command = [sys.executable, launcher, "--processes", "2", "--cpu-devices", "2", "--max-restarts", "0"]
     with subprocess.Popen(
         [*map(str, command), "--", "--config", str(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -14,7 +14,6 @@ from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.layers import Tokens, drop
 from jaxemb.objectives.masking import TokenKinds, mask_tokens
 from jaxemb.runs import random_bits
-from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.random_bits import changed_since
 
 SENTENCES = {
@@ -43,24 +42,6 @@ def config_of(objective, model):
 def test_what_has_changed_for_a_run(objective, model, changed):
     assert changed_since(1, config_of(objective, model)) == changed
     assert changed_since(random_bits.VERSION, config_of(objective, model)) is None
-
-
-def test_a_run_records_the_version(tmp_path, monkeypatch):
-    run, config = RunDirectory(tmp_path), config_of({"kind": "mlm"}, {})
-    for objective in (None, "my.objective"):
-        run.save_config(config, objective)
-        assert run.random_bits() == random_bits.VERSION
-        assert run.load_config() == config
-        assert bool(run.objective_note()) == (objective is not None)
-        monkeypatch.setattr(random_bits, "VERSION", 17)
-        run.save_config(config, objective)
-        assert run.random_bits() == 17
-        monkeypatch.undo()
-        older = [line for line in run.config.read_text().splitlines(keepends=True) if "random bits" not in line]
-        run.config.write_text("".join(older))
-        assert run.exists()
-        assert run.random_bits() == 1
-        assert bool(run.objective_note()) == (objective is not None)
 
 
 def test_the_random_numbers_are_those_of_this_version():

@@ -1,4 +1,4 @@
-"""`jaxemb report`: the page of a run, and how a browser shows it."""
+"""The page of a run, and how a browser shows it."""
 
 import json
 import re

@@ -26,7 +26,7 @@ from jaxemb.parallel import make_mesh
 from support.runs import fill
 from support.tiers import sampled
 
-LAUNCHER = Path(__file__).parents[2] / "launch" / "local.py"
+LAUNCHER = Path(__file__).parents[3] / "launch" / "local.py"
 WORDS = "one two three four five six seven eight red green blue house tree sun moon cat dog".split()
 
 

@@ -10,7 +10,7 @@ import pytest
 @pytest.mark.full
 @pytest.mark.slow
 def test_a_dozen_random_kills_change_nothing(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "benchmarks")
     kills = importlib.import_module("random_kills").kill_randomly(12, seed=215, folder=tmp_path)
     assert len(kills) == 12
     phases = Counter(kill.phase for kill in kills)

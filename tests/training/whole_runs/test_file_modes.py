@@ -1,25 +1,14 @@
 """Whom the umask lets read may read all that is written: a server often runs as another user than who trained."""
 
-import os
 import stat
 
-import numpy as np
 import pytest
 
 import jaxemb
 from jaxemb.encoding import encode_file
 from jaxemb.encoding.stored import stored_embeddings
-from jaxemb.files import atomic_directory, atomic_file
 from jaxemb.huggingface import export, export_adapter
 from support.tiny_models import tiny_embedder
-
-
-@pytest.fixture
-def umask(request):
-    before = os.umask(request.param)
-    yield request.param
-    os.umask(before)
-
 
 both = pytest.mark.parametrize("umask", [0o022, 0o027], ids=oct, indirect=True)
 
@@ -57,24 +46,3 @@ def test_a_run_and_its_caches(umask, values, tmp_path):
     for name in ("run", "cache"):
         assert len(list((tmp_path / name).rglob("*"))) > 5
         assert wrong_modes(tmp_path / name, umask) == {}, name
-
-
-@both
-def test_whatever_writes_them(umask, tmp_path):
-    """As safetensors does: a file that nobody else may read."""
-
-    def secret(path):
-        path.unlink(missing_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-
-    with atomic_file(tmp_path / "file") as partial:
-        secret(partial)
-    with atomic_directory(tmp_path / "folder") as partial:
-        (partial / "inner").mkdir(mode=0o700)
-        secret(partial / "inner/file")
-        np.save(partial / "array.npy", np.zeros(3))
-        (partial / "inner/link").symlink_to("nowhere")
-    for path in (tmp_path / "file", tmp_path / "folder/inner/file", tmp_path / "folder/array.npy"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
-    for path in (tmp_path / "folder", tmp_path / "folder/inner"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o777 & ~umask
