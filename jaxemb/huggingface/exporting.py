@@ -24,7 +24,7 @@ from jaxemb.huggingface.modules import (
 from jaxemb.huggingface.servers import Server, check_served, keys_of_tei, servers_note
 from jaxemb.huggingface.tensors import WEIGHTS, Dtype, save_tensors, to_dtype
 from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
-from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_towers, verify_with_torch
+from jaxemb.huggingface.verify import Verifier, VerifyReport, verifier
 from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
 from jaxemb.models import embedding_size, params_of_dense
 
@@ -34,7 +34,7 @@ def export(
     out: str | Path,
     *,
     card: CardInfo | None = None,
-    verify: Literal["auto", "jax", "torch"] = "auto",
+    verify: Literal["auto", "jax", "torch"] | Verifier | None = "auto",
     dtype: Dtype = "float32",
     replace: bool = False,
     target: Server | None = None,
@@ -53,7 +53,8 @@ def export(
       model: one, or two towers; its parameters must be readable from this process. LoRA's adapters are merged.
       out: the folder; must not exist, or be empty, unless `replace`.
       card: what README.md says beyond the architecture.
-      verify: see `verify_export`.
+      verify: see `verify_export`; or a function `(towers, folder) -> VerifyReport` that checks the written folder in
+        its place, and raises a UserError so that nothing is kept; or None, which compares nothing.
       dtype: type of the weights. What is compared is the model with its weights rounded to it.
       replace: a folder that is at `out` already gives way once the new one is verified.
       target: a server that the folder is for, `tei` (text-embeddings-inference) or `vllm`; what that would misread is
@@ -70,11 +71,11 @@ def export(
         check_served(towers.anchor.config, towers.anchor.tokenizer, target, towers=not towers.tied)
     if not towers.alike:
         raise UserError("the two towers differ in more than their weights: export them one by one (--tower)")
-    verify_with_torch(verify)  # says what is not installed before the work
+    check = verifier(verify)
     with atomic_directory(out, replace=replace) as folder:
         if towers.tied:
-            return verify_export(_write(towers.anchor, folder, out, card, dtype), folder, verify)
-        return verify_towers(_write_towers(towers, folder, out, card or CardInfo(), dtype), folder, verify)
+            return check(as_towers(_write(towers.anchor, folder, out, card, dtype)), folder)
+        return check(_write_towers(towers, folder, out, card or CardInfo(), dtype), folder)
 
 
 def _write_towers(towers: Towers, folder: Path, out: Path, card: CardInfo, dtype: Dtype) -> Towers:

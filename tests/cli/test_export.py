@@ -6,21 +6,14 @@ import pytest
 
 from jaxemb.cli import main
 from jaxemb.errors import UserError
-from jaxemb.huggingface import VerifyReport, load_model, vocabulary_report
+from jaxemb.huggingface import load_model, vocabulary_report
 from jaxemb.huggingface.card import model_card
 
 
-@pytest.fixture
-def unverified(monkeypatch):
-    """Whether it embeds alike is tested elsewhere."""
-    for name in ("verify_export", "verify_towers"):
-        monkeypatch.setattr(f"jaxemb.huggingface.exporting.{name}", lambda *_: VerifyReport({"nobody": 0.0}, 0))
-
-
-def test_a_served_model_by_the_command(exported, tmp_path, capsys, unverified):
+def test_a_served_model_by_the_command(exported, tmp_path, capsys):
     """A model that ends in a dense layer is one for text-embeddings-inference and none for vLLM."""
     assert main(["export", str(exported), str(tmp_path / "out"), "--verify", "jax", "--target", "tei"]) == 0
-    assert "nobody" in capsys.readouterr().out
+    assert "embedded alike" in capsys.readouterr().out
     assert main(["export", str(exported), str(tmp_path / "other"), "--verify", "jax", "--target", "vllm"]) == 1
     assert "error: vLLM would misread this model:\n  it leaves out dense layers" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()

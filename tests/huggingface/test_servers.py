@@ -8,7 +8,7 @@ import pytest
 from jaxemb.config import DenseConfig, Prompt
 from jaxemb.encoding import Towers
 from jaxemb.errors import UserError
-from jaxemb.huggingface import VerifyReport, export, load_model
+from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.servers import SERVERS, keys_of_tei, misread, servers_note
 from support.tiny_models import ENCODER, ENCODERS, tiny_embedder, tiny_tokenizer
 
@@ -108,18 +108,11 @@ def test_a_target_refuses_it_and_names_the_way_out(server, settings, message, tm
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def unverified(monkeypatch):
-    """Whether it embeds alike is tested elsewhere."""
-    for name in ("verify_export", "verify_towers"):
-        monkeypatch.setattr(f"jaxemb.huggingface.exporting.{name}", lambda *_: VerifyReport({"nobody": 0.0}, 0))
-
-
-def test_two_towers_are_refused_and_the_card_tells(tmp_path, unverified):
+def test_two_towers_are_refused_and_the_card_tells(tmp_path):
     towers = Towers(tiny_embedder(**MEAN), tiny_embedder(seed=1, **MEAN))
     with pytest.raises(UserError, match="no Router of two: export each tower by itself"):
         export(towers, tmp_path / "out", target="vllm")
-    export(towers, tmp_path / "out", verify="jax")
+    export(towers, tmp_path / "out", verify=None)
     note = "by text-embeddings-inference (it reads one model and no Router of two) or by vLLM (it reads"
     assert note in (tmp_path / "out/README.md").read_text()
     assert "Do not serve" not in (tmp_path / "out/anchor/README.md").read_text()

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import jaxemb
 from jaxemb.cli import main
@@ -75,12 +75,10 @@ def test_a_folder_as_it_is_to_a_branch(online, exported, tmp_path):
     assert weights.keys() == load_file(exported / "model.safetensors").keys()
 
 
-def test_nothing_is_uploaded_that_is_not_verified(online, exported, monkeypatch, capsys):
-    def fail(*_):
-        raise UserError("the export does not embed as the model does")
-
-    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", fail)
-    assert main(["push", str(exported), "owner/little", "--verify", "jax"]) == 1
+def test_nothing_is_uploaded_that_is_not_verified(online, exported, model_folder, capsys):
+    weights = load_file(model_folder / "2_Dense" / "model.safetensors")
+    save_file({name: x * np.nan for name, x in weights.items()}, model_folder / "2_Dense" / "model.safetensors")
+    assert main(["push", str(model_folder), "owner/little", "--verify", "jax"]) == 1
     assert "does not embed as the model does" in capsys.readouterr().err
     assert main(["push", str(exported), "owner/little", "--target", "vllm"]) == 1
     assert "vLLM would misread this model" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
-from jaxemb.huggingface import export, reference, verify_export
+from jaxemb.huggingface import VerifyReport, export, load_model, reference, verify_export
 from jaxemb.huggingface import weights as weight_map
 from jaxemb.huggingface.verify import SENTENCES
 from support.model_folders import listing
@@ -79,3 +79,25 @@ def test_without_sentence_transformers(tmp_path, monkeypatch, caplog):
     assert list(report.differences) == ["jaxemb", "NumPy"]
     assert "verified by jaxemb's own loader and in NumPy, not by sentence-transformers" in caplog.text
     assert "texts embedded alike: largest difference 0.0e+00 through jaxemb, " in str(report)
+
+
+def test_a_check_of_ones_own_or_none(tmp_path):
+    seen = []
+
+    def check(towers, folder):
+        seen.append((towers.tied, (folder / "model.safetensors").is_file()))
+        return VerifyReport({"me": 0.0}, 3)
+
+    assert export(tiny_embedder(), tmp_path / "own", verify=check).differences == {"me": 0.0}
+    assert seen == [(True, True)]
+    unverified = export(tiny_embedder(), tmp_path / "none", verify=None)
+    assert (unverified.differences, str(unverified)) == ({}, "not verified")
+    assert load_model(tmp_path / "none").config.encoder == tiny_embedder().config.encoder
+
+    def refuse(towers, folder):
+        raise UserError("not good enough")
+
+    with pytest.raises(UserError, match="not good enough"):
+        export(tiny_embedder(), tmp_path / "refused", verify=refuse)
+    assert listing(tmp_path / "own")
+    assert not (tmp_path / "refused").exists()

@@ -17,7 +17,8 @@ from support.recipes import LIVE, MODEL, parameters, values_of
 )
 def test_it_is_the_additive_margin_softmax_with_duplicates_masked(config, margin):
     params, values = parameters(config), values_of(config)
-    values["positive_hash"] = values["positive_hash"].at[3].set(values["positive_hash"][5])
+    for side, one, other in (("anchor", 2, 7), ("positive", 3, 5)):
+        values[f"{side}_hash"] = values[f"{side}_hash"].at[one].set(values[f"{side}_hash"][other])
     objective = objectives.build(config, MODEL, make_mesh(1, 1, jax.devices()[:1]))
     loss, _ = jax.jit(objective)(params, values, None)
     live = np.flatnonzero(LIVE)

@@ -107,10 +107,9 @@ def run(objective, model, params, tokens, devices, key, pack=False, weights=None
     ("devices", "pack", "fsdp"),
     sampled([(8, True, 4)], [(2, False, 1), (8, True, 1), (8, False, 2), (1, True, 1)]),
 )
-def test_on_a_mesh_and_packed_it_is_the_same(devices, pack, fsdp, monkeypatch):
+def test_on_a_mesh_and_packed_it_is_the_same(devices, pack, fsdp):
     """With dropout, and with a text of weight 0; positions are gathered, so a full computation is the reference."""
     model = ModelConfig(encoder=ENCODERS["bert"])
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that the table is split over fsdp
     masking = MaskingConfig(vocabulary_chunk=50, whole_word=pack)
     objective, tokens, key = MlmObjective(masking=masking), texts(), jax.random.key(5)
     params, weights = parameters(model, objective), jnp.ones(ROWS).at[3].set(0.0)

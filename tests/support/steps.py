@@ -6,7 +6,7 @@ from jaxemb.config import BertConfig, ModelConfig
 
 MODEL = ModelConfig(
     encoder=BertConfig(
-        vocab_size=600, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        vocab_size=600, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=256,
         max_position_embeddings=32,
     )
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-SMOKE_TESTS = 2
+SMOKE_TESTS = 1
 """Of each file in a smoke run."""
 
 
@@ -43,7 +43,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--smoke",
         action="store_true",
-        help=f"run {SMOKE_TESTS} tests of each file, their first cases, none of them slow",
+        help=f"run {SMOKE_TESTS} test of each file, its first case, none that is slow",
     )
     group.addoption(
         "--shard", metavar="I/N", type=shard_of, default=(1, 1), help="run the I-th of N equal parts, I from 1 to N"
@@ -89,7 +89,7 @@ def default_tier(items: Sequence[pytest.Item], seed: int) -> list[pytest.Item]:
 
 
 def smoke(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """The first case of the first tests of each file, without slow ones."""
+    """The first case of the first test of each file, without slow ones."""
     first: dict[str, list[pytest.Item]] = {}
     for name, cases in by_test(item for item in items if not item.get_closest_marker("slow")).items():
         first.setdefault(name.partition("::")[0], []).append(cases[0])

@@ -1,7 +1,6 @@
 """Whole runs on a few generated pairs: resume, refusals, signals."""
 
 import fcntl
-import functools
 import json
 import shutil
 import signal
@@ -16,7 +15,6 @@ import jaxemb
 from jaxemb import losses
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
-from jaxemb.parallel import make_mesh
 from support.runs import TINY, losses_of, start, wait_for
 from support.tiers import sampled
 
@@ -193,15 +191,14 @@ def test_without_a_checkpoint_the_config_may_change(whole, tmp_path):
 
 @pytest.mark.full
 @pytest.mark.slow
-def test_resume_on_another_mesh_of_fewer_devices(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
-    values, whole = whole
+def test_resume_on_another_mesh_of_fewer_devices(values, tmp_path):
+    values["model"] = {"encoder": {**TINY, "intermediate_size": 1024}}  # so that fsdp splits it
+    whole = jaxemb.train(values, quiet=True)
     killed = tmp_path / "killed"
     shutil.copytree(whole.run_dir, killed)
     shutil.rmtree(killed / "checkpoints" / "4")
-    monkeypatch.setattr("jaxemb.training.run.make_mesh", functools.partial(make_mesh, devices=jax.devices()[:4]))
-    resumed = jaxemb.train({**values, "output_dir": str(killed), "mesh": {"data": 2, "fsdp": 2}}, resume=True,
-                           quiet=True)  # fmt: skip
+    fewer = {**values, "output_dir": str(killed), "mesh": {"data": 2, "fsdp": 2}}
+    resumed = jaxemb.train(fewer, resume=True, quiet=True, devices=jax.devices()[:4])
     expected, found = losses_of(whole.run_dir), losses_of(killed)
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-5)

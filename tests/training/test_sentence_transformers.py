@@ -196,8 +196,7 @@ def exported(tmp_path_factory):
         ],
     ),
 )
-def test_twenty_steps_stay_together(name, family, data, fsdp, exported, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
+def test_twenty_steps_stay_together(name, family, data, fsdp, exported):
     folder = exported(family)
     their_losses, classifiers, trained = theirs(name, family, folder)
     embedder = load(folder)

@@ -69,8 +69,7 @@ def one_device(kind):
         ],
     ),
 )  # fmt: skip
-def test_ten_steps_agree_with_one_device_and_padded_texts(kind, data, fsdp, pack, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that fsdp splits these small ones
+def test_ten_steps_agree_with_one_device_and_padded_texts(kind, data, fsdp, pack):
     losses, state = run(OBJECTIVES[kind], data, fsdp, pack=pack)
     assert_split_over_fsdp(state, fsdp)
     expected_losses, expected = one_device(kind)

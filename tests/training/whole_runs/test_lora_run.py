@@ -14,7 +14,7 @@ from jaxemb.config import ModelConfig
 from jaxemb.config import files as config_files
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UsageError, UserError
-from jaxemb.huggingface import VerifyReport, export, export_adapter
+from jaxemb.huggingface import export, export_adapter
 from jaxemb.loading import load_towers
 from support.runs import losses_of
 from support.tiny_models import ENCODER, TOKENIZER, tiny_embedder
@@ -23,24 +23,16 @@ TEXTS = ["one two", "", "drei Haus"]
 
 
 @pytest.fixture
-def save(monkeypatch):
-    """`export` without its verification, which is tested elsewhere."""
-    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", lambda *_: VerifyReport({}, 0))
-    return export
-
-
-@pytest.fixture
-def lora_values(values, tmp_path, save):
+def lora_values(values, tmp_path):
     """A run that adapts a model of one layer."""
     encoder = ENCODER.model_copy(update={"num_hidden_layers": 1})
-    save(tiny_embedder(encoder=encoder), tmp_path / "base")
+    export(tiny_embedder(encoder=encoder), tmp_path / "base", verify=None)
     model = {"init_from": str(tmp_path / "base"), "lora": {"rank": 2}}
     return {**values, "model": model, "export": {"verify": "jax"}}
 
 
 @pytest.mark.slow
-def test_a_run_with_adapters(lora_values, tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
+def test_a_run_with_adapters(lora_values, tmp_path):
     lora_values["mesh"] = {"data": 2, "fsdp": 4}
     result = jaxemb.train(lora_values, quiet=True)
     base = jaxemb.load(tmp_path / "base")
@@ -119,7 +111,7 @@ def test_what_is_refused_before_any_work(lora_values, values, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_what_export_adapter_refuses(tmp_path, save):
+def test_what_export_adapter_refuses(tmp_path):
     lora = {"lora": {"rank": 2}, "init_from": "a/name"}
     encoder = ENCODER.model_copy(update={"num_hidden_layers": 1})
     config = config_files.validate(ModelConfig, {"encoder": encoder.model_dump(mode="json"), **lora}, "config")
@@ -131,7 +123,7 @@ def test_what_export_adapter_refuses(tmp_path, save):
         assert not (tmp_path / "out").exists()
 
     refused("the model has no adapters .*: export it without --adapter", embedder.merged())
-    save(tiny_embedder(seed=1, encoder=encoder), tmp_path / "other")
+    export(tiny_embedder(seed=1, encoder=encoder), tmp_path / "other", verify=None)
     refused(r"other: not the model that was adapted: embeddings\..* is another tensor", base=str(tmp_path / "other"))
     (tmp_path / "run").mkdir()
     refused(r"run: no Hugging Face folder, .*: export it \(`jaxemb export .*run FOLDER`\)", base=str(tmp_path / "run"))

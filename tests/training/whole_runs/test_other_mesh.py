@@ -11,12 +11,12 @@ import jax
 import numpy as np
 import pytest
 
+import jaxemb
 from jaxemb import models
 from jaxemb.config import BertConfig, ModelConfig, OptimizerConfig
 from jaxemb.parallel import make_mesh
 from jaxemb.runs.checkpoints import Checkpoints
 from jaxemb.training import optimizer as optimizers
-from jaxemb.training import run
 from jaxemb.training.step import abstract_state, place
 from support.runs import ids_of_step
 
@@ -116,7 +116,6 @@ def test_the_next_examples_are_the_same_on_another_mesh(values, monkeypatch):
     def train(steps, data, fsdp):
         """Trains on, and notes the ids of each step's batch."""
         devices = jax.devices()[: data * fsdp]
-        monkeypatch.setattr(run, "make_mesh", lambda data, fsdp: make_mesh(data, fsdp, devices))
 
         def noted(batch, mesh):
             assert mesh.size == len(devices)
@@ -126,7 +125,7 @@ def test_the_next_examples_are_the_same_on_another_mesh(values, monkeypatch):
         monkeypatch.setattr("jaxemb.training.loop.place", noted)
         values["mesh"] = {"data": data, "fsdp": fsdp}
         values["training"]["steps"] = steps
-        run.train(values, resume=True, quiet=True)
+        jaxemb.train(values, resume=True, quiet=True, devices=devices)
 
     train(2, 1, 4)
     train(4, 2, 1)
