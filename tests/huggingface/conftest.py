@@ -17,3 +17,9 @@ def one_thread():
 def model_folder(exported, tmp_path):
     """A copy of it, to be changed."""
     return shutil.copytree(exported, tmp_path / "model")
+
+
+@pytest.fixture
+def quiet_torch():
+    """sentence-transformers, where it is installed."""
+    return pytest.importorskip("sentence_transformers")

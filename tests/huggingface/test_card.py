@@ -7,11 +7,6 @@ from jaxemb.huggingface import CardInfo, DataSource, export
 from support.tiny_models import tiny_embedder
 
 
-@pytest.fixture
-def quiet_torch():
-    return pytest.importorskip("sentence_transformers")
-
-
 def front_matter(folder):
     text = (folder / "README.md").read_text(encoding="utf-8")
     _, matter, body = text.split("---\n", 2)

@@ -43,11 +43,6 @@ MORE = [
 ]
 
 
-@pytest.fixture
-def quiet_torch():
-    return pytest.importorskip("sentence_transformers")
-
-
 @pytest.mark.parametrize(("family", "name"), sampled(COVERING, MORE, draw=1))
 def test_sentence_transformers_gives_our_embeddings(family, name, tmp_path, quiet_torch):
     last = {"pooling": "lasttoken"} if family == "qwen3" else {}  # its first token sees no other
@@ -184,13 +179,3 @@ def test_tokenizer_of_another_model(tmp_path):
     with pytest.raises(UserError, match="entries, but vocab_size is 9"):
         export(small, tmp_path / "out", verify="jax")
     assert listing(tmp_path) == []
-
-
-# ------------------------------------------------------------------------------------------------------ the model card
-
-
-def test_existing_output_is_kept(exported):
-    before = listing(exported)
-    with pytest.raises(UserError, match="exists and is not empty"):
-        export(tiny_embedder(), exported, verify="jax")
-    assert listing(exported) == before

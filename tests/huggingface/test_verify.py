@@ -15,11 +15,6 @@ from support.model_folders import listing
 from support.tiny_models import ENCODERS, TOKENIZER, tiny_embedder
 
 
-@pytest.fixture
-def quiet_torch():
-    return pytest.importorskip("sentence_transformers")
-
-
 def swap(monkeypatch):
     """The table with query and key exchanged, as a slip would leave it."""
     names = {"query": "key", "key": "query"}
