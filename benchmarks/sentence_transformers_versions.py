@@ -24,7 +24,7 @@ from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.verify import SENTENCES, TOLERANCE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from tiny_models import ENCODERS, tiny_embedder
+from support.tiny_models import ENCODERS, tiny_embedder
 
 TORCH = "torch==2.13.0"
 VERSIONS = {

@@ -31,9 +31,12 @@ install_import_hook("jaxemb", "beartype.beartype")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
-import tiers  # noqa: E402
-from cpu_times import CpuTimes  # noqa: E402
-from tiers import pytest_configure_node  # noqa: E402, F401
+
+pytest.register_assert_rewrite("support")
+
+from support import tiers  # noqa: E402
+from support.cpu_times import CpuTimes  # noqa: E402
+from support.tiers import pytest_configure_node  # noqa: E402, F401
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(50_000, 20)  # tracing makes many small objects, all of which live
@@ -74,3 +77,22 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("no real data: set JAXEMB_TEST_DATA to a folder with bitext/, tatoeba/ and stsb/")
     return REAL_DATA.resolve()
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A tiny LaBSE-shaped model as it is exported; not to be changed."""
+    from jaxemb.huggingface import export
+    from support.tiny_models import tiny_embedder
+
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export(tiny_embedder(), folder, verify="jax")
+    return folder
+
+
+@pytest.fixture
+def umask(request):
+    """What the process leaves out of the modes of new files, as the test asks."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)

@@ -6,13 +6,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.config import DataConfig, HoldoutConfig, TsvSource
 from jaxemb.data import prepare
 from jaxemb.encoding import encode_file
 from jaxemb.errors import UserError
 from jaxemb.readers.aligned import read_tsv
+from support.tiny_models import tiny_embedder
 
 GOOD = "".join(f"sentence number {n}\tSatz Nummer {n}\n" for n in range(300)).encode()
 GZIP = gzip.compress(GOOD)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jax
 import pytest
-from tiers import sampled
 
 import jaxemb
 from jaxemb import models
@@ -17,6 +16,7 @@ from jaxemb.config import files as config_files
 from jaxemb.data import prepare, train_tokenizer
 from jaxemb.encoding import Embedder
 from jaxemb.huggingface import export, save_tokenizer
+from support.tiers import sampled
 
 CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))}
 COVERING = ["distillation"]

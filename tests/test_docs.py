@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiers import sampled
+
+from support.tiers import sampled
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

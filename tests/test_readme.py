@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.huggingface import export
+from support.tiny_models import tiny_embedder
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -4,7 +4,6 @@ from collections import deque
 
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.encoding import encode, encode_stream
 from jaxemb.encoding.stored import stored_embeddings
@@ -12,6 +11,7 @@ from jaxemb.errors import UserError
 from jaxemb.evaluation import Pool, score_pools, tfidf_encode
 from jaxemb.evaluation.pools import embed_sides
 from jaxemb.huggingface import trim_vocabulary
+from support.tiny_models import tiny_embedder
 
 EMBEDDER = tiny_embedder(pooling="mean")
 TEXTS = ["a cat", "two dogs", ""]

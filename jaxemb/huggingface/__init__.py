@@ -9,11 +9,12 @@ from jaxemb.huggingface.servers import check_served
 from jaxemb.huggingface.tokenizer import load_tokenizer, save_tokenizer
 from jaxemb.huggingface.trimming import trim_vocabulary, vocabulary_report
 from jaxemb.huggingface.upload import push
-from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_with_torch
+from jaxemb.huggingface.verify import Verifier, VerifyReport, verify_export, verify_with_torch
 
 __all__ = [
     "CardInfo",
     "DataSource",
+    "Verifier",
     "VerifyReport",
     "check_exportable",
     "check_served",

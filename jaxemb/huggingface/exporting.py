@@ -24,7 +24,7 @@ from jaxemb.huggingface.modules import (
 from jaxemb.huggingface.servers import Server, check_served, keys_of_tei, servers_note
 from jaxemb.huggingface.tensors import WEIGHTS, Dtype, save_tensors, to_dtype
 from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
-from jaxemb.huggingface.verify import VerifyReport, verify_export, verify_towers, verify_with_torch
+from jaxemb.huggingface.verify import Verifier, VerifyReport, verifier
 from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
 from jaxemb.models import embedding_size, params_of_dense
 
@@ -34,7 +34,7 @@ def export(
     out: str | Path,
     *,
     card: CardInfo | None = None,
-    verify: Literal["auto", "jax", "torch"] = "auto",
+    verify: Literal["auto", "jax", "torch"] | Verifier | None = "auto",
     dtype: Dtype = "float32",
     replace: bool = False,
     target: Server | None = None,
@@ -53,7 +53,8 @@ def export(
       model: one, or two towers; its parameters must be readable from this process. LoRA adapters are merged.
       out: the folder; must not exist, or be empty, unless `replace`.
       card: the contents of README.md beyond the architecture.
-      verify: see `verify_export`.
+      verify: see `verify_export`; or a function `(towers, folder) -> VerifyReport` that checks the written folder
+        instead and raises a UserError if it must not be kept; or None, which compares nothing.
       dtype: type of the weights. The comparison uses the model with its weights rounded to it.
       replace: whether to replace an existing folder once the new one is verified.
       target: the server that will serve the folder, `tei` (text-embeddings-inference) or `vllm`; a model that it would
@@ -70,11 +71,11 @@ def export(
         check_served(towers.anchor.config, towers.anchor.tokenizer, target, towers=not towers.tied)
     if not towers.alike:
         raise UserError("the two towers differ in more than their weights: export them separately (--tower)")
-    verify_with_torch(verify)  # reports a missing package before the work
+    check = verifier(verify)  # reports a missing package before the work
     with atomic_directory(out, replace=replace) as folder:
         if towers.tied:
-            return verify_export(_write(towers.anchor, folder, out, card, dtype), folder, verify)
-        return verify_towers(_write_towers(towers, folder, out, card or CardInfo(), dtype), folder, verify)
+            return check(as_towers(_write(towers.anchor, folder, out, card, dtype)), folder)
+        return check(_write_towers(towers, folder, out, card or CardInfo(), dtype), folder)
 
 
 def _write_towers(towers: Towers, folder: Path, out: Path, card: CardInfo, dtype: Dtype) -> Towers:

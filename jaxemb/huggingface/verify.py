@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,8 +56,29 @@ class VerifyReport:
     tolerance: float = TOLERANCE
 
     def __str__(self) -> str:
+        if not self.differences:
+            return "not verified"
         readers = ", ".join(f"{difference:.1e} through {reader}" for reader, difference in self.differences.items())
         return f"{self.sentences} texts embedded alike: largest difference {readers} (at most {self.tolerance:.0e})"
+
+
+Verifier = Callable[[Towers, Path], VerifyReport]
+"""`(model, folder) -> report` of a model and the folder that it was written to; raises a UserError to keep nothing."""
+
+
+def verifier(verify: Literal["auto", "jax", "torch"] | Verifier | None) -> Verifier:
+    """What checks an export: `verify_export` or `verify_towers` by name, a function of one's own, or nothing for None.
+
+    Raises: UserError, as `verify_with_torch`.
+    """
+    if verify is None:
+        return lambda towers, folder: VerifyReport({}, 0)
+    if not isinstance(verify, str):
+        return verify
+    verify_with_torch(verify)  # says what is not installed before the work
+    return lambda towers, folder: (
+        verify_export(towers.anchor, folder, verify) if towers.tied else verify_towers(towers, folder, verify)
+    )
 
 
 def verify_with_torch(verify: Literal["auto", "jax", "torch"]) -> bool:

@@ -1,6 +1,6 @@
 """One training run from config to export: data, tokenizer, model, loop, evaluation, Hugging Face folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     profile: int = 0,
+    devices: Sequence[jax.Device] | None = None,
 ) -> TrainResult:
     r"""Trains an embedder as `config` says and exports it.
 
@@ -64,6 +65,7 @@ def train(
       resume: continue the run in `output_dir` from its newest checkpoint; start it if there is none.
       quiet: print nothing.
       profile: how many steps to trace, soon after the first, for xprof and TensorBoard: to `output_dir`/profile.
+      devices: the devices to train on, such as `jax.devices()[:4]`; every device of every process when None.
 
     Raises:
       UserError: for a config, file or value that the user can put right.
@@ -96,7 +98,7 @@ def train(
     if isinstance(config.objective, CustomObjective) and objective is None:
         raise UsageError("objective.kind: custom is a function passed to jaxemb.train(config, objective=...)")
     preflight(config)
-    mesh = make_mesh(config.mesh.data, config.mesh.fsdp)
+    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, devices)
     check_batch(config, mesh.size)
     with StopRequest() as stop:
         display = Display(quiet)

@@ -10,22 +10,10 @@ import sys
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
 
 from jaxemb.cli import COMMANDS, main
-from jaxemb.config import (
-    DataConfig,
-    EvaluationConfig,
-    LoraConfig,
-    ModelConfig,
-    StackingConfig,
-    Stage,
-    StsConfig,
-    TrainConfig,
-    TrainingConfig,
-    TsvSource,
-)
 from jaxemb.errors import UsageError, UserError
+from support.commands import jaxemb
 
 CONFIG = """
 data:
@@ -40,12 +28,6 @@ model:
 training: {steps: 2, batch_size: 16}
 export: {verify: jax}
 """
-
-
-def jaxemb(*arguments, **kwargs):
-    return subprocess.run(
-        [sys.executable, "-m", "jaxemb", *arguments], capture_output=True, text=True, timeout=300, check=False, **kwargs
-    )
 
 
 def exit_code(arguments):
@@ -66,14 +48,6 @@ def test_help_does_not_import_jax():
         assert command in shown
 
 
-def test_training_does_not_import_pytorch():
-    code = (
-        "import sys, jaxemb.training.run; print({name.split('.')[0] for name in sys.modules} & {'torch', 'tensorflow'})"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown == "set()\n"
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_without_jax(command):
     code = (
@@ -82,32 +56,6 @@ def test_each_command_has_help_without_jax(command):
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.endswith("0 False\n")
-
-
-def flags_of(value, prefix="--"):
-    for name, field in type(value).model_fields.items():
-        inner, flag = getattr(value, name), prefix + name.replace("_", "-")
-        if isinstance(inner, BaseModel):
-            yield from flags_of(inner, flag + ".")
-        elif name not in ("kind", "sources", "prompts", "stages"):
-            yield flag, field.description
-
-
-def test_train_help_shows_every_field(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "400")
-    shown = " ".join(jaxemb("train", "--help").stdout.split())
-    config = TrainConfig(
-        data=DataConfig(sources=(TsvSource(path="x"),)),
-        training=TrainingConfig(steps=2, stacking=StackingConfig(stages=(Stage(layers=6, steps=1),))),
-        evaluation=EvaluationConfig(sts=StsConfig(paths=("x",))),
-    )
-    flags = dict(flags_of(config.model_copy(update={"model": ModelConfig(lora=LoraConfig())})))
-    assert len(flags) > 60
-    for flag, description in flags.items():
-        assert flag in shown
-        assert " ".join(description.replace("`", "").split())[:30] in shown.replace("`", ""), flag
-    assert "--resume" in shown
-    assert "--model.prompts.0.text" in shown
 
 
 @pytest.mark.slow

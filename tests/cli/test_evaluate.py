@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 from scipy import stats
-from tiny_models import tiny_embedder
 
 from jaxemb.cli.evaluate import run
 from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError
 from jaxemb.evaluation import suites
+from support.tiny_models import tiny_embedder
 
 PAIRS = [("a cat", "a dog", 2.5), ("one, two", "three", 0.0), ("a bird", "birds", 4.0), ("x y z", "a dog", 1.0)]
 

@@ -5,7 +5,6 @@ import unicodedata
 
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder, tiny_tokenizer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -15,6 +14,7 @@ from jaxemb.data.pairs.normalize import normalize_text
 from jaxemb.data.tokenizer_normalizer import normalizer, with_normalizer
 from jaxemb.encoding import Embedder
 from jaxemb.huggingface import export, load_tokenizer, save_tokenizer
+from support.tiny_models import tiny_embedder, tiny_tokenizer
 
 TYPED = [
     unicodedata.normalize("NFD", "Tiếng Việt, 한국어 문장 öffnet élan"),

@@ -1,49 +1,17 @@
 import functools
-import gzip
-import json
 import logging
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.encoding import encode, encode_file
-from jaxemb.encoding.inputs import count_lines, text_reader
-from jaxemb.encoding.outputs import write_npy, write_parquet
 from jaxemb.encoding.texts import embed_blocks
 from jaxemb.errors import UserError
+from support.text_files import LINES, TEXTS, write
+from support.tiny_models import tiny_embedder
 
 EMBEDDER = tiny_embedder()
-TEXTS = ["one", "", "Съешь же", " three\tfour "[:6], "敏捷的", "last"]
-
-
-def write(path, content):
-    data = content if isinstance(content, bytes) else content.encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-    return path
-
-
-LINES = "\n".join(TEXTS) + "\n"
-TSV = "".join(f"{number}\t{text}\n" for number, text in enumerate(TEXTS))
-JSONL = "".join(json.dumps({"id": number, "text": text, "other": "x"}) + "\n" for number, text in enumerate(TEXTS))
-INPUTS = [
-    ("a.txt", LINES, None),
-    ("a.txt.gz", LINES, None),
-    ("train.de", LINES.removesuffix("\n"), None),  # no suffix of ours, no last line end
-    ("a.txt", "\ufeff" + LINES.replace("\n", "\r\n"), None),
-    ("a.tsv", TSV, "1"),
-    ("a.tsv.gz", TSV, 1),
-    ("a.jsonl", JSONL, None),
-    ("a.jsonl.gz", JSONL, "text"),
-]
-
-
-@pytest.mark.parametrize(("name", "content", "column"), INPUTS)
-def test_kinds_of_input(tmp_path, name, content, column):
-    path = write(tmp_path / name, content)
-    assert list(text_reader(path, column)()) == TEXTS
-    assert count_lines(path) == len(TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +41,6 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path, name, content, column, 
     with pytest.raises(UserError, match=message):
         encode_file(EMBEDDER, path, tmp_path / "out.npy", column=column)
     assert [file.name for file in tmp_path.iterdir()] == [name]
-
-
-def test_truncated_gzip_is_named(tmp_path):
-    path = tmp_path / "a.txt.gz"
-    path.write_bytes(gzip.compress(b"text\n" * 10_000)[:-20])
-    with pytest.raises(UserError, match=r"a\.txt\.gz: the gzip file is truncated"):
-        list(text_reader(path)())
 
 
 def test_missing_input(tmp_path):
@@ -135,25 +96,3 @@ def test_progress_counts_lines(tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "6/6" in captured.err
-
-
-@pytest.mark.parametrize(("write_blocks", "name"), [(write_npy, "a.npy"), (write_parquet, "a.parquet")])
-def test_writers_take_one_block_at_a_time(tmp_path, write_blocks, name):
-    expected = np.random.default_rng(0).normal(size=(10_007, 32)).astype(np.float32)
-    alive = []
-
-    def blocks():
-        for start in range(0, len(expected), 1000):
-            alive.append(start)
-            yield expected[start : start + 1000]
-
-    assert write_blocks(tmp_path / name, blocks(), 32) == 10_007
-    assert len(alive) == 11
-    np.testing.assert_array_equal(read(tmp_path / name), expected)
-
-
-def test_npy_can_be_mapped(tmp_path):
-    write_npy(tmp_path / "a.npy", iter([np.ones((3, 4), np.float32)]), 4)
-    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
-    assert mapped.shape == (3, 4)
-    assert mapped.flags.c_contiguous

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 from pydantic import BaseModel
-from tiny_models import ENCODERS, TOKENIZER_OF_MPNET, embed, tiny_embedder, tiny_tokenizer
 
 from jaxemb.config import BertConfig, LoraConfig, ModelConfig, Prompt
 from jaxemb.config.kinds import EMBEDDING_KINDS, PROGRAM_KINDS, Kind, kinds_of
@@ -15,6 +14,7 @@ from jaxemb.encoding.texts import embed_batch
 from jaxemb.models import init
 from jaxemb.models.embedding import pad_vocabulary
 from jaxemb.training.compilations import compilations_of
+from support.tiny_models import ENCODERS, TOKENIZER_OF_MPNET, embed, tiny_embedder, tiny_tokenizer
 
 EMBEDDER = tiny_embedder(pooling="mean")
 FAMILIES = sorted(ENCODERS.keys() - {"xlm-roberta"})

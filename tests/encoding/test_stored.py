@@ -13,7 +13,6 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.data.pairs.normalize import text_hash
 from jaxemb.encoding import encode
@@ -21,6 +20,7 @@ from jaxemb.encoding.fingerprint import fingerprint
 from jaxemb.encoding.stored import StoredEmbeddings, _Index, _mapped, stored_embeddings
 from jaxemb.encoding.texts import _tokenize
 from jaxemb.errors import UserError
+from support.tiny_models import tiny_embedder
 
 EMBEDDER = tiny_embedder(pooling="mean")
 
@@ -120,9 +120,9 @@ def test_what_was_embedded_before_an_error_stays(tmp_path, embedded, monkeypatch
 KILLED = """
 import os, signal, sys
 import numpy as np
-from tiny_models import tiny_embedder
+from support.tiny_models import tiny_embedder
 from jaxemb.encoding.stored import stored_embeddings
-from tests.encoding.test_stored import texts
+from encoding.test_stored import texts
 
 save, saved = np.save, []
 

@@ -3,13 +3,13 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from tiny_models import TOKENIZER, embed, tiny_embedder
 
 from jaxemb.config import DenseConfig
 from jaxemb.encoding import encode, encode_stream
 from jaxemb.encoding.texts import embed_batch
 from jaxemb.parallel import make_mesh, param_shardings, replicated
 from jaxemb.training.compilations import compilations_of
+from support.tiny_models import TOKENIZER, embed, tiny_embedder
 
 EMBEDDER = tiny_embedder(pooling="mean")
 
@@ -87,8 +87,7 @@ def test_one_string_is_no_list():
 
 
 @pytest.mark.parametrize(("data", "fsdp", "sharded"), [(4, 1, False), (2, 2, True), (1, 8, True)])
-def test_parameters_on_a_mesh(data, fsdp, sharded, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 16)
+def test_parameters_on_a_mesh(data, fsdp, sharded):
     mesh = make_mesh(data, fsdp, jax.devices()[: data * fsdp])
     where = param_shardings(mesh, EMBEDDER.params) if sharded else replicated(mesh)
     params = jax.device_put(EMBEDDER.params, where)

@@ -3,13 +3,13 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.errors import UserError
 from jaxemb.evaluation import alignment
 from jaxemb.evaluation.alignment import alignment_uniformity
 from jaxemb.losses import uniformity
 from jaxemb.readers.sts import StsPairs, read_sts
+from support.tiny_models import tiny_embedder
 
 
 def angles(texts):

@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from tiny_models import ENCODERS, tiny_embedder
 
 from jaxemb.encoding import Towers, encode
 from jaxemb.errors import UserError
 from jaxemb.evaluation import MtebModel, retrieval_accuracy
 from jaxemb.huggingface import export
+from support.tiny_models import ENCODERS, tiny_embedder
 
 
 @pytest.fixture(autouse=True)

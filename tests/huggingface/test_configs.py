@@ -1,10 +1,11 @@
 import json
 
 import pytest
-from tiny_models import ENCODER, ENCODERS
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json, read_encoder_config
+from support.families import FAMILIES
+from support.tiny_models import ENCODER, ENCODERS
 
 
 def write(tmp_path, encoder=ENCODER, **changes):
@@ -123,3 +124,10 @@ def test_broken_file(tmp_path, content, message):
         read_encoder_config(tmp_path / "config.json")
     with pytest.raises(UserError, match=r"other\.json is missing"):
         read_encoder_config(tmp_path / "other.json")
+
+
+def test_the_rate_of_modernbert_s_embeddings_is_that_of_the_feed_forward_layer_unless_it_is_given():
+    config = FAMILIES["modernbert"].model_copy(update={"hidden_dropout_prob": 0.3})
+    assert encoder_config_json(config)["embedding_dropout"] == encoder_config_json(config)["mlp_dropout"] == 0.3
+    apart = config.model_copy(update={"embedding_dropout": 0.0})
+    assert encoder_config_json(apart)["embedding_dropout"] == 0.0

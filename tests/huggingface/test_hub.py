@@ -8,9 +8,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from fake_hub import COMMIT, OLDER, FakeHub, running
 from safetensors.numpy import load_file, save_file
-from tiny_models import tiny_embedder
 
 import jaxemb
 from jaxemb.errors import UserError
@@ -18,6 +16,8 @@ from jaxemb.huggingface import CardInfo, export_adapter, hub
 from jaxemb.huggingface.card import model_card
 from jaxemb.loading import pinned
 from jaxemb.reporting.model_card import card_of
+from support.fake_hub import COMMIT, OLDER, FakeHub, running
+from support.tiny_models import tiny_embedder
 
 TEXTS = ["A man plays.", "Съешь же ещё"]
 

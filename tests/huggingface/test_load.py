@@ -1,40 +1,16 @@
-import json
 import logging
-import shutil
 
 import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_models import TOKENIZER, tiny_embedder
 
 from jaxemb.config import DenseConfig
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model
-
-TEXTS = ["A man plays.", "Съешь же ещё", "", "x " * 100]
-
-
-def edit(path, **changes):
-    content = json.loads(path.read_text())
-    content |= changes
-    path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}))
-
-
-def modules(folder, *kinds, prefix="sentence_transformers.models."):
-    places = {"Transformer": "", "Pooling": "1_Pooling", "Dense": "2_Dense"}
-    content = [
-        {"idx": number, "name": str(number), "path": places.get(kind, f"{number}_{kind}"), "type": prefix + kind}
-        for number, kind in enumerate(kinds)
-    ]
-    (folder / "modules.json").write_text(json.dumps(content))
-
-
-def assert_embeds_as(folder, embedder):
-    np.testing.assert_allclose(
-        load_model(folder).encode(TEXTS, batch_size=8), embedder.encode(TEXTS, batch_size=8), atol=1e-6
-    )
+from support.model_folders import TEXTS, edit, modules
+from support.tiny_models import TOKENIZER, tiny_embedder
 
 
 def test_old_schema(exported):
@@ -43,35 +19,6 @@ def test_old_schema(exported):
     assert loaded.config == original.config.model_copy(update={"dense": dense})
     jax.tree.map(np.testing.assert_array_equal, loaded.params, original.params)
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(loaded.params))
-
-
-def new_schema(folder):
-    """What sentence-transformers 6 writes."""
-    base, own = "sentence_transformers.base.modules.", "sentence_transformers.sentence_transformer.modules."
-    types = [
-        (base + "transformer.Transformer", ""),
-        (own + "pooling.Pooling", "1_Pooling"),
-        (base + "dense.Dense", "2_Dense"),
-        (base + "normalize.Normalize", "3_Normalize"),
-    ]
-    entries = [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (kind, path) in enumerate(types)]
-    (folder / "modules.json").write_text(json.dumps(entries))
-    pooling = {"embedding_dimension": 32, "pooling_mode": "cls", "include_prompt": True}
-    (folder / "1_Pooling/config.json").write_text(json.dumps(pooling))
-    names = {"module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"}
-    edit(folder / "2_Dense/config.json", **names)
-    (folder / "3_Normalize").mkdir(exist_ok=True)
-    (folder / "3_Normalize/config.json").write_text(json.dumps(names))
-    text = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
-    settings = {
-        "transformer_task": "feature-extraction", "modality_config": text, "module_output_name": "token_embeddings",
-    }  # fmt: skip
-    (folder / "sentence_bert_config.json").write_text(json.dumps(settings))
-
-
-def test_new_schema(model_folder):
-    new_schema(model_folder)
-    assert_embeds_as(model_folder, tiny_embedder())
 
 
 def test_what_sentence_transformers_saves_itself(exported, tmp_path):
@@ -83,28 +30,6 @@ def test_what_sentence_transformers_saves_itself(exported, tmp_path):
     loaded = load_model(tmp_path / "saved")
     assert loaded.config.prompt == "query: "
     np.testing.assert_allclose(loaded.encode(TEXTS, batch_size=8), model.encode(TEXTS), atol=1e-5)
-
-
-def test_transformer_in_a_folder_of_its_own(model_folder):
-    inner = model_folder / "0_Transformer"
-    inner.mkdir()
-    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
-        shutil.move(model_folder / name, inner / name)
-    shutil.move(model_folder / "sentence_bert_config.json", inner)
-    edit(inner / "sentence_bert_config.json", max_seq_length=11)
-    entries = json.loads((model_folder / "modules.json").read_text())
-    entries[0]["path"] = "0_Transformer"
-    (model_folder / "modules.json").write_text(json.dumps(entries))
-    assert_embeds_as(model_folder, tiny_embedder(max_seq_length=11))
-
-
-def test_plain_folder_is_mean_pooled_and_normalised(model_folder):
-    (model_folder / "modules.json").unlink()
-    loaded = load_model(model_folder)
-    assert (loaded.config.pooling, loaded.config.dense, loaded.config.normalize) == ("mean", None, True)
-    params = {"encoder": tiny_embedder().params["encoder"]}
-    expected = Embedder(tiny_embedder(pooling="mean", dense=None).config, params, TOKENIZER)
-    np.testing.assert_allclose(loaded.encode(TEXTS, batch_size=8), expected.encode(TEXTS, batch_size=8), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -135,20 +60,6 @@ def test_dense_without_bias(model_folder):
     expected = tiny_embedder()
     expected.params["dense"]["bias"] *= 0
     np.testing.assert_allclose(loaded.encode(TEXTS), expected.encode(TEXTS), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("kinds", "normalize", "dense"),
-    [
-        (("Transformer", "Pooling"), False, False),
-        (("Transformer", "Pooling", "Normalize"), True, False),
-        (("Transformer", "Pooling", "Dense"), False, True),
-    ],
-)
-def test_modules_that_may_be_absent(model_folder, kinds, normalize, dense):
-    modules(model_folder, *kinds)
-    config = load_model(model_folder).config
-    assert (config.normalize, config.dense is not None) == (normalize, dense)
 
 
 def test_left_out_tensors_are_logged(exported, caplog):

@@ -7,14 +7,14 @@ import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_models import ENCODERS, tiny_embedder
 
 import jaxemb
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.peft import ADAPTER, ADAPTER_CONFIG
 from jaxemb.huggingface.weights import encoder_to_tensors
-from tests.huggingface.test_load import TEXTS, edit
+from support.model_folders import TEXTS, edit
+from support.tiny_models import ENCODERS, tiny_embedder
 
 # PEFT asks for what transformers 5 renamed.
 pytestmark = [

@@ -4,14 +4,13 @@ import dataclasses
 import json
 
 import pytest
-from tiny_models import ENCODER, ENCODERS, tiny_embedder, tiny_tokenizer
 
-from jaxemb.cli import main
 from jaxemb.config import DenseConfig, Prompt
 from jaxemb.encoding import Towers
 from jaxemb.errors import UserError
-from jaxemb.huggingface import VerifyReport, export, load_model
+from jaxemb.huggingface import export, load_model
 from jaxemb.huggingface.servers import SERVERS, keys_of_tei, misread, servers_note
+from support.tiny_models import ENCODER, ENCODERS, tiny_embedder, tiny_tokenizer
 
 MEAN = {"pooling": "mean", "dense": None}
 QWEN3 = {"encoder": ENCODERS["qwen3"], "pooling": "lasttoken", "dense": None}
@@ -120,79 +119,17 @@ def test_a_target_refuses_it_and_names_the_way_out(server, settings, message, tm
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def unverified(monkeypatch):
-    """Whether it embeds alike is tested elsewhere."""
-    for name in ("verify_export", "verify_towers"):
-        monkeypatch.setattr(f"jaxemb.huggingface.exporting.{name}", lambda *_: VerifyReport({"nobody": 0.0}, 0))
-
-
-def test_two_towers_are_refused_and_the_card_tells(tmp_path, unverified):
+def test_two_towers_are_refused_and_the_card_tells(tmp_path):
     towers = Towers(tiny_embedder(**MEAN), tiny_embedder(seed=1, **MEAN))
     with pytest.raises(UserError, match="not a Router of two: export each tower separately"):
         export(towers, tmp_path / "out", target="vllm")
-    export(towers, tmp_path / "out", verify="jax")
+    export(towers, tmp_path / "out", verify=None)
     note = "with text-embeddings-inference (it reads one model, not a Router of two) or with vLLM (it reads"
     assert note in (tmp_path / "out/README.md").read_text()
     assert "Do not serve" not in (tmp_path / "out/anchor/README.md").read_text()
 
 
-def test_a_served_model_by_the_command(exported, tmp_path, capsys, unverified):
-    """A model that ends in a dense layer is one for text-embeddings-inference and none for vLLM."""
-    assert main(["export", str(exported), str(tmp_path / "out"), "--verify", "jax", "--target", "tei"]) == 0
-    assert "nobody" in capsys.readouterr().out
-    assert main(["export", str(exported), str(tmp_path / "other"), "--verify", "jax", "--target", "vllm"]) == 1
-    assert "error: vLLM would misread this model:\n  it ignores dense layers" in capsys.readouterr().err
-    assert not (tmp_path / "other").exists()
-    card = (tmp_path / "out/README.md").read_text()
-    (line,) = [line for line in card.splitlines() if "Do not serve" in line]
-    assert line.startswith("Do not serve this folder with vLLM (it ignores dense layers")
-    code = main(["export", str(exported), str(tmp_path / "other"), "--adapter", "--target", "tei"])
-    assert (code, "--target cannot be combined with --adapter" in capsys.readouterr().err) == (2, True)
-
-
 # --------------------------------------------------------------------- the files as servers want them, key by key
-
-OLD_FLAGS = {
-    "pooling_mode_cls_token": False, "pooling_mode_max_tokens": False, "pooling_mode_mean_tokens": False,
-    "pooling_mode_mean_sqrt_len_tokens": False,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("pooling", "flags"),
-    [
-        ("cls", {"pooling_mode_cls_token": True}),
-        ("mean", {"pooling_mode_mean_tokens": True}),
-        ("max", {"pooling_mode_max_tokens": True}),
-        ("mean_sqrt_len_tokens", {"pooling_mode_mean_sqrt_len_tokens": True}),
-        ("weightedmean", {"pooling_mode_weightedmean_tokens": True}),
-        ("lasttoken", {"pooling_mode_lasttoken": True}),
-        (("cls", "mean"), {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}),
-    ],
-)
-def test_the_old_schema_of_pooling(pooling, flags, tmp_path):
-    """Both servers read these flags, and neither reads the name that sentence-transformers 5.4 puts in their place: the
-    first wants the flags of cls and mean to be there, the second takes what is true.
-    """
-    from jaxemb.huggingface.modules import module_files
-
-    files = module_files(tiny_embedder(pooling=pooling, dense=None).config, 40)
-    assert files["1_Pooling/config.json"] == {"word_embedding_dimension": 32, **OLD_FLAGS, **flags}
-
-
-def test_the_old_names_of_modules_and_the_longest_input(exported):
-    modules = json.loads((exported / "modules.json").read_text())
-    assert modules == [
-        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for index, (kind, path) in enumerate(
-            [("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense"), ("Normalize", "3_Normalize")]
-        )
-    ]
-    # vLLM takes the length only where both keys are there.
-    assert json.loads((exported / "sentence_bert_config.json").read_text()) == {
-        "max_seq_length": 40, "do_lower_case": False,
-    }  # fmt: skip
 
 
 # What the structs of text-embeddings-inference 0d124dc have no default for.

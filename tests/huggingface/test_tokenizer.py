@@ -1,12 +1,12 @@
 import json
 
 import pytest
-from tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface import VerifyReport, export, load_tokenizer, save_tokenizer
+from jaxemb.huggingface import export, load_tokenizer, save_tokenizer
 from jaxemb.huggingface.tokenizer import check_vocabulary
 from jaxemb.huggingface.verify import SENTENCES
+from support.tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 
 
 def test_there_and_back(tmp_path):
@@ -38,10 +38,9 @@ def test_config_is_readable_by_transformers_4(tmp_path):
 
 
 @pytest.mark.parametrize("family", ENCODERS)
-def test_token_types_are_not_named_for_models_without_them(tmp_path, family, monkeypatch):
+def test_token_types_are_not_named_for_models_without_them(tmp_path, family):
     """transformers 4 names them by itself, and sentence-transformers 5.0 hands them on."""
-    monkeypatch.setattr("jaxemb.huggingface.exporting.verify_export", lambda *arguments: VerifyReport({}, 0))
-    export(tiny_embedder(encoder=ENCODERS[family]), tmp_path / "out")
+    export(tiny_embedder(encoder=ENCODERS[family]), tmp_path / "out", verify=None)
     config = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
     assert config.get("model_input_names") == (None if family == "bert" else ["input_ids", "attention_mask"])
 

@@ -1,7 +1,6 @@
 """Smaller vocabularies of the three kinds, trained here on a handful of sentences."""
 
 import dataclasses
-import gzip
 import importlib.util
 import json
 from pathlib import Path
@@ -10,16 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import ENCODER, TOKENIZER, tiny_embedder
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from jaxemb.config import Prompt, RobertaConfig
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
-from jaxemb.huggingface import export, load_model, trim_vocabulary, vocabulary_report
-from jaxemb.huggingface.card import model_card
+from jaxemb.huggingface import export, load_model, trim_vocabulary
 from jaxemb.huggingface.verify import SENTENCES
+from support.tiny_models import ENCODER, TOKENIZER, tiny_embedder
 
 KEPT = ["The quick brown fox jumps.", "A lazy dog, a quick dog.", "the fox played and was playing", ""]
 CORPUS = [*KEPT * 4, *("nothing but other words here", "jumping over lazily sleeping players", "foxes anew") * 6]
@@ -223,27 +221,6 @@ def test_a_slip_is_seen(monkeypatch):
     )
     with pytest.raises(UserError, match="embeddings would differ by"):
         trim_vocabulary(whole, KEPT)
-
-
-def test_export_with_a_vocabulary(exported, tmp_path, capsys, monkeypatch):
-    from jaxemb.cli import export as command
-
-    written = {}
-    monkeypatch.setattr(
-        "jaxemb.huggingface.export", lambda model, out, *, card, **_: written.update(m=model.anchor, c=card)
-    )
-    with gzip.open(tmp_path / "texts.gz", "wt", encoding="utf-8") as file:
-        file.write("A man plays.\nThe end.\n")
-    (tmp_path / "more.txt").write_text("Another line.\n")
-    files = [str(tmp_path / "texts.gz"), str(tmp_path / "more.txt")]
-    assert command.run([str(exported), str(tmp_path / "out"), "--vocabulary", *files]) == 0
-    whole, trimmed = load_model(exported), written["m"]
-    assert tokens(trimmed, ["A man", "Another"]) == tokens(whole, ["A man", "Another"])
-    assert written["c"].vocabulary == vocabulary_report(whole, trimmed)
-    assert f"vocabulary: {written['c'].vocabulary}\n" in capsys.readouterr().out
-    assert f"texts: {written['c'].vocabulary}." in model_card(trimmed.config, tmp_path, written["c"], 40, True)
-    with pytest.raises(UserError, match="nowhere: no such file"):
-        command.run([str(exported), str(tmp_path / "other"), "--vocabulary", str(tmp_path / "nowhere")])
 
 
 @pytest.mark.full

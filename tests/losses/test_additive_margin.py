@@ -2,12 +2,12 @@ import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
-import numpy_reference as reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxemb import losses
+from support import numpy_reference as reference
 
 
 def pairs(seed: int, rows: int = 6, width: int = 8) -> tuple[np.ndarray, np.ndarray]:

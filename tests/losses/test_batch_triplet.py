@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import (
+
+from jaxemb import losses
+from jaxemb.losses import batch_triplet
+from jaxemb.losses.in_batch import InBatch
+from support.loss_checks import (
     computed_in_float32,
     embeddings,
     equal_to_torch,
@@ -17,11 +21,7 @@ from loss_checks import (
     rows_are_blocks_and_padding_changes_nothing,
     sentence_transformers_losses,
 )
-from tiers import sampled
-
-from jaxemb import losses
-from jaxemb.losses import batch_triplet
-from jaxemb.losses.in_batch import InBatch
+from support.tiers import sampled
 
 CLASSES = {
     "batch_hard_triplet": "BatchHardTripletLoss",

@@ -4,9 +4,9 @@ import inspect
 import re
 
 import pytest
-from loss_cases import NO_LOSS
 
 from jaxemb import losses
+from support.loss_cases import NO_LOSS
 
 
 @pytest.mark.parametrize("name", sorted(set(losses.__all__) - NO_LOSS))

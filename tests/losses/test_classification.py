@@ -1,13 +1,13 @@
 import jax
 import jax.numpy as jnp
-import loss_checks as checks
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import normal
 
 from jaxemb import losses
+from support import loss_checks as checks
+from support.loss_checks import normal
 
 ORDER = ("u", "v", "|u-v|", "u*v")
 LABELS = np.array([2, 0, 1, 1, 2, 0, 0])

@@ -4,12 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from loss_cases import IN_BATCH, KERNEL, ROW_BY_ROW, ROWS, Case
-from loss_checks import close, embeddings
-from tiers import sampled
 
 from jaxemb import losses
-from jaxemb.losses.in_batch import log_weighted_sum, weighted_mean, weighted_sum
+from support.loss_cases import IN_BATCH, KERNEL, ROW_BY_ROW, ROWS, Case
+from support.loss_checks import close, embeddings
+from support.tiers import sampled
 
 DROPPED = np.isin(np.arange(ROWS), (1, 2, 7, ROWS - 1))
 KEPT = ~DROPPED
@@ -195,18 +194,6 @@ def test_a_row_that_counts_and_is_not_finite_is_seen(name):
     numbers = {key: jnp.float32(x) for key, x in case.numbers.items()}
     loss = np.asarray(jax.jit(lambda first: case.call((first, *case.arrays[1:]), numbers))(jnp.array(first)))
     assert np.isnan(loss if loss.ndim == 0 else loss[3])
-
-
-def test_sums_over_rows_leave_out_those_of_weight_zero():
-    values, weights = jnp.array([1.0, jnp.nan, 3.0]), jnp.array([2.0, 0.0, 1.0])
-    for reduce, wanted, gradient in (
-        (weighted_sum, 5.0, [2.0, 0.0, 1.0]),
-        (weighted_mean, 5 / 3, [2 / 3, 0.0, 1 / 3]),
-        (log_weighted_sum, np.log(2 * np.e + np.e**3), np.array([2 * np.e, 0.0, np.e**3]) / (2 * np.e + np.e**3)),
-    ):
-        found, by = jax.jit(jax.value_and_grad(reduce))(values, weights)
-        np.testing.assert_allclose(found, wanted, rtol=1e-6)
-        np.testing.assert_allclose(by, gradient, rtol=1e-6)
 
 
 def test_absent_hard_negatives_have_no_part_in_the_divergence_of_layers():

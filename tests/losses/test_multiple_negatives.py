@@ -1,104 +1,16 @@
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import unchecked_shapes
 
 from jaxemb import losses
 from jaxemb.losses.multiple_negatives import gist, multiple_negatives_ranking
-from jaxemb.losses.ranking_softmax import DIRECTIONS, RankingForm, ranking
+from jaxemb.losses.ranking_softmax import DIRECTIONS
+from support.ranking_batches import B, compare, embeddings, jax_gradients
 
 seeds = st.integers(0, 2**31)
-B, D = 6, 10
-
-
-def embeddings(seed: int, hard: int = 0, width: int = D) -> list[np.ndarray]:
-    """Queries, documents near them and so many hard negatives of each."""
-    rng = np.random.default_rng(seed)
-    queries = rng.normal(size=(B, width)).astype(np.float32)
-    arrays = [queries, queries + rng.normal(size=(B, width)).astype(np.float32)]
-    if hard:
-        arrays.append((queries[:, None] + 1.5 * rng.normal(size=(B, hard, width))).astype(np.float32))
-    return arrays
-
-
-def jax_gradients(loss, arrays):
-    return jax.value_and_grad(lambda *arrays: loss(*arrays).mean(), range(len(arrays)))(*map(jnp.array, arrays))
-
-
-def compare(ours, oracle, arrays):
-    """Value and gradients of `ours(*arrays)`, per row, and of `oracle(tensors, columns)` in PyTorch."""
-    torch = pytest.importorskip("torch")
-    tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
-    columns = [*tensors[:2], *(tensors[2].unbind(1) if len(tensors) > 2 else ())]
-    expected = oracle(columns)
-    expected.backward()
-    loss, gradients = jax_gradients(ours, arrays)
-    np.testing.assert_allclose(loss, expected.item(), atol=1e-5)
-    for gradient, tensor in zip(gradients, tensors, strict=True):
-        assert np.abs(tensor.grad.numpy()).max() > 1e-3
-        np.testing.assert_allclose(gradient, tensor.grad.numpy(), atol=1e-5)
-
-
-SUBSETS = [
-    ("query_to_doc", *rest) for size in range(4) for rest in itertools.combinations(DIRECTIONS[1:], size)
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("hard", [0, 2])
-@pytest.mark.parametrize("directions", SUBSETS, ids=lambda names: "+".join(names))
-def test_joint_softmax_of_sentence_transformers(directions, hard):
-    st_losses = pytest.importorskip("sentence_transformers.losses")
-    oracle = st_losses.MultipleNegativesRankingLoss(model=None, scale=10.0, directions=directions)
-    compare(
-        lambda *arrays: multiple_negatives_ranking(*arrays, scale=10.0, directions=directions),
-        lambda columns: oracle.compute_loss_from_embeddings(columns, None),
-        embeddings(len(directions), hard),
-    )
-
-
-@pytest.mark.parametrize("partition", ["joint", "per_direction"])
-def test_a_direction_that_is_named_twice_counts_once(partition):
-    st_losses = pytest.importorskip("sentence_transformers.losses")
-    options = {"scale": 10.0, "directions": ("query_to_doc", "doc_to_query", "doc_to_query", "query_to_doc")}
-    oracle = st_losses.MultipleNegativesRankingLoss(model=None, partition_mode=partition, **options)
-    compare(
-        lambda *arrays: multiple_negatives_ranking(*arrays, partition=partition, **options),
-        lambda columns: oracle.compute_loss_from_embeddings(columns, None),
-        embeddings(3, 1),
-    )
-    with pytest.raises(ValueError, match="names one of them twice"):
-        ranking(RankingForm(options["directions"]))
-
-
-@pytest.mark.parametrize("hard", [0, 2])
-@pytest.mark.parametrize("directions", [("query_to_doc",), ("query_to_doc", "doc_to_query")], ids=len)
-def test_softmax_per_direction_of_sentence_transformers(directions, hard):
-    st_losses = pytest.importorskip("sentence_transformers.losses")
-    options = {"scale": 10.0, "directions": directions}
-    oracle = st_losses.MultipleNegativesRankingLoss(model=None, partition_mode="per_direction", **options)
-    compare(
-        lambda *arrays: multiple_negatives_ranking(*arrays, partition="per_direction", **options),
-        lambda columns: oracle.compute_loss_from_embeddings(columns, None),
-        embeddings(3, hard),
-    )
-
-
-@pytest.mark.parametrize("mode", ["in_batch_negatives", "hard_negatives", "all_negatives"])
-@pytest.mark.parametrize("directions", [("query_to_doc",), DIRECTIONS], ids=len)
-def test_hardness_of_sentence_transformers(mode, directions):
-    st_losses = pytest.importorskip("sentence_transformers.losses")
-    options = {"scale": 10.0, "directions": directions, "hardness_mode": mode}
-    oracle = st_losses.MultipleNegativesRankingLoss(model=None, hardness_strength=5.0, **options)
-    compare(
-        lambda *arrays: multiple_negatives_ranking(*arrays, hardness=5.0, **options),
-        lambda columns: oracle.compute_loss_from_embeddings(columns, None),
-        embeddings(4, hard=2),
-    )
 
 
 @pytest.mark.parametrize("hard", [0, 1])
@@ -259,21 +171,6 @@ def test_bfloat16_inputs_are_computed_in_float32():
     np.testing.assert_array_equal(
         loss, multiple_negatives_ranking(*(array.astype(jnp.float32) for array in arrays), scale=100.0)
     )
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"directions": ("doc_to_query",)}, "it holds the positive"),
-        ({"directions": ("query_to_doc", "doc_to_dog")}, "must be some of query_to_doc"),
-        ({"directions": DIRECTIONS, "partition": "per_direction"}, "has no positive"),
-        ({"partition": "apart"}, "is not one of joint, per_direction"),
-        ({"hardness_mode": "hard"}, "is not one of in_batch_negatives"),
-    ],
-)
-def test_choices_that_do_not_go_are_refused(options, words):
-    with unchecked_shapes(), pytest.raises(ValueError, match=words):
-        multiple_negatives_ranking(*map(jnp.array, embeddings(16)), **options)
 
 
 def test_self_guided_gist_hides_what_is_closer_than_the_positive():

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Float
-from loss_cases import IN_BATCH, ROW_BY_ROW
-from loss_checks import embeddings, equal_to_torch, sentence_transformers_losses, unchecked_shapes
 
 from jaxemb import losses
 from jaxemb.losses.nested import EMBEDDINGS
+from support.loss_cases import IN_BATCH, ROW_BY_ROW
+from support.loss_checks import embeddings, equal_to_torch, sentence_transformers_losses, unchecked_shapes
 
 DIMS, WEIGHTS = (8, 5, 2), (1.0, 0.5, 2.0)
 

@@ -1,7 +1,8 @@
 """The reference that the other tests lean on: its gradients equal central differences."""
 
 import numpy as np
-import numpy_reference as reference
+
+from support import numpy_reference as reference
 
 
 def differences(f, x: np.ndarray, step: float = 1e-6) -> np.ndarray:

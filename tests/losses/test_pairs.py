@@ -1,15 +1,15 @@
 import jax
 import jax.numpy as jnp
-import loss_checks as checks
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import normal
 
 from jaxemb import losses
 from jaxemb.losses.paired import paired_distance, paired_euclidean
 from jaxemb.losses.pairs import ONLINE_CONTRASTIVE
+from support import loss_checks as checks
+from support.loss_checks import normal
 
 DISTANCES = {"cosine": "COSINE_DISTANCE", "euclidean": "EUCLIDEAN", "manhattan": "MANHATTAN"}
 MARGINS = {"cosine": 0.45, "euclidean": 3.0, "manhattan": 6.0}  # some unlike pairs are nearer, some further

@@ -1,16 +1,16 @@
 import jax
 import jax.numpy as jnp
-import loss_checks as checks
 import numpy as np
-import numpy_reference as reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import normal
 
 from jaxemb import losses
 from jaxemb.losses.in_batch import NOTHING
 from jaxemb.losses.ranking import RANKING, paired_angle_similarity
+from support import loss_checks as checks
+from support import numpy_reference as reference
+from support.loss_checks import normal
 
 BOTH = {"cosent": "CoSENTLoss", "angle": "AnglELoss"}
 SCORES = np.array([0.1, 0.9, 0.5, 0.5, 0.0, 0.9, 0.3, 1.0], np.float32)

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import (
+
+from jaxemb import losses
+from jaxemb.losses.regularizers import GLOBAL_ORTHOGONAL, UNIFORMITY
+from support.loss_checks import (
     computed_in_float32,
     embeddings,
     equal_to_torch,
@@ -14,9 +17,6 @@ from loss_checks import (
     rows_are_blocks_and_padding_changes_nothing,
     sentence_transformers_losses,
 )
-
-from jaxemb import losses
-from jaxemb.losses.regularizers import GLOBAL_ORTHOGONAL, UNIFORMITY
 
 BATCH_SCALARS = [losses.uniformity, losses.global_orthogonal]
 

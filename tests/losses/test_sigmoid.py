@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import computed_in_float32, embeddings, equal_to_torch, finite, finite_where_nothing_is_allowed
 
 from jaxemb import losses
 from jaxemb.losses.sigmoid import SIGLIP
+from support.loss_checks import computed_in_float32, embeddings, equal_to_torch, finite, finite_where_nothing_is_allowed
 
 
 def test_by_hand():

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_checks import (
+
+from jaxemb import losses
+from support.loss_checks import (
     computed_in_float32,
     embeddings,
     equal_to_torch,
     finite,
     sentence_transformers_losses,
 )
-
-from jaxemb import losses
 
 LABELS = np.array([1, 0, 0, 1, 0, 0, 0], np.int32)
 labelled = lambda a, b: losses.contrastive_tension(a, b, jnp.array(LABELS[: len(a)]))  # noqa: E731

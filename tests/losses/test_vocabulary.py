@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import Mesh, PartitionSpec
-from loss_checks import embeddings, equal_to_torch, finite
 
 from jaxemb import losses
+from support.loss_checks import embeddings, equal_to_torch, finite
 
 LABELS = np.array([0, 22, 7, -100, 15, 16, 7, 21], np.int32)
 

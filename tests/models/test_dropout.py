@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import embed, tiny_embedder
 
 from jaxemb.config import BertConfig
 from jaxemb.models.attention import attend
@@ -12,6 +11,7 @@ from jaxemb.models.bert import Layer, Tokens
 from jaxemb.models.dropout import counters, dropout, dropout_hashes, keep_mask
 from jaxemb.models.layers import drop
 from jaxemb.parallel import batch_sharding, make_mesh, replicated
+from support.tiny_models import embed, tiny_embedder
 
 SHAPE, WIDTH = (16, 32), 64
 

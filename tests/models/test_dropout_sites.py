@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import sampled
 
 from jaxemb.huggingface.configs import encoder_config_json, read_encoder_config
 from jaxemb.huggingface.weights import encoder_to_tensors
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder
-from tests.models.test_encoder import FAMILIES, batch, close, oracle, to_ours
+from support.families import FAMILIES, batch, close, oracle, to_ours
+from support.tiers import sampled
 
 RATES = {
     "bert": {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.2},
@@ -71,10 +71,3 @@ def test_dropout_acts_where_transformers_applies_it(family, monkeypatch, tmp_pat
     # The rates are kept on the way through a file.
     (tmp_path / "config.json").write_text(json.dumps(encoder_config_json(config)))
     assert read_encoder_config(tmp_path / "config.json") == config
-
-
-def test_the_rate_of_modernbert_s_embeddings_is_that_of_the_feed_forward_layer_unless_it_is_given():
-    config = FAMILIES["modernbert"].model_copy(update={"hidden_dropout_prob": 0.3})
-    assert encoder_config_json(config)["embedding_dropout"] == encoder_config_json(config)["mlp_dropout"] == 0.3
-    apart = config.model_copy(update={"embedding_dropout": 0.0})
-    assert encoder_config_json(apart)["embedding_dropout"] == 0.0

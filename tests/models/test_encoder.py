@@ -1,73 +1,14 @@
 import functools
-from pathlib import Path
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import sampled
-from tiny_models import BOTH_WAYS, ENCODERS, tiny_embedder
 
-from jaxemb.config import BertConfig
-from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json
-from jaxemb.huggingface.weights import encoder_from_tensors, encoder_to_tensors
-from jaxemb.models import attention
-from jaxemb.models.bert import Layer, distance_buckets
-from jaxemb.models.dropout import dropout_hashes
+from jaxemb.huggingface.weights import encoder_to_tensors
 from jaxemb.models.encoder import Encoder
-from jaxemb.models.layers import Tokens, layer_norm, look_up
-
-CONFIG = BertConfig(
-    vocab_size=60,
-    hidden_size=32,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    intermediate_size=48,
-    max_position_embeddings=20,
-    initializer_range=0.1,  # five times BERT's
-)
-SIZES = {"vocab_size": 60}
-FAMILIES = {
-    "bert": CONFIG,
-    **{name: config.model_copy(update=SIZES) for name, config in ENCODERS.items() if name != "bert"},
-    "qwen3, both ways": BOTH_WAYS.model_copy(update=SIZES),
-}
-LENGTHS = np.array([20, 13, 1, 7])  # the full length, one token, and some padding
-ROWS, LENGTH = len(LENGTHS), 20
-
-
-def batch(padding, config=CONFIG):
-    rng = np.random.default_rng(0)
-    ids = rng.integers(2, config.vocab_size, (ROWS, LENGTH)).astype(np.int32)
-    mask = np.arange(LENGTH)[None] < LENGTHS[:, None]
-    mask = mask if padding == "right" else mask[:, ::-1].copy()
-    return np.where(mask, ids, config.pad_token_id).astype(np.int32), mask
-
-
-def oracle(config):
-    """A live model of transformers whose biases and norms are random, too."""
-    torch = pytest.importorskip("torch")
-    import transformers
-
-    torch.manual_seed(0)
-    kind = getattr(transformers, SCHEMAS[config.model_type].architecture)
-    settings = kind.config_class(**encoder_config_json(config), attn_implementation="eager")
-    model = kind(settings).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
-    return torch, model
-
-
-def to_ours(model, config):
-    return encoder_from_tensors(
-        {name: (lambda t=t: t.detach().numpy()) for name, t in model.state_dict().items()}, config, Path("oracle")
-    )
-
-
-def close(ours, theirs, tolerance=1e-5):
-    assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max()
+from support.families import CONFIG, FAMILIES, LENGTH, LENGTHS, ROWS, batch, close, forward, oracle, run, to_ours
+from support.tiny_models import tiny_embedder
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -142,65 +83,9 @@ def test_a_text_that_spells_out_the_padding_token(family):
     close(np.asarray(forward(Encoder(config), params, ids, mask))[mask], theirs[mask])
 
 
-def test_distance_buckets_equal_transformers():
-    torch = pytest.importorskip("torch")
-    from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
-
-    places = torch.arange(512)
-    theirs = MPNetEncoder.relative_position_bucket(places[None] - places[:, None])
-    np.testing.assert_array_equal(distance_buckets(512), theirs.numpy())
-
-
-@pytest.mark.parametrize("key", sampled([jax.random.key(3)], [None]))
-@pytest.mark.parametrize("family", sampled(["modernbert"], ["qwen3", "mpnet"], draw=1))
-def test_attention_in_blocks_equals_attention_at_once(monkeypatch, family, key):
-    config = FAMILIES[family].model_copy(update={"attention_probs_dropout_prob": 0.2, "num_hidden_layers": 2})
-    params = tiny_embedder(encoder=config).params["encoder"]
-    whole = run(params, key, config)
-    monkeypatch.setattr(attention, "WHOLE", 7)
-    monkeypatch.setattr(attention, "BLOCK", 8)  # does not divide the length
-    blocks = run(params, key, config)
-    np.testing.assert_allclose(blocks[0], whole[0], rtol=1e-5)
-    assert_trees_close(blocks[1], whole[1])
-
-
-def test_blocks_need_memory_in_the_length_not_in_its_square():
-    def temporary(length):
-        x = jax.ShapeDtypeStruct((1, 2, length, 8), jnp.float32)
-        mask, positions = jax.ShapeDtypeStruct((1, 1, length), bool), jax.ShapeDtypeStruct((1, length), jnp.int32)
-
-        def loss(x, mask, positions):
-            return attention.attend(x, x, x, mask=mask, positions=positions).sum()
-
-        return jax.jit(jax.grad(loss)).lower(x, mask, positions).compile().memory_analysis().temp_size_in_bytes
-
-    assert temporary(8192) < 4.5 * temporary(2048)  # 16 times, if the scores were whole
-
-
-def assert_trees_close(ours, theirs):
-    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(theirs))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6 * scale), ours, theirs)
-
-
-def run(params, key, config=CONFIG, **settings):
-    ids, mask = batch("right", config)
-
-    def loss(params):
-        drop = None if key is None else dropout_hashes(key, jnp.arange(ROWS))
-        out = Encoder(config, **settings).apply({"params": params}, jnp.asarray(ids), jnp.asarray(mask), None, drop)[0]
-        return jnp.sum(jnp.sin(out) * mask[:, :, None])
-
-    return jax.jit(jax.value_and_grad(loss))(params)
-
-
 @pytest.fixture(scope="module")
 def params():
     return tiny_embedder(encoder=CONFIG).params["encoder"]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def forward(encoder, params, *arrays):
-    return encoder.apply({"params": params}, *arrays).last
 
 
 @pytest.mark.parametrize("remat", ["dots", "full"])
@@ -213,19 +98,6 @@ def test_remat_changes_nothing(params, remat):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), gradient_again, gradient)
 
 
-def test_scan_equals_layers_one_by_one(params):
-    ids, mask = batch("right")
-    whole = forward(Encoder(CONFIG), params, ids, mask)
-    shallow = params | {"layers": jax.tree.map(lambda leaf: leaf[:1], params["layers"])}
-    first = CONFIG.model_copy(update={"num_hidden_layers": 1})
-    x = forward(Encoder(first), shallow, ids, mask)
-    for index in (1, 2):
-        layer = jax.tree.map(lambda leaf, index=index: leaf[index], params["layers"])
-        tokens = Tokens(jnp.asarray(mask)[:, None], jnp.arange(mask.shape[1])[None])
-        x = Layer(CONFIG, jnp.float32).apply({"params": layer}, x, jnp.asarray(index), tokens)
-    np.testing.assert_allclose(x, whole, rtol=1e-5, atol=1e-5)
-
-
 def test_bfloat16_is_close_and_keeps_float32_gradients(params):
     ids, mask = batch("right")
     exact = forward(Encoder(CONFIG), params, ids, mask)
@@ -235,29 +107,6 @@ def test_bfloat16_is_close_and_keeps_float32_gradients(params):
     assert 0 < difference.max() < 0.1
     _, gradient = run(params, None, dtype=jnp.bfloat16)
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
-
-
-class Table(nn.Module):
-    @nn.compact
-    def __call__(self, ids):
-        return look_up(CONFIG, 4, jnp.bfloat16, "table", ids)
-
-
-def test_the_gradient_of_a_table_is_summed_in_float32():
-    """Of a row that comes a thousand times; in bfloat16 a sum of ones ends at 256."""
-    ids = jnp.full((10, 100), 2)
-    params = Table().init(jax.random.key(0), ids)
-    gradient = jax.grad(lambda params: jnp.sum(Table().apply(params, ids).astype(jnp.float32)))(params)
-    np.testing.assert_array_equal(gradient["params"]["table"]["embedding"][:, 0], [0, 0, 1000, 0])
-
-
-def test_norm_is_exact_far_from_zero():
-    x = np.random.default_rng(0).normal(1000, 1, (4, 32)).astype(np.float32)
-    norm = layer_norm(CONFIG, jnp.float32, "norm")
-    exact = x.astype(np.float64)
-    exact = (exact - exact.mean(1, keepdims=True)) / exact.std(1, keepdims=True)
-    ours = norm.apply({"params": {"scale": jnp.ones(32), "bias": jnp.zeros(32)}}, x)
-    np.testing.assert_allclose(ours, exact, atol=1e-3)
 
 
 def test_too_many_tokens_are_refused(params):

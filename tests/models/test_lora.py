@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
-from tiny_models import ENCODER, embed, tiny_embedder
 
 from jaxemb import models
 from jaxemb.config import LoraConfig, ModelConfig, Qwen3Config
 from jaxemb.errors import UsageError
 from jaxemb.models.lora import add_adapters, merge
 from jaxemb.models.paths import at_path
+from support.packed import packed
+from support.tiny_models import ENCODER, embed, tiny_embedder
 
 ATTENTION = r"encoder/layers/attention/(query|key|value|output)/kernel"
 EVERYWHERE = r"encoder/.*kernel"

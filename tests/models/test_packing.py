@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
-from tiers import sampled
-from tiny_models import BOTH_WAYS, ENCODERS, embed, tiny_embedder
 
 from jaxemb.config.model import PoolingMode
 from jaxemb.parallel import batch_sharding, make_mesh, replicated
+from support.packed import packed
+from support.tiers import sampled
+from support.tiny_models import BOTH_WAYS, ENCODERS, embed, tiny_embedder
 
 KEY = jax.random.key(5)
 

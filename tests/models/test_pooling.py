@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
-from tiny_models import embed, tiny_embedder
 
 from jaxemb.models import pooling, token_outputs
+from support.packed import packed
+from support.tiny_models import embed, tiny_embedder
 
 
 def pool(tokens, mask, *modes, first=None):

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
-from tiers import sampled
-from tiny_models import ENCODERS
 
 from jaxemb import models
 from jaxemb.config import BertConfig, DenseConfig, LoraConfig, ModelConfig
 from jaxemb.objectives.embedding import embed, embed_texts
 from jaxemb.parallel import batch_sharding, make_mesh, param_shardings
+from support.packed import packed
+from support.tiers import sampled
+from support.tiny_models import ENCODERS
 
 ENCODER = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 MODEL = ModelConfig(encoder=BertConfig(**ENCODER, num_hidden_layers=1, max_position_embeddings=8))
@@ -56,11 +56,15 @@ def test_each_text_has_dropout_of_its_own_on_either_side(pack):
         ],
     ),
 )
-def test_over_a_mesh_with_layers_gathered_one_by_one(monkeypatch, family, remat, lora):
+def test_over_a_mesh_with_layers_gathered_one_by_one(family, remat, lora):
     """Is `models.apply` on one device, in value and gradient."""
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
+    wide = {"hidden_size": 128, "intermediate_size": 128}  # so that fsdp splits it
+    wide |= {"head_dim": 32} if family == "qwen3" else {}
     model = ModelConfig(
-        encoder=ENCODERS[family], remat=remat, dense=DenseConfig(), lora=LoraConfig(targets=".*") if lora else None
+        encoder=ENCODERS[family].model_copy(update=wide),
+        remat=remat,
+        dense=DenseConfig(),
+        lora=LoraConfig(targets=".*") if lora else None,
     )
     params = models.init(model, jax.random.key(0))
     params = jax.tree.map(lambda leaf: leaf + 0.02 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), params)
@@ -90,16 +94,17 @@ def test_over_a_mesh_with_layers_gathered_one_by_one(monkeypatch, family, remat,
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6 * largest)
 
 
-def test_gathered_layers_are_not_kept_for_the_way_back(monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
+def test_gathered_layers_are_not_kept_for_the_way_back():
     mesh = make_mesh(2, 4, jax.devices()[:8])
     tokens = {**jax.tree.map(lambda x: np.tile(x, (2, 1)), TOKENS), "ids": np.arange(8, dtype=np.uint32)}
+    wide = MODEL.encoder.model_copy(update={"hidden_size": 128, "intermediate_size": 128})
+    params = models.init(MODEL.model_copy(update={"encoder": wide}), jax.random.key(0))
 
     def gathered(remat):
-        model = MODEL.model_copy(update={"remat": remat, "dense": None})
+        model = MODEL.model_copy(update={"encoder": wide, "remat": remat, "dense": None})
         step = jax.grad(lambda params: embed(model, params, tokens, None, mesh=mesh).sum())
-        return len(re.findall(r":f32\[\d+,\d+\] = all_gather\[", str(jax.make_jaxpr(step)(parameters()))))
+        return len(re.findall(r":f32\[\d+,\d+\] = all_gather\[", str(jax.make_jaxpr(step)(params))))
 
-    kernels = sum(leaf.ndim == 3 for leaf in jax.tree.leaves(parameters()["encoder"]["layers"]))
+    kernels = sum(leaf.ndim == 3 for leaf in jax.tree.leaves(params["encoder"]["layers"]))
     assert kernels == 6
     assert gathered("none") == gathered("full") >= 2 * kernels

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
 
 from jaxemb.config import MaskingConfig
 from jaxemb.models.dropout import draw, dropout_hashes
 from jaxemb.objectives.masking import _ORDER, BEGINS, CONTINUES, SPECIAL, TokenKinds, mask_tokens
 from jaxemb.objectives.whole_words import predictions
 from jaxemb.parallel import batch_sharding, make_mesh
+from support.packed import packed
 
 MASK, CLS, SEP, WORD, PIECE = 1, 2, 3, 4, 5
 KINDS = TokenKinds(MASK, np.array([SPECIAL] * 4 + [BEGINS, CONTINUES], np.uint8), 2)

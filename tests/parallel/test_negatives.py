@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
-import numpy_reference as reference
 import pytest
 from jax import lax
 from jax.sharding import PartitionSpec
-from tiers import sampled
 
 from jaxemb import losses
 from jaxemb.parallel import BATCH_AXES, Across, batch_sharding, bidirectional_in_batch_loss, make_mesh
+from support import numpy_reference as reference
+from support.tiers import sampled
 
 B, FEATURES, WIDTH = 24, 5, 7
 TOLERANCE = 1e-6

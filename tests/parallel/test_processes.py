@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from parallel.test_every_loss import PAIRS
+from support.dense_losses import PAIRS
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 SOME = [
     ("multiple_negatives_ranking/hard", "ring"),
     ("gist/hard", "local"),
@@ -25,10 +25,10 @@ def test_losses_over_two_processes_equal_the_dense_maths(cases):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    paths = os.pathsep.join([str(HERE.parent), *sys.path])
+    paths = os.pathsep.join([str(TESTS), *sys.path])
     processes = [
         subprocess.Popen(
-            [sys.executable, str(HERE / "one_of_two_processes.py"), str(port), str(number), *map(" ".join, cases)],
+            [sys.executable, "-m", "support.one_of_two_processes", str(port), str(number), *map(" ".join, cases)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,4 +1,4 @@
-"""The table of words over a mesh: lookups and masked language modelling are those of the whole table."""
+"""Lookups in a table of words that lies over a mesh are those of the whole table."""
 
 import jax
 import jax.numpy as jnp
@@ -6,45 +6,21 @@ import numpy as np
 import pytest
 
 from jaxemb.losses import masked_lm
-from jaxemb.parallel import batch_sharding, is_split_by_rows, lookup, make_mesh, masked_lm_over_mesh, param_shardings
-
-ROWS, WIDTH, BATCH, LENGTH = 48, 6, 16, 5
-MESHES = [(1, 2), (2, 4), (1, 8), (4, 2)]
+from jaxemb.parallel import is_split_by_rows, lookup, make_mesh, masked_lm_over_mesh
+from support.split_table import BATCH, MESHES, ROWS, WIDTH, arrays, mesh_of, placed
 
 
-@pytest.fixture
-def arrays(monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
-    rng = np.random.default_rng(0)
-    table = jnp.asarray(rng.normal(size=(ROWS, WIDTH)), jnp.float32)
-    ids = jnp.asarray(rng.integers(0, ROWS, (BATCH, LENGTH)), jnp.int32).at[0].set(7)  # one that comes often
-    weights = jnp.asarray(rng.normal(size=(BATCH, LENGTH, WIDTH)), jnp.float32)
-    return table, ids, weights
-
-
-def placed(mesh, table, *batch):
-    sharding = param_shardings(mesh, table)
-    assert sharding.spec == jax.sharding.PartitionSpec("fsdp", None)
-    return jax.device_put(table, sharding), *(jax.device_put(x, batch_sharding(mesh)) for x in batch)
-
-
-def mesh_of(shape):
-    return make_mesh(*shape, jax.devices()[: shape[0] * shape[1]])
-
-
-def test_what_is_split_by_rows(monkeypatch):
+def test_what_is_split_by_rows():
     mesh = make_mesh(2, 4, jax.devices()[:8])
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
-    assert is_split_by_rows(mesh, jnp.zeros((48, 8)))
-    assert not is_split_by_rows(mesh, jnp.zeros((47, 8))), "split by columns"
-    assert not is_split_by_rows(make_mesh(8, 1, jax.devices()[:8]), jnp.zeros((48, 8)))
-    monkeypatch.undo()
+    assert is_split_by_rows(mesh, jnp.zeros((4096, 8)))
+    assert not is_split_by_rows(mesh, jnp.zeros((4097, 8))), "split by columns"
+    assert not is_split_by_rows(make_mesh(8, 1, jax.devices()[:8]), jnp.zeros((4096, 8)))
     assert not is_split_by_rows(mesh, jnp.zeros((48, 8))), "small"
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("shape", MESHES)
-def test_a_lookup_is_that_of_the_whole_table(arrays, shape, dtype):
+def test_a_lookup_is_that_of_the_whole_table(shape, dtype):
     mesh = mesh_of(shape)
 
     def loss(table, ids, weights, find):
@@ -59,8 +35,8 @@ def test_a_lookup_is_that_of_the_whole_table(arrays, shape, dtype):
         return table.astype(dtype)[ids]
 
     step = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=3)
-    (_, found), gradient = step(*placed(mesh, *arrays), ours)
-    table, ids, weights = arrays
+    (_, found), gradient = step(*placed(mesh, *arrays()), ours)
+    table, ids, weights = arrays()
     np.testing.assert_array_equal(found.astype(jnp.float32), theirs(table, ids).astype(jnp.float32))
     # In float32, whatever the type of the words: only the cotangents are rounded.
     wanted = np.zeros((ROWS, WIDTH))
@@ -68,14 +44,14 @@ def test_a_lookup_is_that_of_the_whole_table(arrays, shape, dtype):
     assert gradient.dtype == jnp.float32
     np.testing.assert_allclose(gradient, wanted, rtol=1e-6, atol=1e-6)
     assert gradient.sharding.spec[0] == "fsdp"
-    text = step.lower(*placed(mesh, *arrays), ours).compile().as_text()
+    text = step.lower(*placed(mesh, *arrays()), ours).compile().as_text()
     assert f"[{ROWS},{WIDTH}]" not in text, "no device has the whole table"
     assert "reduce-scatter" in text
 
 
-def test_ids_and_labels_beyond_the_table_are_nan(arrays):
+def test_ids_and_labels_beyond_the_table_are_nan():
     """Those of a table that is not split, too; and NaN where there is no label reaches no gradient."""
-    table, ids, weights = arrays
+    table, ids, weights = arrays()
     mesh = mesh_of((2, 4))
     beyond = ids.at[3, 1].set(ROWS).at[9, 0].set(-ROWS - 1)
     table_there, ids_there, vectors_there = placed(mesh, table, beyond, weights[:, 0].at[5].set(jnp.nan))
@@ -84,7 +60,7 @@ def test_ids_and_labels_beyond_the_table_are_nan(arrays):
     labels = ids[:, 1].at[5].set(-100).at[11].set(ROWS)
 
     def loss(table, vectors, rows):
-        each = masked_lm_over_mesh(vectors, labels, table, jnp.zeros(ROWS), mesh=rows, chunk=5)
+        each = masked_lm_over_mesh(vectors, labels, table, jnp.zeros(ROWS), mesh=rows, chunk=300)
         return jnp.sum(jnp.where(jnp.arange(BATCH) == 11, 0.0, each)), each
 
     by = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=2)
@@ -93,38 +69,3 @@ def test_ids_and_labels_beyond_the_table_are_nan(arrays):
         np.testing.assert_array_equal(np.isnan(each), np.arange(BATCH) == 11)
         wanted = jax.grad(lambda t: masked_lm(weights[:, 0], labels.at[11].set(-1), t, None).sum())(table)
         np.testing.assert_allclose(gradient, wanted, atol=3e-6 * np.abs(wanted).max())
-
-
-@pytest.mark.parametrize("most", [None, 3])
-@pytest.mark.parametrize("shape", MESHES)
-def test_masked_lm_is_that_of_the_whole_table(arrays, shape, most):
-    table, ids, weights = arrays
-    vectors = 3.0 * weights[:, 0]
-    labels = jnp.where(jnp.arange(BATCH) % 2 == 0, ids[:, 1], -100)
-    if most is not None:  # so many of each device's
-        labels = jnp.where(jnp.arange(BATCH) % (BATCH // np.prod(shape)) < most, labels, -100)
-    bias = jnp.linspace(-1.0, 1.0, ROWS).at[-1].set(-1e30)
-    mesh = mesh_of(shape)
-
-    def ours(vectors, table, bias):
-        losses = masked_lm_over_mesh(vectors, labels, table, bias, mesh=mesh, chunk=5, most=most)
-        return jnp.sum(losses * jnp.arange(1.0, BATCH + 1)), losses
-
-    def theirs(vectors, table, bias):
-        losses = masked_lm(vectors, labels, table, bias, chunk=5)
-        return jnp.sum(losses * jnp.arange(1.0, BATCH + 1)), losses
-
-    table_there, vectors_there = placed(mesh, table, vectors)
-    step = jax.jit(jax.value_and_grad(ours, (0, 1, 2), has_aux=True))
-    (_, losses), gradients = step(vectors_there, table_there, bias)
-    (_, wanted), wanted_gradients = jax.value_and_grad(theirs, (0, 1, 2), has_aux=True)(vectors, table, bias)
-    logits = np.asarray(vectors, np.float64) @ np.asarray(table, np.float64).T + np.asarray(bias, np.float64)
-    by_hand = np.log(np.exp(logits).sum(1)) - logits[np.arange(BATCH), np.maximum(labels, 0)]
-    np.testing.assert_allclose(losses, np.where(labels >= 0, by_hand, 0.0), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(losses, wanted, rtol=1e-5, atol=1e-6)
-    for one, other in zip(gradients, wanted_gradients, strict=True):
-        largest = np.abs(other).max()
-        assert largest > 0.1
-        np.testing.assert_allclose(one, other, rtol=0, atol=3e-6 * largest)
-    text = step.lower(vectors_there, table_there, bias).compile().as_text()
-    assert f"[{ROWS},{WIDTH}]" not in text, "no device has the whole table"

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import jax
 import pytest
@@ -16,45 +15,12 @@ import pytest
 import jaxemb
 from jaxemb.cli.plan import _QUIET
 from jaxemb.config import (
-    BertConfig,
-    DataConfig,
     LabseObjective,
-    MlmObjective,
-    ModelConfig,
-    TokenizerConfig,
-    TrainConfig,
-    TrainingConfig,
-    TsvSource,
 )
 from jaxemb.config import files as config_files
-from jaxemb.objectives.flops import model_flops
 from jaxemb.objectives.parameters import init_params
 from jaxemb.planning import make_plan
-
-ROOT = Path(__file__).parents[2]
-
-
-def config(objective, **model):
-    encoder = BertConfig(
-        vocab_size=1000, hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=16,
-    )  # fmt: skip
-    return TrainConfig(
-        data=DataConfig(sources=(TsvSource(path="en-de.tsv"),), max_length=10, length_buckets=(10,)),
-        model=ModelConfig(encoder=encoder, dense=None, **model),
-        objective=objective,
-        tokenizer=TokenizerConfig(vocab_size=1000),
-        training=TrainingConfig(steps=1, batch_size=16),
-    )
-
-
-def test_operations_by_hand():
-    one = config(LabseObjective())
-    params = jax.eval_shape(partial(init_params, one), jax.random.key(0))
-    token = 2 * 3 * (4 * 8 * 8 + 2 * 8 * 16) + 4 * 3 * 10 * 8
-    assert model_flops(one, params, 320) == 3 * (320 * token + 4 * 16 * 16 * 8)
-    other = config(MlmObjective())  # of 8 tokens beside the special ones a fifth is predicted
-    assert model_flops(other, params, 160) == 3 * (160 * token + 2 * 16 * 1 * 8 * (8 + 1000))
+from support.plans import ROOT, config
 
 
 @pytest.mark.parametrize("fsdp", [1, 4])

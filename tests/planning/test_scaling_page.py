@@ -3,7 +3,7 @@
 import importlib.util
 import shutil
 
-from tests.planning.test_plan import ROOT
+from support.plans import ROOT
 
 
 def test_the_tables_are_those_of_the_results(tmp_path):

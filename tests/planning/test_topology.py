@@ -11,13 +11,11 @@ import jax
 import pytest
 
 from jaxemb.cli.plan import _QUIET
-from jaxemb.config import LabseObjective
 from jaxemb.errors import UsageError
-from jaxemb.parallel.chips import CHIPS, Chip
-from jaxemb.planning import describe, devices_of, make_plan
+from jaxemb.planning import devices_of
 from jaxemb.planning.plan import _share
-from jaxemb.planning.topology import GPUS, slice_of
-from tests.planning.test_plan import ROOT, config
+from jaxemb.planning.topology import slice_of
+from support.plans import ROOT
 
 
 @pytest.mark.parametrize(
@@ -28,10 +26,6 @@ def test_compilers_that_are_not_installed(monkeypatch, topology, package):
     with pytest.raises(UsageError, match="pip install") as error:
         devices_of(topology, 1)
     assert f"'{package}'" in str(error.value)
-
-
-def test_all_gpus_have_rates():
-    assert {gpu.kind for gpu in GPUS.values()} <= CHIPS.keys()
 
 
 def test_slices_and_nodes():
@@ -47,18 +41,6 @@ def test_memory_that_jax_takes_of_a_gpu(monkeypatch):
     assert (_share("gpu"), _share("tpu")) == (0.92, 1.0)
 
 
-def test_a_peak_above_the_memory_does_not_fit(monkeypatch):
-    """Where the compiler does not mind."""
-    one, devices = config(LabseObjective()), jax.devices()[:4]
-    chip = Chip(flops=1e12, memory=1000.0, memory_bandwidth=1e12, network=1e9, between=1e9)
-    monkeypatch.setitem(CHIPS, devices[0].device_kind, chip)
-    plan = make_plan(one, devices)
-    assert plan.seconds.keys() == {"arithmetic", "memory", "network"}
-    assert plan.seconds["network"] == plan.sent / 1e9
-    assert not plan.fits
-    assert any(line.startswith("DOES NOT FIT: the peak is 0.00 of 0.0 GiB per device") for line in describe(plan, one))
-
-
 PLUGIN = any(
     importlib.util.find_spec("jax_plugins") and importlib.util.find_spec(f"jax_plugins.xla_cuda{version}")
     for version in (12, 13)
@@ -71,7 +53,7 @@ def test_gpus_of_two_nodes(tmp_path):
     code = (
         "import json, sys\nfrom jaxemb.config import LabseObjective\n"
         "from jaxemb.planning import devices_of, make_plan\n"
-        "from tests.planning.test_plan import config\n"
+        "from support.plans import config\n"
         "plan = make_plan(config(LabseObjective()), devices_of('h100:4', 2))\n"
         "found = [plan.device, plan.devices, plan.slices, plan.fits, plan.sent, plan.crossing]\n"
         "json.dump(found, open(sys.argv[1], 'w'))"

@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 from scipy import stats
-from tiny_models import tiny_embedder
 
 from jaxemb.errors import UserError
 from jaxemb.evaluation.suites.sts import sts
 from jaxemb.readers.sts_languages import cross_lingual
+from support.tiny_models import tiny_embedder
 
 # Angles in degrees: the cosine of a pair is that of the difference.
 EN, DE, FR = ("0,10,5\n0,60,3\n0,80,1\n", "90,60,5\n60,95,3\n30,0,1\n", '0,"180",5.0\n170,0,3\n0,0,1.00\n')

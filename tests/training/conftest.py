@@ -1,37 +1,13 @@
 import copy
+import json
 import random
 import subprocess
 
 import pytest
 
 import jaxemb
-from tests.training.runs import TINY
-
-ENGLISH = "one two three four five six seven eight nine ten red green blue house tree river".split()
-GERMAN = "eins zwei drei vier fünf sechs sieben acht neun zehn rot grün blau Haus Baum Fluss".split()
-
-
-def values_in(folder):
-    """A config that trains a tiny model for four steps in a few seconds, and its data."""
-    chosen = random.Random(0)
-    rows = [[chosen.randrange(16) for _ in range(chosen.randint(2, 5))] for _ in range(200)]
-    lines = ["\t".join(" ".join(words[i] for i in row) for words in (ENGLISH, GERMAN)) for row in rows]
-    (folder / "en-de.tsv").write_text("\n".join(lines) + "\n")
-    return {
-        "output_dir": str(folder / "run"),
-        "data": {
-            "root": str(folder),
-            "sources": [{"kind": "tsv", "path": "en-de.tsv"}],
-            "cache_dir": str(folder / "cache"),
-            "holdout": {"pairs_per_language": 20},
-            "max_length": 16,
-        },
-        "tokenizer": {"vocab_size": 120},
-        "model": {"encoder": TINY},
-        "optimizer": {"schedule": "constant", "learning_rate": 1e-3},
-        "training": {"steps": 4, "batch_size": 16, "log_every": 1, "checkpoint_every": 2},
-        "export": {"verify": "jax"},
-    }
+from support.recipe_runs import sentences, write_teacher
+from support.runs import GERMAN, values_in
 
 
 @pytest.fixture
@@ -64,3 +40,22 @@ def small_disk(tmp_path):
         pytest.skip("no tmpfs can be mounted here")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Files of every kind of source."""
+    texts, others, wrong = (sentences(60, seed) for seed in range(3))
+    chosen = random.Random(4)
+    with (tmp_path / "nli.jsonl").open("w") as lines:
+        for premise, entailed, contradicting in zip(texts, others, wrong, strict=True):
+            for label, text in (("entailment", entailed), ("contradiction", contradicting), ("neutral", premise)):
+                lines.write(json.dumps({"gold_label": label, "sentence1": premise, "sentence2": text}) + "\n")
+    scored = [f"{a},{b},{chosen.randrange(6)}.0\n" for a, b in zip(texts, others, strict=True)]
+    for split in ("train", "dev"):
+        (tmp_path / f"en.{split}.csv").write_text("".join(scored))
+    (tmp_path / "text.txt").write_text("\n".join(dict.fromkeys(texts + others)) + "\n")
+    german = sentences(60, 0, GERMAN)
+    (tmp_path / "en-de.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(texts, german, strict=True)))
+    write_teacher(tmp_path / "teacher")
+    return tmp_path

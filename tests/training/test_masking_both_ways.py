@@ -1,11 +1,11 @@
 """Masked language modelling of Qwen3: refused where it is causal, wherever that is said."""
 
 import pytest
-from tiny_models import BOTH_WAYS, ENCODERS, TOKENIZER
 
 from jaxemb.config import ModelConfig
 from jaxemb.errors import UsageError
 from jaxemb.training.resolve import read_config, resolve
+from support.tiny_models import BOTH_WAYS, ENCODERS, TOKENIZER
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 8, "head_dim": 4, "intermediate_size": 8}
 

@@ -1,12 +1,12 @@
 """What the model to start from decides, and what is refused because it would be overruled."""
 
 import pytest
-from tiny_models import ENCODERS, TOKENIZER
 
 from jaxemb.config import DenseConfig, ModelConfig
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError
 from jaxemb.training.resolve import read_config, resolve
+from support.tiny_models import ENCODERS, TOKENIZER
 
 DATA = {"data": {"sources": [{"kind": "tsv", "path": "a.tsv"}], "max_length": 16}, "training": {"steps": 3}}
 TEXTS = {"data": {"sources": [{"kind": "text", "path": "a.txt", "language": "en"}], "max_length": 16,

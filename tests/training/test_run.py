@@ -1,7 +1,6 @@
 """Whole runs on a few generated pairs: resume, refusals, signals."""
 
 import fcntl
-import functools
 import json
 import shutil
 import signal
@@ -11,16 +10,13 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiers import sampled
 
 import jaxemb
 from jaxemb import losses
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
-from jaxemb.parallel import make_mesh
-from jaxemb.runs.directory import RunDirectory
-from jaxemb.runs.trackers import trackers_of
-from tests.training.runs import TINY, losses_of, start, wait_for
+from support.runs import TINY, losses_of, start, wait_for
+from support.tiers import sampled
 
 
 @pytest.mark.slow
@@ -170,17 +166,6 @@ def test_a_finished_run_has_nothing_left_to_do(whole, tmp_path, capsys):
     assert "exporting, reloading" in capsys.readouterr().out
 
 
-def test_metrics_of_steps_that_are_taken_again_are_dropped(tmp_path):
-    with trackers_of(RunDirectory(tmp_path), 0) as writer:
-        for step in range(1, 6):
-            writer.write(step, "train", {"loss": float(step)})
-    with (tmp_path / "metrics.jsonl").open("a") as lines:
-        lines.write('{"step": 6, "train/lo')  # killed while writing
-    with trackers_of(RunDirectory(tmp_path), 3) as writer:
-        writer.write(4, "train", {"loss": 44.0})
-    assert losses_of(tmp_path) == {1: 1.0, 2: 2.0, 3: 3.0, 4: 44.0}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("left", sampled([2], [1, 3], draw=0))
 def test_a_run_goes_on_where_a_kill_left_it(whole, tmp_path, left):
@@ -211,15 +196,14 @@ def test_without_a_checkpoint_the_config_may_change(whole, tmp_path):
 
 @pytest.mark.full
 @pytest.mark.slow
-def test_resume_on_another_mesh_of_fewer_devices(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
-    values, whole = whole
+def test_resume_on_another_mesh_of_fewer_devices(values, tmp_path):
+    values["model"] = {"encoder": {**TINY, "intermediate_size": 1024}}  # so that fsdp splits it
+    whole = jaxemb.train(values, quiet=True)
     killed = tmp_path / "killed"
     shutil.copytree(whole.run_dir, killed)
     shutil.rmtree(killed / "checkpoints" / "4")
-    monkeypatch.setattr("jaxemb.training.run.make_mesh", functools.partial(make_mesh, devices=jax.devices()[:4]))
-    resumed = jaxemb.train({**values, "output_dir": str(killed), "mesh": {"data": 2, "fsdp": 2}}, resume=True,
-                           quiet=True)  # fmt: skip
+    fewer = {**values, "output_dir": str(killed), "mesh": {"data": 2, "fsdp": 2}}
+    resumed = jaxemb.train(fewer, resume=True, quiet=True, devices=jax.devices()[:4])
     expected, found = losses_of(whole.run_dir), losses_of(killed)
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-5)

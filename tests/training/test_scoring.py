@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import tiny_embedder
 
 from jaxemb.config import DataConfig, EvaluationConfig, TrainConfig, TrainingConfig, TsvSource
 from jaxemb.evaluation.pools import Pool
@@ -17,6 +16,7 @@ from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.state import TrainState
 from jaxemb.runs.trackers import Trackers
 from jaxemb.training.scoring import TFIDF, Scores
+from support.tiny_models import tiny_embedder
 
 EMBEDDER = tiny_embedder(truncate_dim=8)
 POOLS = [Pool("de", ("a tree", "a house"), ("ein baum", "ein haus"), "Latin")]

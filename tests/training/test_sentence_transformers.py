@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import sampled
-from tiny_models import ENCODERS, tiny_embedder
 
 from jaxemb import load, objectives
 from jaxemb.config import (
@@ -23,6 +21,8 @@ from jaxemb.huggingface import export
 from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.step import init_state, make_train_step, place
+from support.tiers import sampled
+from support.tiny_models import ENCODERS, tiny_embedder
 
 STEPS, ROWS = 20, 8
 OPTIMIZER = OptimizerConfig(learning_rate=1e-3, warmup_share=0.1, weight_decay=0.01)
@@ -196,8 +196,7 @@ def exported(tmp_path_factory):
         ],
     ),
 )
-def test_twenty_steps_stay_together(name, family, data, fsdp, exported, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
+def test_twenty_steps_stay_together(name, family, data, fsdp, exported):
     folder = exported(family)
     their_losses, classifiers, trained = theirs(name, family, folder)
     embedder = load(folder)

@@ -1,6 +1,5 @@
 """Progressive stacking: what is copied, and a run of several stages as one."""
 
-import functools
 import random
 import shutil
 
@@ -9,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tiers import sampled
-from tiny_models import tiny_tokenizer
 
 import jaxemb
 from jaxemb import models
@@ -24,13 +21,13 @@ from jaxemb.runs.state import TrainState
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.stacking import stack_layers, stack_state
 from jaxemb.training.step import init_state
-from tests.training.conftest import ENGLISH
-from tests.training.runs import losses_of
-from tests.training.test_recipe_runs import leaves
+from support.runs import ENGLISH, leaves, losses_of
+from support.tiers import sampled
+from support.tiny_models import tiny_tokenizer
 
 
-def model_of(layers):
-    sizes = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+def model_of(layers, inside=32):
+    sizes = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": inside}
     return ModelConfig(encoder=BertConfig(**sizes, num_hidden_layers=layers, max_position_embeddings=16))
 
 
@@ -50,11 +47,11 @@ def test_layer_i_is_layer_i_modulo_theirs_and_all_else_stays(shallow, deep):
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_moments_are_copied_or_begin_again_and_the_schedule_goes_on(reset, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)
+def test_moments_are_copied_or_begin_again_and_the_schedule_goes_on(reset):
     mesh = make_mesh(2, 2, jax.devices()[:4])
     optimizer = optimizers.build(OptimizerConfig(), 100)
-    state = init_state(models.init(model_of(2), jax.random.key(0)), optimizer, mesh)
+    wide = model_of(2, inside=512)  # so that fsdp splits it
+    state = init_state(models.init(wide, jax.random.key(0)), optimizer, mesh)
     drawn = jax.tree.map(
         lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape) if leaf.ndim else leaf + 7,
         state.opt_state,
@@ -64,7 +61,7 @@ def test_moments_are_copied_or_begin_again_and_the_schedule_goes_on(reset, monke
     after = stack_state(state, 4, optimizer, mesh, reset=reset)
     assert int(after.step) == 7
     kernel = after.params["encoder"]["layers"]["intermediate"]["kernel"]
-    assert kernel.shape == (4, 16, 32)
+    assert kernel.shape == (4, 16, 512)
     assert not kernel.sharding.is_fully_replicated
 
     def find(state, kind):
@@ -79,8 +76,8 @@ def test_moments_are_copied_or_begin_again_and_the_schedule_goes_on(reset, monke
             assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(moments))
         else:
             jax.tree.map(np.testing.assert_array_equal, moments, stack_layers(jax.device_get(old), 4))
-    shapes = jax.tree.map(jnp.shape, init_state(models.init(model_of(4), jax.random.key(0)), optimizer, mesh))
-    assert jax.tree.map(jnp.shape, after) == shapes
+    whole = models.init(model_of(4, inside=512), jax.random.key(0))
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, init_state(whole, optimizer, mesh))
 
 
 @pytest.fixture
@@ -131,11 +128,10 @@ def test_stages_resume_bit_for_bit(config, tmp_path, last):
 
 @pytest.mark.full
 @pytest.mark.slow
-def test_stages_on_eight_devices_are_those_on_one(config, tmp_path, monkeypatch):
+def test_stages_on_eight_devices_are_those_on_one(config, tmp_path):
     run_dir = jaxemb.train(config, quiet=True).run_dir
     expected = leaves(run_dir)
-    monkeypatch.setattr("jaxemb.training.run.make_mesh", functools.partial(make_mesh, devices=jax.devices()[:1]))
-    alone = jaxemb.train({**config, "output_dir": str(tmp_path / "alone")}, quiet=True)
+    alone = jaxemb.train({**config, "output_dir": str(tmp_path / "alone")}, quiet=True, devices=jax.devices()[:1])
     assert losses_of(alone.run_dir) == pytest.approx(losses_of(run_dir), abs=1e-5)
     for path, leaf in leaves(alone.run_dir).items():
         if not path.endswith("['key']['bias']"):

@@ -5,48 +5,22 @@ import functools
 import jax
 import numpy as np
 import pytest
-from packed import packed
-from tiers import sampled
 
 from jaxemb import models, objectives
-from jaxemb.config import BertConfig, InfoNceObjective, LabseObjective, ModelConfig, OptimizerConfig
+from jaxemb.config import InfoNceObjective, LabseObjective, OptimizerConfig
 from jaxemb.parallel import make_mesh
 from jaxemb.training import optimizer as optimizers
 from jaxemb.training.compilations import compilations_of
 from jaxemb.training.step import init_state, make_train_step, place
+from support.packed import packed
+from support.steps import MODEL, ROWS, batch
+from support.tiers import sampled
 
-MODEL = ModelConfig(
-    encoder=BertConfig(
-        vocab_size=600, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-        max_position_embeddings=32,
-    )
-)  # fmt: skip
-ROWS, STEPS = 16, 10
+STEPS = 10
 OBJECTIVES = {
     "labse": LabseObjective(directions="sum"),
     "info_nce": InfoNceObjective(),
 }
-
-
-def batch(step, rows=ROWS, live=ROWS):
-    rng = np.random.default_rng(step)
-    length = (8, 16)[step % 2]
-
-    def side():
-        lengths = rng.integers(3, length + 1, (rows, 1))
-        return {
-            "input_ids": rng.integers(5, 600, (rows, length)).astype(np.int32),
-            "attention_mask": (np.arange(length)[None] < lengths).astype(np.int32),
-        }
-
-    return {
-        "anchor": side(),
-        "positive": side(),
-        "anchor_hash": rng.integers(0, 6, (rows, 2)).astype(np.uint32),  # some duplicates
-        "positive_hash": rng.integers(0, 2**32, (rows, 2)).astype(np.uint32),
-        "id": (np.arange(rows) + step * rows).astype(np.uint32),
-        "weight": (np.arange(rows) < live).astype(np.float32),
-    }
 
 
 def run(objective, data, fsdp, steps=STEPS, pack=False):
@@ -95,8 +69,7 @@ def one_device(kind):
         ],
     ),
 )  # fmt: skip
-def test_ten_steps_agree_with_one_device_and_padded_texts(kind, data, fsdp, pack, monkeypatch):
-    monkeypatch.setattr("jaxemb.parallel.mesh.MIN_SHARDED_ELEMENTS", 1)  # so that fsdp splits these small ones
+def test_ten_steps_agree_with_one_device_and_padded_texts(kind, data, fsdp, pack):
     losses, state = run(OBJECTIVES[kind], data, fsdp, pack=pack)
     assert_split_over_fsdp(state, fsdp)
     expected_losses, expected = one_device(kind)

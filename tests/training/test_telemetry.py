@@ -1,12 +1,10 @@
-"""What a run tells of itself: by hand, and in the files of a run."""
+"""Rates of a run: by hand, and in the files of a run."""
 
 import types
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from packed import packed
 
 import jaxemb
 from jaxemb.config import DataConfig, LabseObjective, TrainConfig, TrainingConfig, TsvSource
@@ -16,36 +14,7 @@ from jaxemb.parallel import make_mesh
 from jaxemb.parallel.chips import CHIPS, Chip
 from jaxemb.runs.metrics import read_metrics
 from jaxemb.training import telemetry
-from jaxemb.training.measures import group_norms, real_tokens, token_positions
-from tests.training.runs import TINY
-
-
-def test_norms_of_groups():
-    tree = {
-        "anchor": {
-            "encoder": {
-                "layers": {"output": {"kernel": jnp.array([3.0]), "bias": jnp.array([4.0], jnp.bfloat16)}},
-                "word_embeddings": {"embedding": jnp.array([[1.0, 2.0]])},
-                "embeddings_norm": {"scale": jnp.array([2.0])},
-                "final_norm": {"scale": jnp.array([7.0])},
-            }
-        },
-        "objective": {"classifier": jnp.array([6.0, 8.0])},
-    }
-    found = {name: float(value) for name, value in group_norms("x", tree).items()}
-    by_hand = {"anchor/layers": 5.0, "anchor/embeddings": 3.0, "anchor/final_norm": 7.0, "objective": 10.0}
-    assert found == {f"x/{name}": norm for name, norm in by_hand.items()}
-
-
-def test_tokens_and_positions():
-    lengths = np.array([[3], [5], [1], [8]])
-    mask = np.arange(8)[None] < lengths
-    side = {"input_ids": np.where(mask, 7, 0).astype(np.int32), "attention_mask": mask.astype(np.int32)}
-    side["ids"] = np.arange(4, dtype=np.uint32)
-    rows = packed(side, 1, 12)
-    batch = {"anchor": side, "positive": rows, "anchor_hash": np.ones((4, 2)), "weight": np.ones(4)}
-    assert int(real_tokens(batch)) == 2 * 17
-    assert token_positions(batch) == 4 * 8 + rows["input_ids"].size
+from support.runs import TINY
 
 
 def test_rates_by_hand(monkeypatch):

@@ -1,0 +1,38 @@
+"""What a run learns from: examples that are enough, tokenized, and this process's part of the batches."""
+
+import pytest
+
+from jaxemb.config import TrainConfig
+from jaxemb.config import files as config_files
+from jaxemb.data import train_tokenizer
+from jaxemb.errors import UsageError
+from jaxemb.parallel import make_mesh
+from jaxemb.reporting.display import Display
+from jaxemb.training.inputs import batches_of, prepare_examples, tokenize_examples
+from support.runs import ids_of_step
+
+
+def config_of(values):
+    return config_files.validate(TrainConfig, values, "test")
+
+
+def test_from_files_to_batches(values, capsys):
+    config, display = config_of(values), Display()
+    data = prepare_examples(config, display)
+    assert f"{len(data.train):,} examples in 1 language to train on, 20 held out" in capsys.readouterr().out
+    tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
+    short = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 4})})
+    tokenized = tokenize_examples(short, data, tokenizer, display)
+    shown = capsys.readouterr().out
+    assert "tokenizing" in shown
+    assert "the model embeds texts of up to 512 tokens (model.max_seq_length), and is trained on 4 of them" in shown
+    assert tokenized.cut["de"].cut_texts > 0
+    tokenized = tokenize_examples(config, data, tokenizer, Display(quiet=True))
+    batches = batches_of(config, data, tokenized, None, make_mesh(), display)
+    assert batches.batch(3)["id"].tolist() == ids_of_step(values, 3)
+
+
+def test_too_few_examples_for_a_batch(values):
+    values["training"]["batch_size"] = 512
+    with pytest.raises(UsageError, match=r"training\.batch_size: 512 is more than the \d+ examples there are"):
+        prepare_examples(config_of(values), Display(quiet=True))
