@@ -45,8 +45,8 @@ from jaxemb.objectives.masking import BEGINS, TokenKinds
 from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import make_mesh
 from jaxemb.planning import CHIPS
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.step import init_state, make_train_step, place
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.train_step import init_state, make_train_step, put_batch
 
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 MINI = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
@@ -140,7 +140,7 @@ def ours(case: dict[str, Any], steps: int, rounds: int, kernels: int) -> dict[st
 
     state = init_state(jax.jit(partial(init_params, config))(jax.random.key(0)), optimizer, mesh)
     began = time.perf_counter()
-    placed = place(batch, mesh)
+    placed = put_batch(batch, mesh)
     program = make_train_step(objective, optimizer, mesh, state, seed=0).lower(state, placed).compile()
     compiled = time.perf_counter() - began
     metrics: dict[str, Any] = {}

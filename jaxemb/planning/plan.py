@@ -18,7 +18,7 @@ from jaxemb.parallel import batch_sharding, make_mesh
 from jaxemb.parallel.chips import CHIPS, GIB, Chip
 from jaxemb.planning.topology import slice_of
 from jaxemb.planning.traffic import Collective, collectives
-from jaxemb.training.program import Program
+from jaxemb.training.step.program import Program
 
 
 @dataclass(frozen=True)

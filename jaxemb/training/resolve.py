@@ -33,7 +33,7 @@ from jaxemb.models import embedding_size
 from jaxemb.objectives.masking import token_kinds
 from jaxemb.runs.storage.store import check_protocol
 from jaxemb.runs.storage.urls import is_remote
-from jaxemb.training.freezing import select_trained
+from jaxemb.training.step.freezing import select_trained
 from jaxemb.training.suites import check_suites
 
 FILLED_IN = {"prompt_tokens"}

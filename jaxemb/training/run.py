@@ -34,11 +34,11 @@ from jaxemb.runs.storage.local import LocalStorage
 from jaxemb.runs.trackers import trackers_of
 from jaxemb.signals import StopRequest
 from jaxemb.training.inputs import batches_of, tokenize_examples
-from jaxemb.training.program import Program, describe_training
+from jaxemb.training.loop.stages import Stages
 from jaxemb.training.resolve import check_batch, preflight, read_config
 from jaxemb.training.scoring import Scores
 from jaxemb.training.setup import Setup, resume_run, start_run
-from jaxemb.training.stages import Stages
+from jaxemb.training.step.program import Program, describe_training
 from jaxemb.training.suites import suites_of
 
 

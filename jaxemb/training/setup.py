@@ -18,7 +18,6 @@ from jaxemb.models import embedding_size
 from jaxemb.reporting.display import Display
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.random_bits import changed_since
-from jaxemb.training.freezing import select_trained
 from jaxemb.training.inputs import prepare_examples
 from jaxemb.training.resolve import (
     check_init_from,
@@ -30,6 +29,7 @@ from jaxemb.training.resolve import (
     with_steps,
     with_teacher,
 )
+from jaxemb.training.step.freezing import select_trained
 from jaxemb.training.teacher import Teacher, load_teacher
 
 

@@ -13,7 +13,7 @@ from jaxemb.encoding.fingerprint import fingerprint
 from jaxemb.encoding.texts import embed_batch
 from jaxemb.models import init
 from jaxemb.models.embedding import pad_vocabulary
-from jaxemb.training.compilations import compilations_of
+from jaxemb.training.loop.compilations import compilations_of
 from support.tiny_models import ENCODERS, TOKENIZER_OF_MPNET, embed, tiny_embedder, tiny_tokenizer
 
 EMBEDDER = tiny_embedder(pooling="mean")

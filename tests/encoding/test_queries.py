@@ -7,7 +7,7 @@ import pytest
 from jaxemb.encoding import encode
 from jaxemb.encoding.texts import embed_batch
 from jaxemb.parallel import make_mesh, replicated
-from jaxemb.training.compilations import compilations_of
+from jaxemb.training.loop.compilations import compilations_of
 from support.tiny_models import ENCODER, TOKENIZER, tiny_embedder
 
 LONG = ENCODER.model_copy(update={"max_position_embeddings": 700})

@@ -8,7 +8,7 @@ from jaxemb.config import DenseConfig
 from jaxemb.encoding import encode, encode_stream
 from jaxemb.encoding.texts import embed_batch
 from jaxemb.parallel import make_mesh, param_shardings, replicated
-from jaxemb.training.compilations import compilations_of
+from jaxemb.training.loop.compilations import compilations_of
 from support.tiny_models import TOKENIZER, embed, tiny_embedder
 
 EMBEDDER = tiny_embedder(pooling="mean")

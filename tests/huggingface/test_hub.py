@@ -251,7 +251,7 @@ def test_a_run_records_the_commit_and_resumes_with_the_name(key, section_of, onl
             hook.ended(state)
         return state
 
-    monkeypatch.setattr("jaxemb.training.stages.run_loop", no_steps)
+    monkeypatch.setattr("jaxemb.training.loop.stages.run_loop", no_steps)
     jaxemb.train(config, quiet=True)
     recorded = f"  {key.split('.')[1]}: owner/name@{COMMIT}\n"
     assert recorded in (tmp_path / "run" / "config.yaml").read_text()

@@ -11,7 +11,7 @@ from jaxemb import models, objectives
 from jaxemb.config import BertConfig, LabseObjective, ModelConfig
 from jaxemb.objectives.embedding import embed_texts
 from jaxemb.parallel import chunked_embed, make_mesh, rows_of_tokens
-from jaxemb.training.step import place
+from jaxemb.training.step.train_step import put_batch
 from support.packed import packed
 from support.tiers import sampled
 
@@ -49,7 +49,7 @@ def parameters():
 def value_and_gradient(mesh, pack: bool, **settings):
     objective = objectives.build(LabseObjective(**settings), MODEL, mesh)
     step = jax.jit(jax.value_and_grad(lambda *arguments: objective(*arguments)[0]))
-    return step, (parameters(), place(batch(pack, mesh.size), mesh), jax.random.key(1))
+    return step, (parameters(), put_batch(batch(pack, mesh.size), mesh), jax.random.key(1))
 
 
 @pytest.mark.slow

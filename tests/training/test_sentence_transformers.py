@@ -19,8 +19,8 @@ from jaxemb.config import (
 )
 from jaxemb.huggingface import export
 from jaxemb.parallel import make_mesh
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.step import init_state, make_train_step, place
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.train_step import init_state, make_train_step, put_batch
 from support.tiers import sampled
 from support.tiny_models import ENCODERS, tiny_embedder
 
@@ -144,7 +144,7 @@ def ours(name, embedder, classifier, data, fsdp):
             tokens = embedder.tokenizer(values[side], padding="max_length", max_length=24, return_tensors="np")
             rows[side] = {key: tokens[key].astype(np.int32) for key in ("input_ids", "attention_mask")}
             rows[f"{side}_hash"] = rng.integers(0, 2**32, (ROWS, 2)).astype(np.uint32)
-        state, metrics = step(state, place(rows, mesh))
+        state, metrics = step(state, put_batch(rows, mesh))
         found.append(float(metrics["loss"]))
     return found, jax.device_get(state.params)
 

@@ -15,8 +15,8 @@ import pytest
 from jaxemb.config import files as config_files
 from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import make_mesh
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.step import abstract_state
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.train_step import abstract_state
 
 GOLDEN = Path(__file__).with_name("shardings.json")
 CONFIG = Path(__file__).parents[2] / "configs" / "labse_pretrain.yaml"

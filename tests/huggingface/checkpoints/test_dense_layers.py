@@ -14,8 +14,8 @@ from jaxemb.errors import UsageError
 from jaxemb.huggingface import export, load_model
 from jaxemb.models import embedding_size, init
 from jaxemb.models.heads import init_dense
-from jaxemb.training.freezing import select_trained
 from jaxemb.training.resolve import read_config, with_projection
+from jaxemb.training.step.freezing import select_trained
 from support.model_folders import TEXTS
 from support.tiers import sampled
 from support.tiny_models import ENCODER, TOKENIZER, embed, tiny_embedder

@@ -16,8 +16,8 @@ from jaxemb import models
 from jaxemb.config import BertConfig, ModelConfig, OptimizerConfig
 from jaxemb.parallel import make_mesh
 from jaxemb.runs.checkpoints import Checkpoints
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.step import abstract_state, place
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.train_step import abstract_state, put_batch
 from support.runs import ids_of_step
 
 MODEL = ModelConfig(
@@ -120,9 +120,9 @@ def test_the_next_examples_are_the_same_on_another_mesh(values, monkeypatch):
         def noted(batch, mesh):
             assert mesh.size == len(devices)
             found.append(batch["id"].tolist())
-            return place(batch, mesh)
+            return put_batch(batch, mesh)
 
-        monkeypatch.setattr("jaxemb.training.loop.place", noted)
+        monkeypatch.setattr("jaxemb.training.loop.stepping.put_batch", noted)
         values["mesh"] = {"data": data, "fsdp": fsdp}
         values["training"]["steps"] = steps
         jaxemb.train(values, resume=True, quiet=True, devices=devices)

@@ -10,8 +10,8 @@ from jaxemb import distributed
 from jaxemb.errors import Stopped
 from jaxemb.runs.state import TrainState
 from jaxemb.signals import StopRequest
-from jaxemb.training.loop import FinishedStep, Hook
-from jaxemb.training.step import STOP
+from jaxemb.training.loop.stepping import FinishedStep, Hook
+from jaxemb.training.step.train_step import STOP
 
 
 class Stopping(Hook):

@@ -18,9 +18,9 @@ from jaxemb.models.paths import at_path, list_paths
 from jaxemb.parallel import make_mesh
 from jaxemb.runs.metrics import read_metrics
 from jaxemb.runs.state import TrainState
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.stacking import stack_layers, stack_state
-from jaxemb.training.step import init_state
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.stacking import stack_layers, stack_state
+from jaxemb.training.step.train_step import init_state
 from support.runs import ENGLISH, leaves, losses_of
 from support.tiers import sampled
 from support.tiny_models import tiny_tokenizer

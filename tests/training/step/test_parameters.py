@@ -8,7 +8,7 @@ from jaxemb.config import LabseObjective, LoraConfig
 from jaxemb.encoding.towers import as_towers
 from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import make_mesh
-from jaxemb.training.parameters import params_to_start_from
+from jaxemb.training.step.parameters import params_to_start_from
 from support.plans import config
 from support.tiny_models import tiny_embedder
 

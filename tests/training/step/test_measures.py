@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxemb.training.measures import group_norms, real_tokens, token_positions
+from jaxemb.training.step.measures import group_norms, real_tokens, token_positions
 from support.packed import packed
 
 

@@ -14,10 +14,10 @@ from jaxemb.runs.checkpoints import Checkpoints
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.state import TrainState
 from jaxemb.runs.trackers import Trackers
-from jaxemb.training.compilations import check_compilations
-from jaxemb.training.loop import FinishedStep, Hook
-from jaxemb.training.stopping import Stopping
-from jaxemb.training.telemetry import Telemetry
+from jaxemb.training.loop.compilations import check_compilations
+from jaxemb.training.loop.stepping import FinishedStep, Hook
+from jaxemb.training.loop.stopping import Stopping
+from jaxemb.training.loop.telemetry import Telemetry
 
 Say = Callable[[str], None]
 

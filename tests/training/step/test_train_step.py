@@ -9,9 +9,9 @@ import pytest
 from jaxemb import models, objectives
 from jaxemb.config import InfoNceObjective, LabseObjective, OptimizerConfig
 from jaxemb.parallel import make_mesh
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.compilations import compilations_of
-from jaxemb.training.step import init_state, make_train_step, place
+from jaxemb.training.loop.compilations import compilations_of
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.train_step import init_state, make_train_step, put_batch
 from support.packed import packed
 from support.steps import MODEL, ROWS, batch
 from support.tiers import sampled
@@ -34,7 +34,7 @@ def run(objective, data, fsdp, steps=STEPS, pack=False):
             rows = batch(number, live=ROWS - number % 3)
             if pack:
                 rows |= {side: packed(rows[side], mesh.size, length=32) for side in ("anchor", "positive")}
-            placed = place(rows, mesh)
+            placed = put_batch(rows, mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = step(state, placed)
             losses.append(float(metrics["loss"]))
@@ -90,7 +90,7 @@ def test_the_loss_goes_down_when_the_pairs_can_be_learned():
     fixed = batch(0)
     losses = []
     for _ in range(30):
-        state, metrics = step(state, place(fixed, mesh))
+        state, metrics = step(state, put_batch(fixed, mesh))
         losses.append(float(metrics["loss"]))
     assert losses[-1] < losses[0] / 4
     assert int(state.step) == 30

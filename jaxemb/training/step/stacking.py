@@ -9,8 +9,8 @@ from jax.sharding import Mesh
 
 from jaxemb.models.paths import is_stacked
 from jaxemb.runs.state import TrainState
-from jaxemb.training.freezing import Select, everything
-from jaxemb.training.step import state_shardings
+from jaxemb.training.step.freezing import Select, everything
+from jaxemb.training.step.train_step import state_shardings
 
 
 def stack_layers(tree: Any, layers: int) -> Any:

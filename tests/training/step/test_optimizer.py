@@ -8,7 +8,7 @@ import pytest
 
 from jaxemb.config import OptimizerConfig
 from jaxemb.parallel import make_mesh, param_shardings
-from jaxemb.training import optimizer as optimizers
+from jaxemb.training.step import optimizer as optimizers
 
 LAYERS, STEPS = 3, 5
 OURS = {"kind": "lamb", "schedule": "constant", "learning_rate": 0.01, "clip_norm": None}

@@ -13,7 +13,7 @@ from jaxemb.objectives.parameters import init_params
 from jaxemb.parallel import make_mesh
 from jaxemb.parallel.chips import CHIPS, Chip
 from jaxemb.runs.metrics import read_metrics
-from jaxemb.training import telemetry
+from jaxemb.training.loop import telemetry
 from support.runs import TINY
 
 

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxemb.training.compilations import check_compilations, compilations_of
+from jaxemb.training.loop.compilations import check_compilations, compilations_of
 
 
 def test_a_step_that_compiles_again_is_an_error():

@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxemb.runs.state import TrainState
-from jaxemb.training.measures import token_positions
-from jaxemb.training.step import STOP, TOKENS, TrainStep, place
+from jaxemb.training.step.measures import token_positions
+from jaxemb.training.step.train_step import STOP, TOKENS, TrainStep, put_batch
 
 _EVERY_STEP = ("loss", "gradient_norm", TOKENS, STOP)
 
@@ -79,7 +79,7 @@ class Hook:
 def to_devices(batches: Iterable[tuple[int, Mapping[str, Any]]], mesh: Mesh) -> Iterator[DeviceBatch]:
     """Puts each batch on the devices when its turn comes; the batches are numbered from 0."""
     for index, batch in batches:
-        arrays = place(batch, mesh)
+        arrays = put_batch(batch, mesh)
         yield DeviceBatch(index + 1, arrays, batch["id"], token_positions(arrays))
 
 

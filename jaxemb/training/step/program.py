@@ -18,11 +18,11 @@ from jaxemb.objectives import Objective
 from jaxemb.objectives.masking import TokenKinds
 from jaxemb.objectives.parameters import init_params, with_merged_adapters
 from jaxemb.runs.state import TrainState
-from jaxemb.training import optimizer
-from jaxemb.training.freezing import Select, select_trained
-from jaxemb.training.parameters import params_to_start_from
-from jaxemb.training.stacking import stack_state
-from jaxemb.training.step import TrainStep, abstract_state, init_state, make_train_step
+from jaxemb.training.step import optimizer
+from jaxemb.training.step.freezing import Select, select_trained
+from jaxemb.training.step.parameters import params_to_start_from
+from jaxemb.training.step.stacking import stack_state
+from jaxemb.training.step.train_step import TrainStep, abstract_state, init_state, make_train_step
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from jaxemb.runs import checkpoints, trackers
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.state import TrainState
 from jaxemb.signals import StopRequest
-from jaxemb.training import telemetry
-from jaxemb.training.hooks import CheckCompilations, CheckFinite, Evaluate, FirstStep, Log, Save
-from jaxemb.training.loop import DeviceBatch, FinishedStep
-from jaxemb.training.stopping import Stopping
+from jaxemb.training.loop import telemetry
+from jaxemb.training.loop.hooks import CheckCompilations, CheckFinite, Evaluate, FirstStep, Log, Save
+from jaxemb.training.loop.stepping import DeviceBatch, FinishedStep
+from jaxemb.training.loop.stopping import Stopping
 
 
 def config_of(**training):

@@ -21,9 +21,9 @@ from jaxemb.config import (
 )
 from jaxemb.errors import UsageError
 from jaxemb.parallel import make_mesh
-from jaxemb.training import optimizer as optimizers
-from jaxemb.training.freezing import overlay, select_trained
-from jaxemb.training.step import init_state, make_train_step, place
+from jaxemb.training.step import optimizer as optimizers
+from jaxemb.training.step.freezing import overlay, select_trained
+from jaxemb.training.step.train_step import init_state, make_train_step, put_batch
 from support import steps
 from support.steps import batch
 from support.tiers import sampled
@@ -62,7 +62,7 @@ def run(model, freeze, data=1, fsdp=1, chunk=None):
     step = make_train_step(objective, optimizer, mesh, state, seed=3, trained=trained)
     states, metrics = [], []
     for number in range(3):
-        state, values = step(state, place(batch(2 * number), mesh))
+        state, values = step(state, put_batch(batch(2 * number), mesh))
         states.append(jax.device_get(state))
         metrics.append(jax.device_get(values))
     shards = jax.tree.map(lambda leaf: leaf.addressable_shards[0].data.size, state)
@@ -116,7 +116,7 @@ def test_norm_and_clipping_know_the_trained_gradient_only(alone):
     mesh = make_mesh(1, 1, jax.devices()[:1])
     objective = objectives.build(LabseObjective(), LORA, mesh)
     key = jax.random.fold_in(jax.random.key(3), 0)
-    whole = jax.jit(jax.grad(lambda params: objective(params, place(batch(0), mesh), key)[0]))(before)
+    whole = jax.jit(jax.grad(lambda params: objective(params, put_batch(batch(0), mesh), key)[0]))(before)
     trained = select_trained(config_of(LORA))
     part = trained(whole)
     norm = np.sqrt(sum(float((np.asarray(leaf, np.float64) ** 2).sum()) for leaf in jax.tree.leaves(part)))

@@ -12,12 +12,12 @@ from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.state import TrainState
 from jaxemb.runs.trackers import Trackers
 from jaxemb.signals import StopRequest
-from jaxemb.training.compilations import compilations_of
-from jaxemb.training.hooks import CheckCompilations, CheckFinite, Evaluate, FirstStep, Log, Save
-from jaxemb.training.loop import run_loop, to_devices
-from jaxemb.training.program import Program
-from jaxemb.training.stopping import Stopping
-from jaxemb.training.telemetry import Profile, Telemetry
+from jaxemb.training.loop.compilations import compilations_of
+from jaxemb.training.loop.hooks import CheckCompilations, CheckFinite, Evaluate, FirstStep, Log, Save
+from jaxemb.training.loop.stepping import run_loop, to_devices
+from jaxemb.training.loop.stopping import Stopping
+from jaxemb.training.loop.telemetry import Profile, Telemetry
+from jaxemb.training.step.program import Program
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 
 from jaxemb.parallel import make_mesh
 from jaxemb.runs.state import TrainState
-from jaxemb.training.loop import Hook, run_loop, to_devices
+from jaxemb.training.loop.stepping import Hook, run_loop, to_devices
 
 MESH = make_mesh(2, 1, jax.devices()[:2])
 

@@ -13,8 +13,8 @@ from jaxtyping import Array
 from jaxemb.objectives import Objective
 from jaxemb.parallel import batch_sharding, param_shardings, replicated
 from jaxemb.runs.state import TrainState
-from jaxemb.training.freezing import Select, everything, overlay
-from jaxemb.training.measures import group_norms, real_tokens
+from jaxemb.training.step.freezing import Select, everything, overlay
+from jaxemb.training.step.measures import group_norms, real_tokens
 
 STOP = "stop"
 """A column of the batches of several processes, one number per device: its maximum is a metric on all processes."""
@@ -100,7 +100,7 @@ def make_train_step(
     return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated(mesh)))
 
 
-def place(batch: Mapping[str, Any], mesh: Mesh) -> Mapping[str, Any]:
+def put_batch(batch: Mapping[str, Any], mesh: Mesh) -> Mapping[str, Any]:
     """Puts this process's rows of a batch on its devices; the leading axis is split over the whole mesh."""
     sharding = batch_sharding(mesh)
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)

@@ -12,8 +12,8 @@ from jaxemb.config import TrainConfig
 from jaxemb.objectives.flops import model_flops
 from jaxemb.parallel.chips import CHIPS, GIB
 from jaxemb.runs.state import TrainState
-from jaxemb.training.loop import FinishedStep, Hook
-from jaxemb.training.step import TOKENS
+from jaxemb.training.loop.stepping import FinishedStep, Hook
+from jaxemb.training.step.train_step import TOKENS
 
 T = TypeVar("T")
 STEPS_BEFORE_PROFILE = 2

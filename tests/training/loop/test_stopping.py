@@ -7,8 +7,8 @@ import pytest
 from jaxemb.errors import Stopped
 from jaxemb.runs.state import TrainState
 from jaxemb.signals import StopRequest
-from jaxemb.training.loop import DeviceBatch, FinishedStep
-from jaxemb.training.stopping import Stopping
+from jaxemb.training.loop.stepping import DeviceBatch, FinishedStep
+from jaxemb.training.loop.stopping import Stopping
 
 
 class Saved(list):
