@@ -14,17 +14,17 @@ from jaxemb.losses.batch_triplet import (
 )
 from jaxemb.losses.classification import classifier_width, pair_features, softmax_classification
 from jaxemb.losses.distillation import embedding_distillation, embedding_mse, multilingual_distillation
-from jaxemb.losses.duplicates import duplicate_mask
 from jaxemb.losses.multiple_negatives import gist, multiple_negatives_ranking
 from jaxemb.losses.nested import adaptive_layers, matryoshka
 from jaxemb.losses.noise_contrastive import info_nce
 from jaxemb.losses.pairs import contrastive, cosine_similarity_mse, online_contrastive
+from jaxemb.losses.parts.duplicates import duplicate_mask
+from jaxemb.losses.parts.similarity import cosine_similarity, normalize
 from jaxemb.losses.ranking import angle, cosent
 from jaxemb.losses.regularizers import alignment, global_orthogonal, uniformity
 from jaxemb.losses.scale import learned_scale
 from jaxemb.losses.score_distillation import distill_kl, margin_mse
 from jaxemb.losses.sigmoid import siglip
-from jaxemb.losses.similarity import cosine_similarity, normalize
 from jaxemb.losses.tension import contrastive_tension, contrastive_tension_in_batch
 from jaxemb.losses.triplets import mega_batch_margin, triplet
 from jaxemb.losses.vocabulary import gather_positions, masked_lm

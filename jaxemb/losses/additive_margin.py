@@ -5,10 +5,10 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxemb.losses.in_batch import Across, row_values
-from jaxemb.losses.ranking_softmax import both_ways, ranking, row_losses
-from jaxemb.losses.similarity import cosine_similarity
-from jaxemb.losses.softmax import margin_softmax
+from jaxemb.losses.parts.in_batch import Across, row_values
+from jaxemb.losses.parts.ranking_softmax import both_ways, ranking, row_losses
+from jaxemb.losses.parts.similarity import cosine_similarity
+from jaxemb.losses.parts.softmax import margin_softmax
 
 Directions = Literal["mean", "sum"]
 

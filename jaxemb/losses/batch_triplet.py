@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.distances import PairwiseDistance
-from jaxemb.losses.in_batch import Across, InBatch, batch_loss, row_values, weighted_mean
-from jaxemb.losses.labelled import Columns, Rows, Terms, check_labels, compare_labels, mean_of_terms
+from jaxemb.losses.parts.distances import PairwiseDistance
+from jaxemb.losses.parts.in_batch import Across, InBatch, batch_loss, row_values, weighted_mean
+from jaxemb.losses.parts.labelled import Columns, Rows, Terms, check_labels, compare_labels, mean_of_terms
 
 
 def _hardest_gap(

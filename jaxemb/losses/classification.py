@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxemb.config.objective import Feature
-from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.finite import finite_rows, nan_unless
-from jaxemb.losses.paired import absolute
+from jaxemb.losses.parts.checks import check_pairs
+from jaxemb.losses.parts.finite import finite_rows, nan_unless
+from jaxemb.losses.parts.paired import absolute
 
 _FEATURES: dict[str, Callable[[Array, Array], Array]] = {
     "u": lambda u, v: u,

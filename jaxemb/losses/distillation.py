@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxemb.losses.checks import check_choice, check_pairs
-from jaxemb.losses.finite import finite_rows, nan_unless
-from jaxemb.losses.paired import paired_cosine, paired_euclidean
+from jaxemb.losses.parts.checks import check_choice, check_pairs
+from jaxemb.losses.parts.finite import finite_rows, nan_unless
+from jaxemb.losses.parts.paired import paired_cosine, paired_euclidean
 
 Over = Literal["mean", "sum"]
 EmbeddingDistance = Literal["l2", "mse", "cosine"]

@@ -4,9 +4,9 @@ from typing import Literal
 
 from jaxtyping import Array, Bool, Float, UInt32
 
-from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.in_batch import Across, row_values
-from jaxemb.losses.ranking_softmax import Direction, RankingBatch, RankingForm, Scalar, ranking, row_losses
+from jaxemb.losses.parts.checks import check_pairs
+from jaxemb.losses.parts.in_batch import Across, row_values
+from jaxemb.losses.parts.ranking_softmax import Direction, RankingBatch, RankingForm, Scalar, ranking, row_losses
 
 
 def multiple_negatives_ranking(

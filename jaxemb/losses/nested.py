@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxemb.losses.finite import keep
-from jaxemb.losses.in_batch import weighted_mean
-from jaxemb.losses.similarity import normalize
+from jaxemb.losses.parts.finite import keep
+from jaxemb.losses.parts.in_batch import weighted_mean
+from jaxemb.losses.parts.similarity import normalize
 
 Loss = Callable[..., Array]
 EMBEDDINGS = {

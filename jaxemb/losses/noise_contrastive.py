@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.similarity import cosine_similarity
-from jaxemb.losses.softmax import margin_softmax
+from jaxemb.losses.parts.similarity import cosine_similarity
+from jaxemb.losses.parts.softmax import margin_softmax
 
 
 def info_nce(

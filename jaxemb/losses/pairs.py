@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.finite import finite_rows, nan_unless
-from jaxemb.losses.in_batch import Across, InBatch, batch_loss, weighted_sum
-from jaxemb.losses.paired import Distance, paired_cosine, paired_distance
+from jaxemb.losses.parts.checks import check_pairs
+from jaxemb.losses.parts.finite import finite_rows, nan_unless
+from jaxemb.losses.parts.in_batch import Across, InBatch, batch_loss, weighted_sum
+from jaxemb.losses.parts.paired import Distance, paired_cosine, paired_distance
 
 Labels = Num[Array, "B"] | Bool[Array, "B"]
 

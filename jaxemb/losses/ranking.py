@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.in_batch import Across, InBatch, batch_loss, log_weighted_sum, masked_logsumexp
-from jaxemb.losses.paired import absolute, paired_cosine
-from jaxemb.losses.similarity import normalize
+from jaxemb.losses.parts.checks import check_pairs
+from jaxemb.losses.parts.in_batch import Across, InBatch, batch_loss, log_weighted_sum, masked_logsumexp
+from jaxemb.losses.parts.paired import absolute, paired_cosine
+from jaxemb.losses.parts.similarity import normalize
 
 
 def _ranking_rows(

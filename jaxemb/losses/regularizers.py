@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.finite import finite_rows, nan_unless
-from jaxemb.losses.in_batch import Across, InBatch, batch_loss, log_weighted_sum, masked_logsumexp, weighted_sum
-from jaxemb.losses.similarity import cosine_similarity, normalize
+from jaxemb.losses.parts.checks import check_pairs
+from jaxemb.losses.parts.finite import finite_rows, nan_unless
+from jaxemb.losses.parts.in_batch import Across, InBatch, batch_loss, log_weighted_sum, masked_logsumexp, weighted_sum
+from jaxemb.losses.parts.similarity import cosine_similarity, normalize
 
 
 def alignment(

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxemb.losses.checks import check_choice, check_pairs
-from jaxemb.losses.finite import finite_rows, keep, nan_unless
-from jaxemb.losses.paired import paired_dot
-from jaxemb.losses.similarity import normalize
+from jaxemb.losses.parts.checks import check_choice, check_pairs
+from jaxemb.losses.parts.finite import finite_rows, keep, nan_unless
+from jaxemb.losses.parts.paired import paired_dot
+from jaxemb.losses.parts.similarity import normalize
 
 Similarity = Literal["dot", "cosine"]
 

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.finite import keep, nan_unless
-from jaxemb.losses.in_batch import Across, InBatch, row_values, weighted_mean
-from jaxemb.losses.paired import paired_cosine
-from jaxemb.losses.similarity import cosine_similarity
+from jaxemb.losses.parts.checks import check_pairs
+from jaxemb.losses.parts.finite import keep, nan_unless
+from jaxemb.losses.parts.in_batch import Across, InBatch, row_values, weighted_mean
+from jaxemb.losses.parts.paired import paired_cosine
+from jaxemb.losses.parts.similarity import cosine_similarity
 
 Scalar = float | Float[Array, ""]
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxemb.losses.additive_margin import additive_margin_softmax
-from jaxemb.losses.checks import check_pairs
-from jaxemb.losses.finite import finite_rows, nan_unless
-from jaxemb.losses.in_batch import Across
+from jaxemb.losses.parts.checks import check_pairs
+from jaxemb.losses.parts.finite import finite_rows, nan_unless
+from jaxemb.losses.parts.in_batch import Across
 
 
 def contrastive_tension(

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.in_batch import Across, InBatch, row_values, weighted_mean
-from jaxemb.losses.paired import Distance, paired_cosine, paired_distance
-from jaxemb.losses.similarity import cosine_similarity
+from jaxemb.losses.parts.in_batch import Across, InBatch, row_values, weighted_mean
+from jaxemb.losses.parts.paired import Distance, paired_cosine, paired_distance
+from jaxemb.losses.parts.similarity import cosine_similarity
 
 
 def triplet(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxemb.losses.finite import keep
+from jaxemb.losses.parts.finite import keep
 
 Residuals = tuple[Array, Array, Array, Array, Array]
 

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from jaxemb.config import DistillationObjective, ModelConfig
 from jaxemb.losses import embedding_mse
-from jaxemb.losses.in_batch import weighted_mean
+from jaxemb.losses.parts.in_batch import weighted_mean
 from jaxemb.objectives.embedding import embed_texts
 from jaxemb.objectives.objective import Objective
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxemb.config import MaskingConfig, MlmObjective, ModelConfig
 from jaxemb.losses import gather_positions
-from jaxemb.losses.in_batch import weighted_mean
+from jaxemb.losses.parts.in_batch import weighted_mean
 from jaxemb.models import Tokens, token_outputs
 from jaxemb.models.lora import merge
 from jaxemb.models.mlm import decoder_of, mlm_vectors

@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from jaxemb.config import ModelConfig, SbertClassification, SbertRegression, SbertTriplet
 from jaxemb.losses import classifier_width, cosine_similarity_mse, softmax_classification, triplet
 from jaxemb.losses.classification import classifier_outputs
-from jaxemb.losses.in_batch import weighted_mean
+from jaxemb.losses.parts.in_batch import weighted_mean
 from jaxemb.models import Params, embedding_size
 from jaxemb.objectives.embedding import embed_texts, sides_of
 from jaxemb.objectives.objective import Objective

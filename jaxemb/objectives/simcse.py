@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from jaxemb.config import ModelConfig, SimcseObjective, SupervisedSimcse
-from jaxemb.losses.ranking_softmax import RankingBatch, RankingForm, both_ways
+from jaxemb.losses.parts.ranking_softmax import RankingBatch, RankingForm, both_ways
 from jaxemb.objectives.embedding import embed_texts, sides_of
 from jaxemb.objectives.masking import TokenKinds
 from jaxemb.objectives.objective import Objective

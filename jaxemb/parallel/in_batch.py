@@ -18,9 +18,9 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from jaxemb.losses.duplicates import same_hash
-from jaxemb.losses.finite import keep
-from jaxemb.losses.in_batch import InBatch, combine_values
+from jaxemb.losses.parts.duplicates import same_hash
+from jaxemb.losses.parts.finite import keep
+from jaxemb.losses.parts.in_batch import InBatch, combine_values
 from jaxemb.parallel.mesh import BATCH_AXES
 from jaxemb.parallel.ring import ring
 

@@ -7,8 +7,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt32
 
 from jaxemb.losses.additive_margin import Directions
-from jaxemb.losses.in_batch import weighted_mean
-from jaxemb.losses.ranking_softmax import RankingBatch, RankingForm, both_ways, ranking, row_losses
+from jaxemb.losses.parts.in_batch import weighted_mean
+from jaxemb.losses.parts.ranking_softmax import RankingBatch, RankingForm, both_ways, ranking, row_losses
 from jaxemb.parallel.in_batch import Across, Negatives
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jaxemb.losses.in_batch import NOTHING, Combine, combine_values
+from jaxemb.losses.parts.in_batch import NOTHING, Combine, combine_values
 from jaxemb.parallel.mesh import BATCH_AXES
 
 NEUTRAL: dict[Combine, float] = {"add": 0.0, "logsumexp": NOTHING, "max": -jnp.inf}

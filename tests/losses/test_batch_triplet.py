@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jaxemb import losses
 from jaxemb.losses import batch_triplet
-from jaxemb.losses.in_batch import InBatch
+from jaxemb.losses.parts.in_batch import InBatch
 from support.loss_checks import (
     computed_in_float32,
     embeddings,

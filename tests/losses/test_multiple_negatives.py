@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jaxemb import losses
 from jaxemb.losses.multiple_negatives import gist, multiple_negatives_ranking
-from jaxemb.losses.ranking_softmax import DIRECTIONS
+from jaxemb.losses.parts.ranking_softmax import DIRECTIONS
 from support.ranking_batches import B, compare, embeddings, jax_gradients
 
 seeds = st.integers(0, 2**31)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxemb import losses
-from jaxemb.losses.paired import paired_distance, paired_euclidean
 from jaxemb.losses.pairs import ONLINE_CONTRASTIVE
+from jaxemb.losses.parts.paired import paired_distance, paired_euclidean
 from support import loss_checks as checks
 from support.loss_checks import normal
 

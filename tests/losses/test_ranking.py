@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxemb import losses
-from jaxemb.losses.in_batch import NOTHING
+from jaxemb.losses.parts.in_batch import NOTHING
 from jaxemb.losses.ranking import RANKING, paired_angle_similarity
 from support import loss_checks as checks
 from support import numpy_reference as reference

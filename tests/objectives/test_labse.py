@@ -7,7 +7,7 @@ import pytest
 
 from jaxemb import losses, models, objectives
 from jaxemb.config import InfoNceObjective, LabseObjective
-from jaxemb.losses.duplicates import duplicate_mask
+from jaxemb.losses.parts.duplicates import duplicate_mask
 from jaxemb.parallel import make_mesh
 from support.recipes import LIVE, MODEL, parameters, values_of
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxemb import losses
-from jaxemb.losses.ranking_softmax import DIRECTIONS
+from jaxemb.losses.parts.ranking_softmax import DIRECTIONS
 from jaxemb.parallel import Across, batch_sharding, make_mesh
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxemb.losses.in_batch import InBatch, combine_values
+from jaxemb.losses.parts.in_batch import InBatch, combine_values
 from support.loss_cases import IN_BATCH, ROWS, Case
 
 CHUNK = 2  # three rows a device on eight: the last chunk is not full

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxemb import losses
-from jaxemb.losses.ranking_softmax import DIRECTIONS
+from jaxemb.losses.parts.ranking_softmax import DIRECTIONS
 
 ROWS, WIDTH, HARD = 24, 6, 2
 RNG = np.random.default_rng(0)

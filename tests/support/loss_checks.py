@@ -9,7 +9,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from jaxemb.losses.in_batch import InBatch, batch_loss, row_values
+from jaxemb.losses.parts.in_batch import InBatch, batch_loss, row_values
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

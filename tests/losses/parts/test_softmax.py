@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxemb.losses.softmax import margin_softmax
+from jaxemb.losses.parts.softmax import margin_softmax
 from support.loss_checks import normal
 
 POSITIVES = np.array([2, 0, 6, 1])

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.distances import PairwiseDistance, pairwise_distance
-from jaxemb.losses.in_batch import weighted_sum
+from jaxemb.losses.parts.distances import PairwiseDistance, pairwise_distance
+from jaxemb.losses.parts.in_batch import weighted_sum
 
 Rows = tuple[Float[Array, "b D"], Int[Array, "b"]]
 Columns = tuple[Float[Array, "M D"], Int[Array, "M"]]

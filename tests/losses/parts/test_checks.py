@@ -1,8 +1,8 @@
 import jax.numpy as jnp
 import pytest
 
-from jaxemb.losses.checks import check_choice, check_pairs
-from jaxemb.losses.paired import Distance
+from jaxemb.losses.parts.checks import check_choice, check_pairs
+from jaxemb.losses.parts.paired import Distance
 
 
 def test_pairs_and_their_columns():

@@ -5,9 +5,9 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxemb.losses.checks import check_choice
-from jaxemb.losses.finite import finite_rows, nan_unless
-from jaxemb.losses.similarity import cosine_similarity, dot_similarity
+from jaxemb.losses.parts.checks import check_choice
+from jaxemb.losses.parts.finite import finite_rows, nan_unless
+from jaxemb.losses.parts.similarity import cosine_similarity, dot_similarity
 
 PairwiseDistance = Literal["euclidean", "cosine"]
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxemb.losses.labelled import Terms, check_labels, compare_labels, mean_of_terms
+from jaxemb.losses.parts.labelled import Terms, check_labels, compare_labels, mean_of_terms
 from support.loss_checks import embeddings
 
 

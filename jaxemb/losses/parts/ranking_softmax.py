@@ -10,18 +10,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from jaxemb.losses.duplicates import same_hash
-from jaxemb.losses.finite import keep, nan_unless
-from jaxemb.losses.in_batch import (
-    NOTHING,
-    Combine,
-    InBatch,
-    combine_values,
-    masked_logsumexp,
-    weighted_mean,
-)
-from jaxemb.losses.paired import paired_cosine
-from jaxemb.losses.similarity import dot_similarity, normalize
+from jaxemb.losses.parts.duplicates import same_hash
+from jaxemb.losses.parts.finite import keep, nan_unless
+from jaxemb.losses.parts.in_batch import NOTHING, Combine, InBatch, combine_values, masked_logsumexp, weighted_mean
+from jaxemb.losses.parts.paired import paired_cosine
+from jaxemb.losses.parts.similarity import dot_similarity, normalize
 
 Direction = Literal["query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"]
 DIRECTIONS: tuple[Direction, ...] = ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxemb.losses.finite import finite_rows, nan_unless
+from jaxemb.losses.parts.finite import finite_rows, nan_unless
 
 SQUARED_NORM_FLOOR = 1e-12
 """Lower bound of the squared norm in divisions. A bound on the norm itself would have a NaN gradient at a zero row."""

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxemb.losses.finite import nan_unless
+from jaxemb.losses.parts.finite import nan_unless
 
 
 def margin_softmax(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxemb.losses.finite import keep
+from jaxemb.losses.parts.finite import keep
 
 Combine = Literal["add", "logsumexp", "max"]
 """How the values that a row gets from two blocks of columns are combined."""

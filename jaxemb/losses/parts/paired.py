@@ -8,9 +8,9 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxemb.losses.checks import check_choice, check_pairs
-from jaxemb.losses.finite import finite_rows, nan_unless
-from jaxemb.losses.similarity import SQUARED_NORM_FLOOR, normalize
+from jaxemb.losses.parts.checks import check_choice, check_pairs
+from jaxemb.losses.parts.finite import finite_rows, nan_unless
+from jaxemb.losses.parts.similarity import SQUARED_NORM_FLOOR, normalize
 
 Distance = Literal["cosine", "euclidean", "manhattan"]
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxemb.losses.in_batch import (
+from jaxemb.losses.parts.in_batch import (
     InBatch,
     batch_loss,
     combine_values,

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxemb.losses.multiple_negatives import multiple_negatives_ranking
-from jaxemb.losses.ranking_softmax import DIRECTIONS, RankingForm, ranking
+from jaxemb.losses.parts.ranking_softmax import DIRECTIONS, RankingForm, ranking
 from support.loss_checks import unchecked_shapes
 from support.ranking_batches import compare, embeddings
 

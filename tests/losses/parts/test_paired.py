@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxemb.losses.distances import pairwise_distance
-from jaxemb.losses.paired import paired_distance
+from jaxemb.losses.parts.distances import pairwise_distance
+from jaxemb.losses.parts.paired import paired_distance
 from support.loss_checks import embeddings
 
 

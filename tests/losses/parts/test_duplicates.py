@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxemb import losses
-from jaxemb.losses.duplicates import same_hash
+from jaxemb.losses.parts.duplicates import same_hash
 
 
 def test_both_words_count():
