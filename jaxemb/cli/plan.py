@@ -133,7 +133,7 @@ def _config(path: Path, flags: Sequence[str]) -> "TrainConfig":
     size = model.encoder.vocab_size
     start, path_of = model.init_from, config.tokenizer.path
     if start is not None and (json_path := Path(start).expanduser() / "config.json").is_file():
-        from jaxemb.huggingface.configs import read_encoder_config
+        from jaxemb.huggingface.files.configs import read_encoder_config
         from jaxemb.training.resolve import encoder_to_train
 
         encoder = encoder_to_train(model.encoder, read_encoder_config(json_path))

@@ -15,12 +15,12 @@ from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
 from jaxemb.huggingface import hub
 from jaxemb.huggingface.exporting import save_head
+from jaxemb.huggingface.files.modules import check_exportable, module_files, read_modules, write_json_files
+from jaxemb.huggingface.files.tensors import save_tensors
+from jaxemb.huggingface.files.tokenizer import save_tokenizer
+from jaxemb.huggingface.files.weights import FAMILIES, Entry, encoder_to_tensors
 from jaxemb.huggingface.load import load_model
-from jaxemb.huggingface.modules import check_exportable, module_files, read_modules, write_json_files
 from jaxemb.huggingface.peft import ADAPTER, ADAPTER_CONFIG, read_adapter
-from jaxemb.huggingface.tensors import save_tensors
-from jaxemb.huggingface.tokenizer import save_tokenizer
-from jaxemb.huggingface.weights import FAMILIES, Entry, encoder_to_tensors
 from jaxemb.models.lora import LORA, merge
 
 _OF_VOCABULARY = {"vocab_size", "pad_token_id"}

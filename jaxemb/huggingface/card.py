@@ -10,7 +10,7 @@ import yaml
 
 from jaxemb.config import ModelConfig, Qwen3Config
 from jaxemb.huggingface import hub
-from jaxemb.huggingface.weights import FAMILIES as WEIGHTS_OF
+from jaxemb.huggingface.files.weights import FAMILIES as WEIGHTS_OF
 from jaxemb.models import embedding_size, encoded_size
 
 

@@ -13,19 +13,19 @@ from jaxemb.encoding.towers import as_towers
 from jaxemb.errors import UserError
 from jaxemb.files import atomic_directory
 from jaxemb.huggingface.card import CardInfo, model_card
-from jaxemb.huggingface.configs import encoder_config_json
-from jaxemb.huggingface.modules import (
+from jaxemb.huggingface.files.configs import encoder_config_json
+from jaxemb.huggingface.files.modules import (
     check_exportable,
     head_modules,
     module_files,
     router_files,
     write_json_files,
 )
+from jaxemb.huggingface.files.tensors import WEIGHTS, Dtype, save_tensors, to_dtype
+from jaxemb.huggingface.files.tokenizer import check_vocabulary, save_tokenizer
+from jaxemb.huggingface.files.weights import FAMILIES, encoder_to_tensors
 from jaxemb.huggingface.servers import Server, check_served, keys_of_tei, servers_note
-from jaxemb.huggingface.tensors import WEIGHTS, Dtype, save_tensors, to_dtype
-from jaxemb.huggingface.tokenizer import check_vocabulary, save_tokenizer
 from jaxemb.huggingface.verify import Verifier, VerifyReport, verifier
-from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
 from jaxemb.models import embedding_size, params_of_dense
 
 

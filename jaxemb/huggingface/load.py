@@ -12,13 +12,13 @@ from jaxemb.config.encoder import Family
 from jaxemb.encoding import Embedder, Towers, count_prompt_tokens
 from jaxemb.encoding.towers import as_towers
 from jaxemb.errors import UserError
-from jaxemb.huggingface.configs import read_encoder_config
-from jaxemb.huggingface.module_settings import check_layer_norm
-from jaxemb.huggingface.modules import Modules, has_towers, read_modules
+from jaxemb.huggingface.files.configs import read_encoder_config
+from jaxemb.huggingface.files.module_settings import check_layer_norm
+from jaxemb.huggingface.files.modules import Modules, has_towers, read_modules
+from jaxemb.huggingface.files.tensors import open_tensors
+from jaxemb.huggingface.files.tokenizer import check_vocabulary, has_tokenizer, load_tokenizer
+from jaxemb.huggingface.files.weights import FAMILIES, encoder_from_tensors
 from jaxemb.huggingface.peft import is_adapter, read_adapter
-from jaxemb.huggingface.tensors import open_tensors
-from jaxemb.huggingface.tokenizer import check_vocabulary, has_tokenizer, load_tokenizer
-from jaxemb.huggingface.weights import FAMILIES, encoder_from_tensors
 from jaxemb.models import SIDES, Side, dense_params
 
 

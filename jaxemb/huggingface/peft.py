@@ -13,10 +13,10 @@ from jaxtyping import Float32
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface import hub
-from jaxemb.huggingface.keys import shorten
-from jaxemb.huggingface.modules import read_modules
-from jaxemb.huggingface.tensors import open_file, read_object
-from jaxemb.huggingface.weights import Names, canonical, is_left_over
+from jaxemb.huggingface.files.keys import shorten
+from jaxemb.huggingface.files.modules import read_modules
+from jaxemb.huggingface.files.tensors import open_file, read_object
+from jaxemb.huggingface.files.weights import Names, canonical, is_left_over
 
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 Readers = Mapping[str, Callable[[], np.ndarray]]

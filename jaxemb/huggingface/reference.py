@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from jaxemb.huggingface.tensors import open_tensors, read_json, read_object
+from jaxemb.huggingface.files.tensors import open_tensors, read_json, read_object
 
 Vectors = Float64[np.ndarray, "S H"]
 Get = Callable[[str], np.ndarray]

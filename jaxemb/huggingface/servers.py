@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from jaxemb.config import ModelConfig, ModernBertConfig, Qwen3Config
 from jaxemb.config.encoder import Family
 from jaxemb.errors import UserError
-from jaxemb.huggingface.modules import default_prompt_name
+from jaxemb.huggingface.files.modules import default_prompt_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from jaxemb.encoding import Embedder, encode
 from jaxemb.errors import UserError
 from jaxemb.fast_tokenizer import plain_backend, with_backend
-from jaxemb.huggingface.tokenizer import check_vocabulary
+from jaxemb.huggingface.files.tokenizer import check_vocabulary
 from jaxemb.models import pad_vocabulary
 from jaxemb.texts import Texts, as_texts
 

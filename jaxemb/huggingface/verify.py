@@ -15,8 +15,8 @@ import numpy as np
 from jaxemb.encoding import Embedder, Towers, count_prompt_tokens, encode
 from jaxemb.errors import UserError
 from jaxemb.huggingface import reference
+from jaxemb.huggingface.files.modules import ROUTES
 from jaxemb.huggingface.load import load_model
-from jaxemb.huggingface.modules import ROUTES
 from jaxemb.models import SIDES, Side, in_float32, token_vectors
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from jaxemb.config import (
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import adapter, export, export_adapter, load_model
-from jaxemb.huggingface.weights import FAMILIES, encoder_to_tensors
+from jaxemb.huggingface.files.weights import FAMILIES, encoder_to_tensors
 from support.tiny_models import BOTH_WAYS, ENCODER, embed, tiny_embedder
 
 # PEFT asks for what transformers 5 renamed.

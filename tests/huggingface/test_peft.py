@@ -11,8 +11,8 @@ from safetensors.numpy import load_file, save_file
 import jaxemb
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_model
+from jaxemb.huggingface.files.weights import encoder_to_tensors
 from jaxemb.huggingface.peft import ADAPTER, ADAPTER_CONFIG
-from jaxemb.huggingface.weights import encoder_to_tensors
 from support.model_folders import TEXTS, edit
 from support.tiny_models import ENCODERS, tiny_embedder
 

@@ -152,7 +152,7 @@ KEYS |= {"roberta": KEYS["bert"], "xlm-roberta": KEYS["bert"]}
 
 @pytest.mark.parametrize("family", ENCODERS)
 def test_config_json_has_what_text_embeddings_inference_needs(family, tmp_path):
-    from jaxemb.huggingface.configs import encoder_config_json
+    from jaxemb.huggingface.files.configs import encoder_config_json
 
     embedder = tiny_embedder(encoder=ENCODERS[family], **MEAN)
     content = encoder_config_json(embedder.config.encoder) | keys_of_tei(embedder.config.encoder, embedder.tokenizer)

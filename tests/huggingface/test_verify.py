@@ -9,7 +9,7 @@ import pytest
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UserError
 from jaxemb.huggingface import VerifyReport, export, load_model, reference, verify_export
-from jaxemb.huggingface import weights as weight_map
+from jaxemb.huggingface.files import weights as weight_map
 from jaxemb.huggingface.verify import SENTENCES
 from support.model_folders import listing
 from support.tiny_models import ENCODERS, TOKENIZER, tiny_embedder

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxemb.huggingface.configs import encoder_config_json, read_encoder_config
-from jaxemb.huggingface.weights import encoder_to_tensors
+from jaxemb.huggingface.files.configs import encoder_config_json, read_encoder_config
+from jaxemb.huggingface.files.weights import encoder_to_tensors
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder
 from support.families import FAMILIES, batch, close, oracle, to_ours

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxemb.huggingface.weights import encoder_to_tensors
+from jaxemb.huggingface.files.weights import encoder_to_tensors
 from jaxemb.models.encoder import Encoder
 from support.families import CONFIG, FAMILIES, LENGTH, LENGTHS, ROWS, batch, close, forward, oracle, run, to_ours
 from support.tiny_models import tiny_embedder

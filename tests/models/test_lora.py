@@ -112,8 +112,8 @@ def test_value_and_gradient_are_those_of_peft(targets, tmp_path):
     import peft
     import transformers
 
-    from jaxemb.huggingface.configs import encoder_config_json
-    from jaxemb.huggingface.weights import encoder_to_tensors
+    from jaxemb.huggingface.files.configs import encoder_config_json
+    from jaxemb.huggingface.files.weights import encoder_to_tensors
 
     embedder = adapted(targets, pooling="mean", dense=None, normalize=False)
     config, params = embedder.config, embedder.params

@@ -11,8 +11,8 @@ import pytest
 
 from jaxemb import models, objectives
 from jaxemb.config import LoraConfig, MaskingConfig, MlmObjective, ModelConfig
-from jaxemb.huggingface.configs import encoder_config_json
-from jaxemb.huggingface.weights import encoder_from_tensors, encoder_to_tensors
+from jaxemb.huggingface.files.configs import encoder_config_json
+from jaxemb.huggingface.files.weights import encoder_from_tensors, encoder_to_tensors
 from jaxemb.models.lora import merge
 from jaxemb.objectives.masking import mask_tokens
 from jaxemb.parallel import make_mesh

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jaxemb.config import BertConfig
-from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json
-from jaxemb.huggingface.weights import encoder_from_tensors
+from jaxemb.huggingface.files.configs import SCHEMAS, encoder_config_json
+from jaxemb.huggingface.files.weights import encoder_from_tensors
 from jaxemb.models.dropout import dropout_hashes
 from jaxemb.models.encoder import Encoder
 from support.tiny_models import BOTH_WAYS, ENCODERS

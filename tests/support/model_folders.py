@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxemb.huggingface import load_model
-from jaxemb.huggingface.weights import encoder_to_tensors
+from jaxemb.huggingface.files.weights import encoder_to_tensors
 from support.tiny_models import ENCODER, tiny_embedder
 
 TEXTS = ["A man plays.", "Съешь же ещё", "", "x " * 100]

@@ -11,8 +11,8 @@ import pytest
 
 from jaxemb.evaluation.suites.tatoeba import GROUPS
 from jaxemb.huggingface import export, load_model
-from jaxemb.huggingface.tensors import open_tensors
-from jaxemb.huggingface.weights import encoder_to_tensors
+from jaxemb.huggingface.files.tensors import open_tensors
+from jaxemb.huggingface.files.weights import encoder_to_tensors
 
 SCRIPTS = [
     "The cat sits outside.",

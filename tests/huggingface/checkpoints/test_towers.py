@@ -74,7 +74,7 @@ def test_the_folder_of_both(tmp_path):
 
 def test_a_swapped_tower_is_caught(tmp_path, monkeypatch):
     pytest.importorskip("sentence_transformers")
-    from jaxemb.huggingface import modules
+    from jaxemb.huggingface.files import modules
 
     monkeypatch.setattr(modules, "ROUTES", {"anchor": "document", "positive": "query"})
     with pytest.raises(

@@ -11,7 +11,7 @@ from jaxemb.config import DenseConfig
 from jaxemb.encoding import encode_stream
 from jaxemb.encoding.stored import stored_embeddings
 from jaxemb.huggingface import export, load_model
-from jaxemb.huggingface.module_settings import TRANSFORMER_FILES
+from jaxemb.huggingface.files.module_settings import TRANSFORMER_FILES
 from jaxemb.models import embedding_size, encoded_size
 from jaxemb.training.resolve import read_config, resolve
 from support.model_folders import TEXTS, edit

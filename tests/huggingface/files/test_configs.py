@@ -3,7 +3,7 @@ import json
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json, read_encoder_config
+from jaxemb.huggingface.files.configs import SCHEMAS, encoder_config_json, read_encoder_config
 from support.families import FAMILIES
 from support.tiny_models import ENCODER, ENCODERS
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface.configs import encoder_config_json
-from jaxemb.huggingface.tensors import save_tensors
-from jaxemb.huggingface.weights import FAMILIES, encoder_from_tensors, encoder_to_tensors
+from jaxemb.huggingface.files.configs import encoder_config_json
+from jaxemb.huggingface.files.tensors import save_tensors
+from jaxemb.huggingface.files.weights import FAMILIES, encoder_from_tensors, encoder_to_tensors
 from support.model_folders import PARAMS, TENSORS, assert_same
 from support.tiny_models import ENCODER, ENCODERS, tiny_embedder
 

@@ -10,10 +10,10 @@ from safetensors.numpy import load_file, save_file
 from jaxemb.config import RobertaConfig
 from jaxemb.errors import UserError
 from jaxemb.huggingface import load_model
-from jaxemb.huggingface.configs import encoder_config_json
-from jaxemb.huggingface.modules import write_json_files
-from jaxemb.huggingface.tokenizer import save_tokenizer
-from jaxemb.huggingface.weights import encoder_to_tensors
+from jaxemb.huggingface.files.configs import encoder_config_json
+from jaxemb.huggingface.files.modules import write_json_files
+from jaxemb.huggingface.files.tokenizer import save_tokenizer
+from jaxemb.huggingface.files.weights import encoder_to_tensors
 from support.tiny_models import ENCODER, tiny_embedder
 
 SIZES = {"vocab_size": ENCODER.vocab_size, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface.configs import SCHEMAS, encoder_config_json, read_encoder_config
+from jaxemb.huggingface.files.configs import SCHEMAS, encoder_config_json, read_encoder_config
 from jaxemb.models.encoder import Encoder
 from support.families import FAMILIES, batch, close, oracle, to_ours
 from support.model_folders import changed

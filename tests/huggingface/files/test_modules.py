@@ -99,7 +99,7 @@ def test_the_old_schema_of_pooling(pooling, flags, tmp_path):
     """Both servers read these flags, and neither reads the name that sentence-transformers 5.4 puts in their place: the
     first wants the flags of cls and mean to be there, the second takes what is true.
     """
-    from jaxemb.huggingface.modules import module_files
+    from jaxemb.huggingface.files.modules import module_files
 
     files = module_files(tiny_embedder(pooling=pooling, dense=None).config, 40)
     assert files["1_Pooling/config.json"] == {"word_embedding_dimension": 32, **OLD_FLAGS, **flags}

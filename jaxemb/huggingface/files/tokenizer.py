@@ -9,8 +9,8 @@ from jaxemb.config import EncoderConfig
 from jaxemb.errors import UserError
 from jaxemb.fast_tokenizer import plain_backend, special_tokens
 from jaxemb.files import os_errors_of_rust
-from jaxemb.huggingface.keys import check_no_code
-from jaxemb.huggingface.tensors import read_object
+from jaxemb.huggingface.files.keys import check_no_code
+from jaxemb.huggingface.files.tensors import read_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

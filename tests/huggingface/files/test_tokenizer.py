@@ -4,7 +4,7 @@ import pytest
 
 from jaxemb.errors import UserError
 from jaxemb.huggingface import export, load_tokenizer, save_tokenizer
-from jaxemb.huggingface.tokenizer import check_vocabulary
+from jaxemb.huggingface.files.tokenizer import check_vocabulary
 from jaxemb.huggingface.verify import SENTENCES
 from support.tiny_models import ENCODER, ENCODERS, TOKENIZER, tiny_embedder
 

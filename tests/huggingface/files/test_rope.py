@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface.configs import encoder_config_json, read_encoder_config
-from jaxemb.huggingface.rope import modernbert_rope, qwen3_rope
+from jaxemb.huggingface.files.configs import encoder_config_json, read_encoder_config
+from jaxemb.huggingface.files.rope import modernbert_rope, qwen3_rope
 from support.model_folders import changed
 from support.tiny_models import ENCODERS
 

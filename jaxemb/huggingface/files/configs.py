@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from jaxemb.config import ModernBertConfig, Qwen3Config
 from jaxemb.config.encoder import Family
 from jaxemb.errors import UserError
-from jaxemb.huggingface.keys import CONFIG_HARMLESS, check_keys, check_no_code
-from jaxemb.huggingface.schemas import PLAIN, SCHEMAS, Schema
-from jaxemb.huggingface.tensors import read_object
+from jaxemb.huggingface.files.keys import CONFIG_HARMLESS, check_keys, check_no_code
+from jaxemb.huggingface.files.schemas import PLAIN, SCHEMAS, Schema
+from jaxemb.huggingface.files.tensors import read_object
 
 SAME_ACTIVATION = {
     "gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_accurate": "gelu_new", "gelu_python": "gelu",

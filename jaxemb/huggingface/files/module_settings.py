@@ -9,8 +9,8 @@ from jaxemb.config import DenseConfig, Prompt
 from jaxemb.config.model import PoolingMode
 from jaxemb.config.options import Similarity
 from jaxemb.errors import UserError
-from jaxemb.huggingface.keys import check_keys, shorten
-from jaxemb.huggingface.tensors import read_object
+from jaxemb.huggingface.files.keys import check_keys, shorten
+from jaxemb.huggingface.files.tensors import read_object
 
 TRANSFORMER_FILES = tuple(
     f"sentence_{kind}_config.json"

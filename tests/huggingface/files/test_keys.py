@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface.keys import CONFIG_HARMLESS, check_keys, check_no_code, shorten
+from jaxemb.huggingface.files.keys import CONFIG_HARMLESS, check_keys, check_no_code, shorten
 
 PATH = Path("config.json")
 

@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from jaxemb.errors import UserError
-from jaxemb.huggingface.tensors import open_tensors, save_tensors
-from jaxemb.huggingface.weights import encoder_from_tensors
+from jaxemb.huggingface.files.tensors import open_tensors, save_tensors
+from jaxemb.huggingface.files.weights import encoder_from_tensors
 from support.model_folders import PARAMS, TENSORS, assert_same
 from support.tiny_models import ENCODER
 

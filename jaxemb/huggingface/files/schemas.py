@@ -14,7 +14,7 @@ from jaxemb.config import (
     RobertaConfig,
 )
 from jaxemb.config.encoder import Family
-from jaxemb.huggingface.rope import MODERNBERT_KEYS, QWEN3_KEYS, modernbert_rope, qwen3_rope
+from jaxemb.huggingface.files.rope import MODERNBERT_KEYS, QWEN3_KEYS, modernbert_rope, qwen3_rope
 
 PLAIN: dict[str, tuple[Any, ...]] = {
     "is_decoder": (False,),

@@ -13,8 +13,8 @@ from jaxemb.config import DenseConfig, ModelConfig
 from jaxemb.config.model import PoolingMode
 from jaxemb.encoding.towers import unchosen
 from jaxemb.errors import UserError
-from jaxemb.huggingface.keys import check_keys
-from jaxemb.huggingface.module_settings import (
+from jaxemb.huggingface.files.keys import check_keys
+from jaxemb.huggingface.files.module_settings import (
     ACTIVATIONS,
     POOLING_FLAGS,
     Use,
@@ -25,7 +25,7 @@ from jaxemb.huggingface.module_settings import (
     read_transformer,
     read_use,
 )
-from jaxemb.huggingface.tensors import read_json, read_object
+from jaxemb.huggingface.files.tensors import read_json, read_object
 from jaxemb.models import Side
 
 KINDS = ("Transformer", "Pooling", "LayerNorm", "Dense", "Normalize")

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from jaxemb.errors import UserError
 from jaxemb.files import os_errors_of_rust
-from jaxemb.huggingface.flax_weights import FLAX, read_flax
+from jaxemb.huggingface.files.flax_weights import FLAX, read_flax
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
