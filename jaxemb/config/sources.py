@@ -79,11 +79,15 @@ class _Files(_Source):
     """Licence of the data, for the model card."""
 
 
-class _OneLanguage(_Files):
-    """Files that are all in one language."""
+class _Rows(_Files):
+    """Files whose columns may say which split and which language each row is for."""
 
-    language: str = "en"
-    """Language of the sentences."""
+    language: str | None = "en"
+    """Language of the sentences. Of a file with a column `language`, only the rows in this language are taken; null
+    takes all rows and gives each its own language."""
+    split: str | None = "train"
+    """Of a file with a column of splits (`split`, `SemEval_set`), only these rows are taken; null takes all rows. Other
+    rows are counted in the report of the data. Files without such a column are taken whole."""
 
 
 class TextSource(_Files):
@@ -101,16 +105,20 @@ class TextSource(_Files):
         return frozenset({"twin"})
 
 
-class NliSource(_OneLanguage):
-    """Natural language inference: SNLI and MultiNLI (`.jsonl`), SICK (tab-separated, with a header); plain or `.gz`.
+class NliSource(_Rows):
+    """Natural language inference: SNLI, MultiNLI, XNLI, AllNLI, SICK and others; plain or `.gz`.
 
-    Labels are 0 contradiction, 1 entailment, 2 neutral; pairs without agreement (`-`) are left out.
+    Files are `.jsonl`, or tables with a header, between tabs or CSV: docs/formats.md lists the names of columns. Labels
+    are 0 contradiction, 1 entailment, 2 neutral; pairs without agreement (`-`) are left out.
     """
 
     kind: Literal["nli"] = "nli"
     triplets: bool = False
     """Give triplets instead of labelled pairs (supervised SimCSE): each premise with a sentence that it entails, and
     with one that it contradicts as hard negative. Premises that lack either are left out."""
+    label_names: tuple[Literal["entailment", "neutral", "contradiction"], ...] | None = None
+    """What the numbers mean in a file whose labels are numbers: `[entailment, neutral, contradiction]` for the data
+    sets of Hugging Face, where 0 is entailment. -1 is no agreement. Null if the file names its labels."""
 
     @property
     def gives(self) -> frozenset[Extra]:
@@ -118,8 +126,11 @@ class NliSource(_OneLanguage):
         return frozenset({"negatives" if self.triplets else "label"})
 
 
-class StsSource(_OneLanguage):
-    """Scored pairs: `LANG.train.csv` of STSb (sentence, sentence, score), SICK, SemEval's `.tsv`; plain or `.gz`."""
+class StsSource(_Rows):
+    """Scored pairs: STSb, STSbenchmark, SICK, SemEval, GLUE, or a CSV with a header; plain or `.gz`.
+
+    docs/formats.md lists the layouts. Pairs without a score are left out and counted.
+    """
 
     kind: Literal["sts"] = "sts"
     max_score: PositiveFloat = 5.0
