@@ -37,21 +37,31 @@ class GettextSource(_Source):
 
 
 class TsvSource(_Source):
-    """Tab-separated pairs, one a line, without a header, plain or `.gz`."""
+    """Tab-separated pairs, one a line, without quoting, plain or `.gz`."""
 
     kind: Literal["tsv"] = "tsv"
     path: str
     """A file, or a pattern such as `bitext/en-*.tsv.gz`; relative to `data.root`."""
-    anchor_column: NonNegativeInt = 0
-    """Column of the anchor, counted from 0."""
-    positive_column: NonNegativeInt = 1
-    """Column of the positive (the translation), counted from 0."""
+    anchor_column: NonNegativeInt | str = 0
+    """Column of the anchor, counted from 0, or its name in the header."""
+    positive_column: NonNegativeInt | str = 1
+    """Column of the positive (the translation), counted from 0, or its name in the header."""
+    header: bool = False
+    """Whether the first line names the columns. It does if a column is given by its name."""
+    split: str | None = "train"
+    """Of a file whose header has a column of splits, only these rows are taken; null takes all rows."""
     anchor_lang: str = "en"
     """Language of the anchor."""
     positive_lang: str | None = None
-    """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`."""
+    """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`. Of a file whose header has a
+    column `language`, only the rows in this language are taken; null takes all and gives each its own."""
     licence: str | None = None
     """Licence of the data, for the model card."""
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the first line names the columns."""
+        return self.header or isinstance(self.anchor_column, str) or isinstance(self.positive_column, str)
 
 
 class MosesSource(_Source):
@@ -95,9 +105,17 @@ class TextSource(_Files):
 
     kind: Literal["text"] = "text"
     language: str | None = "en"
-    """Language of the sentences; when null, taken from a file name such as `de.txt.gz`, or `en-de.tsv.gz` for `de`."""
+    """Language of the sentences; when null, taken from a file name such as `de.txt.gz`, or `en-de.tsv.gz` for `de`.
+    Of a file with a column `language`, only the rows in this language are taken; null takes all and gives each its
+    own."""
     column: int | str | None = None
-    """Column of a `.tsv`, counted from 0 (the first when null), or key of a `.jsonl` (`text` when null)."""
+    """Column of a `.tsv`, counted from 0 (the first when null) or by its name in the header, or key of a `.jsonl`
+    (`text` when null)."""
+    header: bool = False
+    """Whether the first line of a `.tsv` names the columns. It does if `column` is a name."""
+    split: str | None = "train"
+    """Of a `.tsv` with a header, or a `.jsonl`, that has a column of splits, only these rows are taken; null takes all
+    rows."""
 
     @property
     def gives(self) -> frozenset[Extra]:

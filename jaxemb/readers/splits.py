@@ -67,16 +67,14 @@ class SplitTally:
         self.others[split_name(value)] += 1
         return False
 
-    def check(self, path: Path, key: str) -> None:
+    def check(self, path: Path, advice: str) -> None:
         """Refuses a file that has rows of other splits only.
 
         Raises:
-          UserError: names the splits that the file has, and `key`, the setting or flag that chooses one.
+          UserError: names the splits that the file has, and gives the advice.
         """
         if self.others and not self._taken:
-            raise UserError(
-                f"{path}: no row is of the split {self._wanted}, there are {self.described()}; choose with {key}"
-            )
+            raise UserError(f"{path}: no row is of the split {self._wanted}, there are {self.described()}; {advice}")
 
     def described(self) -> str:
         """The other splits and their numbers of rows: `train 4439, dev 495`."""

@@ -64,7 +64,7 @@ def read_sts_by_language(path: Path, split: str | None = None) -> dict[str | Non
 def _of_split(path: Path, split: str | None) -> tuple[list[StsRow], str]:
     tally = SplitTally(split)
     rows = [row for row in sts_rows(path) if tally.takes(row.split)]
-    tally.check(path, "--split")
+    tally.check(path, "choose with --split")
     return rows, tally.described()
 
 

@@ -55,7 +55,7 @@ class RowChoice:
         Raises:
           UserError: names the splits or languages that the file has.
         """
-        self._splits.check(self._path, "split of this source")
+        self._splits.check(self._path, "choose with split of this source")
         if self._others and not self._taken:
             raise UserError(
                 f"{self._path}: no row is of the language {self._language}, there are "
