@@ -37,7 +37,7 @@ class GettextSource(_Source):
 
 
 class TsvSource(_Source):
-    """Tab-separated pairs, one a line, without quoting, plain or `.gz`."""
+    """Tab-separated pairs, one a line, without quoting, or CSV with a header; plain or `.gz`."""
 
     kind: Literal["tsv"] = "tsv"
     path: str
@@ -110,11 +110,11 @@ class TextSource(_Files):
     own."""
     column: int | str | None = None
     """Column of a `.tsv`, counted from 0 (the first when null) or by its name in the header, or key of a `.jsonl`
-    (`text` when null)."""
+    (`text` when null). A `.csv` with a header is read if `column` is a name, else as plain lines."""
     header: bool = False
-    """Whether the first line of a `.tsv` names the columns. It does if `column` is a name."""
+    """Whether the first line of a `.tsv` or `.csv` names the columns. It does if `column` is a name."""
     split: str | None = "train"
-    """Of a `.tsv` with a header, or a `.jsonl`, that has a column of splits, only these rows are taken; null takes all
+    """Of a table with a header, or a `.jsonl`, that has a column of splits, only these rows are taken; null takes all
     rows."""
 
     @property

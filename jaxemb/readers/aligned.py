@@ -8,9 +8,10 @@ from jaxemb.errors import UserError
 from jaxemb.readers.lines import read_good_lines
 from jaxemb.readers.sides import SideTally
 from jaxemb.readers.splits import SplitTally, split_column
-from jaxemb.readers.tables import TAB, choose_column, first_row
+from jaxemb.readers.tables import TAB, choose_column, first_row, read_good_rows, read_header
 
 _TSV = (".tsv", ".tsv.gz")
+_CSV = (".csv", ".csv.gz")
 _PAIR_NAME = re.compile(r"[A-Za-z]{2,3}-[A-Za-z0-9_-]+\.txt(\.gz)?")
 _MOSES_NAME = re.compile(
     r"(?:.*\.)?(?P<first>[A-Za-z0-9_-]+?)-(?P<second>[A-Za-z0-9_]+)\.(?P<side>[A-Za-z0-9_-]+?)(\.gz)?"
@@ -45,7 +46,9 @@ def read_tsv(
     header: bool = False,
     splits: SplitTally | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Two columns of a tab-separated file, plain or `.gz`. An empty line is a pair of empty texts.
+    """Two columns of a tab-separated file, or of a CSV with a header, plain or `.gz`.
+
+    An empty line is a pair of empty texts.
 
     Args:
       path: the file.
@@ -58,29 +61,29 @@ def read_tsv(
       UserError: if the file cannot be read or is empty, a line has too few columns, the header lacks a column, or what
         is in the columns is no text; see `SideTally`.
     """
-    names = (
-        first_row(path, TAB) if header or isinstance(anchor_column, str) or isinstance(positive_column, str) else None
-    )
+    columns = anchor_column, positive_column
+    named = [isinstance(column, str) for column in columns]
+    delimiter, names = read_header(path, columns) if header or any(named) else (TAB, None)
     anchor = choose_column(names, anchor_column, "--anchor-column", path)
     positive = choose_column(names, positive_column, "--positive-column", path)
-    by_name = isinstance(anchor_column, str) and isinstance(positive_column, str)
-    sides = SideTally(path, "choose other columns with --anchor-column and --positive-column", by_name=by_name)
+    sides = SideTally(path, "choose other columns with --anchor-column and --positive-column", by_name=all(named))
     anchors: list[str] = []
     positives: list[str] = []
     split: int | None = None
     looked = names is None
-    for number, line in enumerate(read_good_lines(path), start=1):
-        if names is not None and number == 1:
-            continue
-        cells = line.split(TAB) if line else [""] * (max(anchor, positive) + 1)
+    rows = read_good_rows(path, delimiter)
+    if names is not None:
+        next(rows)
+    for row in rows:
+        cells = row.cells if row.text else [""] * (max(anchor, positive) + 1)
         if len(cells) <= max(anchor, positive):
             raise UserError(
-                f"{path}, line {number}: {len(cells)} column(s), but columns {anchor} and {positive} "
-                f"(counted from 0) are needed: {line[:80]!r}"
+                f"{path}, line {row.line}: {len(cells)} column(s), but columns {anchor} and {positive} "
+                f"(counted from 0) are needed: {row.text[:80]!r}"
             )
-        if not looked and line:
+        if not looked and row.text:
             split, looked = split_column(names or (), cells), True
-        if splits is not None and split is not None and line and not _takes(splits, cells, split):
+        if splits is not None and split is not None and row.text and not _takes(splits, cells, split):
             continue
         sides.add(cells[anchor], cells[positive], len(cells))
         anchors.append(cells[anchor])
@@ -95,12 +98,16 @@ def _takes(splits: SplitTally, cells: Sequence[str], column: int) -> bool:
     return splits.takes(cells[column] if column < len(cells) else "")
 
 
-def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
+def find_aligned(paths: Sequence[Path], *, csv: bool = False) -> list[tuple[str, Path, Path | None]]:
     """Resolves the user's paths into aligned sets: (name, TSV file, None) or (name, first side, second side).
 
     A directory means its `.tsv` and `.tsv.gz` files and its pairs of files with OPUS's names (`NAME.de-en.de`,
     `NAME.de-en.en`). A `.tsv` or `.tsv.gz` file is one set, and so is `en-de.txt` or `en-de.txt.gz` if its lines have
     tabs. Other files come in pairs: first side, second side.
+
+    Args:
+      paths: files and directories.
+      csv: whether a `.csv` or `.csv.gz` file is a set, too.
 
     Raises:
       UserError: if a path is missing, a directory has no such files, or a file lacks its other side.
@@ -109,13 +116,13 @@ def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
     single: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = _in_directory(path)
+            found = _in_directory(path, csv)
             if not found:
                 raise UserError(f"{path}: holds no .tsv or .tsv.gz and no pair of files such as NAME.de-en.{{de,en}}")
             sets += found
         elif not path.exists():
             raise UserError(f"{path}: there is no such file or directory")
-        elif _is_table(path):
+        elif _is_table(path, csv):
             sets.append((_stem(path), path, None))
         else:
             single.append(path)
@@ -128,22 +135,22 @@ def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
     return sets
 
 
-def _is_table(path: Path) -> bool:
+def _is_table(path: Path, csv: bool) -> bool:
     """Whether a file has both sides: by its name, as in training."""
-    if path.name.endswith(_TSV):
+    if path.name.endswith(_TSV) or (csv and path.name.endswith(_CSV)):
         return True
     return bool(_PAIR_NAME.fullmatch(path.name)) and path.stat().st_size > 0 and len(first_row(path, TAB)) > 1
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".tsv").removesuffix(".txt")
+    return re.sub(r"\.(tsv|csv|txt)$", "", path.name.removesuffix(".gz"))
 
 
-def _in_directory(folder: Path) -> list[tuple[str, Path, Path | None]]:
+def _in_directory(folder: Path, csv: bool) -> list[tuple[str, Path, Path | None]]:
     """The aligned sets of a directory, by name."""
     sets: list[tuple[str, Path, Path | None]] = []
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        if _is_table(path):
+        if _is_table(path, csv):
             sets.append((_stem(path), path, None))
             continue
         match = _MOSES_NAME.fullmatch(path.name)

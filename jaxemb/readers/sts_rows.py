@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxemb.errors import UserError
-from jaxemb.readers.lines import BadLine, read_good_lines
+from jaxemb.readers.lines import read_good_lines
 from jaxemb.readers.splits import LANGUAGE, split_column
 from jaxemb.readers.sts_layouts import Layout, sts_layout
-from jaxemb.readers.tables import Row, find_column, read_rows
+from jaxemb.readers.tables import Row, find_column, read_good_rows
 
 _INPUT = re.compile(r"STS\.input\.(?P<name>.+)\.txt(?:\.gz)?")
 
@@ -85,9 +85,7 @@ def _one_file(path: Path) -> Iterator[StsRow]:
     layout = sts_layout(path)
     names = layout.names
     split = language = None
-    for number, row in enumerate(read_rows(path, layout.delimiter)):
-        if isinstance(row, BadLine):
-            raise UserError(f"{path}, line {row.line}: {row.reason}; correct or convert the file")
+    for number, row in enumerate(read_good_rows(path, layout.delimiter)):
         if names is not None and number == 0:
             continue
         _check_columns(path, row, layout)

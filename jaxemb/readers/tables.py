@@ -69,6 +69,18 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row | BadLine]:
         raise MalformedCsv(f"{path}, line {line}: is not valid CSV ({error}); double a quote inside quotes") from None
 
 
+def read_good_rows(path: Path, delimiter: str) -> Iterator[Row]:
+    """Yields the rows like `read_rows`, but refuses bad lines.
+
+    Raises:
+      UserError: as `read_rows`, and for a bad line.
+    """
+    for row in read_rows(path, delimiter):
+        if isinstance(row, BadLine):
+            raise UserError(f"{path}, line {row.line}: {row.reason}; correct or convert the file")
+        yield row
+
+
 def first_row(path: Path, delimiter: str) -> Sequence[str]:
     """The cells of the first row; none if it is no text or no CSV.
 
@@ -80,6 +92,26 @@ def first_row(path: Path, delimiter: str) -> Sequence[str]:
     except MalformedCsv:
         return ()
     return row.cells if isinstance(row, Row) else ()
+
+
+def read_header(path: Path, columns: Sequence[int | str]) -> tuple[str, Sequence[str]]:
+    """The delimiter of a file with a header, and its names: tab or comma, whichever gives the wanted columns.
+
+    Args:
+      path: the file.
+      columns: numbers, counted from 0, or names.
+
+    Returns: with a tab if neither has the columns.
+
+    Raises:
+      UserError: as `read_lines`.
+    """
+    for delimiter in (TAB, COMMA):
+        names = first_row(path, delimiter)
+        there = [name.strip() for name in names]
+        if all(column in there if isinstance(column, str) else column < len(names) for column in columns):
+            return delimiter, names
+    return TAB, first_row(path, TAB)
 
 
 def find_column(names: Sequence[str], wanted: Sequence[str]) -> int | None:

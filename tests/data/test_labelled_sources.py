@@ -66,10 +66,15 @@ def test_sentences_by_the_name_of_their_column(tmp_path):
     assert [(item.anchor, item.anchor_lang) for item in items] == [("a", "en"), ("b", "de"), ("c", "en")]
     with pytest.raises(UserError, match=r"the header has no column 'text' \(column of the text source\); it names"):
         read(TextSource(path="x.tsv", column="text"), tmp_path)
+    # as pandas.DataFrame.to_csv writes it
+    (tmp_path / "en.csv").write_text(',sentence1,split\n0,"a, ""b""\nc",train\n1,d,test\n')
+    items = read(TextSource(path="en.csv", column="sentence1", language=None), tmp_path)
+    assert [getattr(item, "anchor", None) or item.reason for item in items] == ['a, "b"\nc', "other_split"]
+    assert len(read(TextSource(path="en.csv"), tmp_path)) == 4  # plain lines
     (tmp_path / "x.jsonl").write_text('{"text": "a", "split": "train"}\n{"text": "b", "split": "test"}\n')
     items = read(TextSource(path="x.jsonl"), tmp_path)
     assert [getattr(item, "anchor", None) or item.reason for item in items] == ["a", "other_split"]
-    with pytest.raises(UserError, match=r"header of the text source is true, but only a \.tsv has a header"):
+    with pytest.raises(UserError, match=r"header of the text source is true, but only a \.tsv or a"):
         read(TextSource(path="x.jsonl", header=True), tmp_path)
 
 

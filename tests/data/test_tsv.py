@@ -94,6 +94,16 @@ def test_columns_by_name(tmp_path):
         read("ted2020.tsv.gz", tmp_path, positive_column=4, header=True, positive_lang="fr")
 
 
+def test_csv_with_a_header(tmp_path):
+    """As pandas.DataFrame.to_csv writes it, with its index."""
+    (tmp_path / "en-de.csv").write_text(',en,de\n0,"yes, ""yes""",ja\n1,no,nein\n')
+    by_name = read("en-de.csv", tmp_path, anchor_column="en", positive_column="de", positive_lang="de")
+    assert [(item.anchor, item.positive, item.id) for item in by_name] == [
+        ('yes, "yes"', "ja", "en-de.csv:2"), ("no", "nein", "en-de.csv:3"),
+    ]  # fmt: skip
+    assert read("en-de.csv", tmp_path, anchor_column=1, positive_column=2, header=True, positive_lang="de") == by_name
+
+
 def test_columns_that_cannot_be_texts(tmp_path):
     (tmp_path / "ted2020.tsv").write_text(TED)
     (tmp_path / "WikiMatrix.de-en.tsv").write_text(WIKI)

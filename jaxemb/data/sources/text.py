@@ -12,7 +12,7 @@ from jaxemb.errors import UserError
 from jaxemb.readers.json_lines import read_json_lines
 from jaxemb.readers.lines import BadLine, read_lines, uncompressed_suffix
 from jaxemb.readers.splits import LANGUAGE, split_column
-from jaxemb.readers.tables import TAB, choose_column, find_column, first_row, read_rows
+from jaxemb.readers.tables import TAB, choose_column, find_column, read_header, read_rows
 
 
 def parts(config: TextSource, root: Path) -> list[SourcePart]:
@@ -29,32 +29,43 @@ def parts(config: TextSource, root: Path) -> list[SourcePart]:
     return found
 
 
+def _is_table(path: Path, config: TextSource) -> bool:
+    """Whether the file has columns; a `.csv` without a header is read as plain lines."""
+    suffix = uncompressed_suffix(path)
+    return suffix == ".tsv" or (suffix == ".csv" and _has_header(config))
+
+
 def _has_header(config: TextSource) -> bool:
     return config.header or isinstance(config.column, str)
+
+
+def _header(path: Path, config: TextSource) -> tuple[str, Sequence[str] | None]:
+    """The delimiter, and the names in the header; None if there is none."""
+    return read_header(path, [config.column or 0]) if _has_header(config) else (TAB, None)
 
 
 def _language(path: Path, config: TextSource) -> str | None:
     """The language of the whole file; None if a column names it."""
     if config.language is not None:
         return config.language
-    table = uncompressed_suffix(path) == ".tsv"
-    if table and _has_header(config) and find_column(first_row(path, TAB), LANGUAGE) is not None:
+    if _is_table(path, config) and find_column(_header(path, config)[1] or (), LANGUAGE) is not None:
         return None
-    return language_in_name(path, "language", of_pair=table)
+    return language_in_name(path, "language", of_pair=uncompressed_suffix(path) == ".tsv")
 
 
 def _check_column(path: Path, config: TextSource) -> None:
     suffix = uncompressed_suffix(path)
-    wants = {".tsv": (int | str, "a number, counted from 0, or a name"), ".jsonl": (str, "a key")}.get(suffix)
-    if config.column is not None and (wants is None or not isinstance(config.column, wants[0])):
-        what = wants[1] if wants else "left out: these are plain lines"
-        raise UserError(f"{path}: column of the text source is {config.column!r}, it must be {what}")
-    if config.header and suffix != ".tsv":
-        raise UserError(f"{path}: header of the text source is true, but only a .tsv has a header")
+    if _is_table(path, config):
+        return
+    wants = (str, "a key") if suffix == ".jsonl" else ((), "left out: these are plain lines")
+    if config.column is not None and not isinstance(config.column, wants[0]):
+        raise UserError(f"{path}: column of the text source is {config.column!r}, it must be {wants[1]}")
+    if config.header:
+        raise UserError(f"{path}: header of the text source is true, but only a .tsv or a .csv has a header")
 
 
 def _read(path: Path, config: TextSource) -> Iterator[Record | BadLine | Skipped]:
-    texts = {".tsv": _column, ".jsonl": _values}.get(uncompressed_suffix(path), _lines)
+    texts = _column if _is_table(path, config) else _values if uncompressed_suffix(path) == ".jsonl" else _lines
     choice = RowChoice(path, config.split, _language(path, config))
     for item in texts(path, config):
         if isinstance(item, BadLine):
@@ -87,10 +98,10 @@ def _lines(path: Path, config: TextSource) -> _Texts:
 
 
 def _column(path: Path, config: TextSource) -> _Texts:
-    names = first_row(path, TAB) if _has_header(config) else None
+    delimiter, names = _header(path, config)
     column = choose_column(names, config.column or 0, "column of the text source", path)
     others: tuple[int | None, int | None] | None = None if names else (None, None)
-    for number, row in enumerate(read_rows(path, TAB)):
+    for number, row in enumerate(read_rows(path, delimiter)):
         if isinstance(row, BadLine):
             yield row
             continue

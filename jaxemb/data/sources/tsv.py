@@ -1,7 +1,7 @@
-"""Tab-separated pairs, one per line, without quoting; plain or gzipped."""
+"""Pairs in two columns of a tab-separated file, or of a CSV with a header; plain or gzipped."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jaxemb.config import TsvSource
@@ -12,7 +12,7 @@ from jaxemb.data.sources.rows import UNKNOWN, RowChoice
 from jaxemb.readers.lines import BadLine
 from jaxemb.readers.sides import SideTally
 from jaxemb.readers.splits import LANGUAGE, split_column
-from jaxemb.readers.tables import TAB, choose_column, find_column, first_row, read_rows
+from jaxemb.readers.tables import TAB, choose_column, find_column, read_header, read_rows
 
 
 def parts(config: TsvSource, root: Path) -> list[SourcePart]:
@@ -35,14 +35,20 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
 
 def _positive_lang(path: Path, config: TsvSource) -> str | None:
     """The language of the whole file; None if a column names it."""
-    names = first_row(path, TAB) if config.has_header else ()
+    names = _header(path, config)[1] or ()
     if config.positive_lang is None and find_column(names, LANGUAGE) is not None:
         return None
     return config.positive_lang or language_in_name(path, "positive_lang", of_pair=True)
 
 
+def _header(path: Path, config: TsvSource) -> tuple[str, Sequence[str] | None]:
+    """The delimiter, and the names in the header; None if there is none."""
+    columns = config.anchor_column, config.positive_column
+    return read_header(path, columns) if config.has_header else (TAB, None)
+
+
 def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[Record | BadLine | Skipped]:
-    names = first_row(path, TAB) if config.has_header else None
+    delimiter, names = _header(path, config)
     anchor = choose_column(names, config.anchor_column, "anchor_column", path)
     positive = choose_column(names, config.positive_column, "positive_column", path)
     needed = max(anchor, positive) + 1
@@ -53,7 +59,7 @@ def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[
     language = None if names is None else find_column(names, LANGUAGE)
     split: int | None = None
     looked = names is None
-    rows = read_rows(path, TAB)
+    rows = read_rows(path, delimiter)
     if names is not None:
         next(rows)
     for row in rows:

@@ -31,15 +31,16 @@ def parallel(
       paths: TSV files (or `.gz`), directories, or aligned text files in twos; see `find_aligned`.
       anchor_column: column of the first side in TSV files, counted from 0, or its name in the header.
       positive_column: column of the second side.
-      header: whether the first line of TSV files names the columns; it does if a column is given by its name. Of a
-        file with a column of splits, the rows of `test` are read.
+      header: whether the first line of TSV files names the columns; it does if a column is given by its name. Then
+        CSV files are read, too. Of a file with a column of splits, the rows of `test` are read.
 
     Raises:
       UserError: if a file is missing, malformed, its sides do not fit, or nearly all its pairs have an empty side.
     """
     scored: list[PairAccuracy] = []
     notes: list[str] = []
-    for name, first, second in find_aligned(paths):
+    named = header or isinstance(anchor_column, str) or isinstance(positive_column, str)
+    for name, first, second in find_aligned(paths, csv=named):
         splits = SplitTally("test")
         if second is None:
             sides = read_tsv(first, anchor_column, positive_column, header=header, splits=splits)
@@ -106,7 +107,7 @@ _HEADER = Flag(
 _FILES = """\
 DIR is a .tsv (or .gz) file, a folder of them, or of two aligned text files; several paths may follow.
 Columns 0 and 1 of a .tsv are compared. WikiMatrix: --anchor-column 1 --positive-column 2; ted2020.tsv.gz:
---anchor-column en --positive-column de"""
+--anchor-column en --positive-column de. With a header or columns by name, .csv files are read, too"""
 
 
 def _suite_of(arguments: argparse.Namespace) -> Parallel:

@@ -55,6 +55,19 @@ def test_columns_by_name(tmp_path):
         parallel(_encode, [tmp_path], anchor_column="en", positive_column="be")
 
 
+def test_csv_with_a_header(tmp_path):
+    """As pandas.DataFrame.to_csv writes it, with its index."""
+    (tmp_path / "set.csv").write_text(',en,xx\n0,"cat, a","a, tac"\n1,dog,god\n')
+    for settings in (
+        {"anchor_column": "en", "positive_column": "xx"},
+        {"header": True, "anchor_column": 1, "positive_column": 2},
+    ):
+        report = parallel(_encode, [tmp_path], **settings)
+        assert [(pair.name, pair.mean, pair.n) for pair in report.pairs] == [("set", 100.0, 2)]
+    with pytest.raises(UserError, match=r"holds no \.tsv"):
+        parallel(_encode, [tmp_path])
+
+
 def test_a_margin_score_is_no_text(tmp_path):
     (tmp_path / "WikiMatrix.de-en.tsv").write_text(WIKI)
     with pytest.raises(UserError, match=r"de-en\.tsv: every first text is a number, such as a margin score; choose"):
