@@ -51,7 +51,14 @@ FORMATS = {
         ',premise,hypothesis,label\n0,"A, ""a""\nb",B,Entailment\n\n1,C,D,neutral\n',
         [('A, "a"\nb', "B", 1), "empty", ("C", "D", 2)],
     ),
-    # ANLI's R1/train.jsonl: github.com/facebookresearch/anli
+    # ANLI and FEVER-NLI: src/dataset_tools/format_convert.py of github.com/facebookresearch/anli
+    "train_fitems.jsonl": (
+        "".join(
+            json.dumps({"fid": "1", "cid": "2", "context": "A", "query": label, "label": label}) + "\n"
+            for label in ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO", "hidden")
+        ),
+        [("A", "SUPPORTS", 1), ("A", "REFUTES", 0), ("A", "NOT ENOUGH INFO", 2), "no_agreement"],
+    ),
     "anli.jsonl": (
         '{"uid": "1", "context": "A", "hypothesis": "B", "label": "c"}\n'
         '{"context": "A", "hypothesis": "C", "label": "e"}\n',
@@ -68,8 +75,8 @@ def test_columns_go_by_header(tmp_path, name):
         assert summary(read(NliSource(path=file), tmp_path)) == wanted
 
 
-# AllNLI.tsv.gz of sbert.net: csv.DictReader with split, dataset, filename, sentence1, sentence2, label, in
-# training_nli_v2.py of sentence-transformers
+# AllNLI.tsv.gz of sbert.net: csv.DictReader with `split`, `dataset`, `sentence1`, `sentence2` and `label`, in the examples
+# of sentence-transformers and EasyNMT
 ALL_NLI = "split\tdataset\tfilename\tsentence1\tsentence2\tlabel\n" + "".join(
     f"{split}\tSNLI\tsnli_1.0_{split}.txt\tA {split} {n}\tB {n}\tneutral\n"
     for split, count in (("train", 4), ("dev", 1), ("test", 2))

@@ -13,11 +13,21 @@ from jaxemb.readers.tables import COMMA, TAB, find_column, first_row, read_rows
 LABELS = ("contradiction", "entailment", "neutral")
 """The labels by number, as in the authors' code of Sentence-BERT."""
 PREMISE = ("sentence1", "sentence_A", "premise", "context")
-HYPOTHESIS = ("sentence2", "sentence_B", "hypothesis", "hypo")
+HYPOTHESIS = ("sentence2", "sentence_B", "hypothesis", "hypo", "query")
 LABEL = ("gold_label", "entailment_label", "entailment_judgment", "label")
 _COLUMNS = (PREMISE, HYPOTHESIS, LABEL)
-_OTHER_NAMES = {"contradictory": "contradiction", "c": "contradiction", "e": "entailment", "n": "neutral"}
-"""Names in the machine translations of XNLI, and in ANLI."""
+_OTHER_NAMES = {
+    "contradictory": "contradiction",
+    "c": "contradiction",
+    "e": "entailment",
+    "n": "neutral",
+    "refutes": "contradiction",
+    "supports": "entailment",
+    "not enough info": "neutral",
+}
+"""Names in the machine translations of XNLI, in ANLI and in FEVER-NLI."""
+_NO_LABEL = ("-", "", "hidden")
+"""What stands for a label if the annotators did not agree, or if it is kept back."""
 _ANNOTATORS = ("label1", "label2", "label3", "label4", "label5")
 """Last columns of SNLI's and MultiNLI's `.txt`; lines end at the last annotator's label."""
 
@@ -29,7 +39,7 @@ class NliRow(NamedTuple):
     premise: str
     hypothesis: str
     label: int | None
-    """None if the annotators did not agree."""
+    """None if the annotators did not agree, or it is kept back."""
     split: str | None = None
     """As in the file; None if the file has no such column."""
     language: str | None = None
@@ -163,7 +173,7 @@ class _Labels:
                 "label_names of this source: [entailment, neutral, contradiction] for the data sets of Hugging Face. "
                 "To train on the numbers as they are, read a .jsonl with kind: jsonl and label_key"
             )
-        if label in ("-", ""):
+        if label in _NO_LABEL:
             return None
         label = _OTHER_NAMES.get(label, label) if isinstance(label, str) else label
         if label not in LABELS:
