@@ -75,8 +75,8 @@ def test_columns_go_by_header(tmp_path, name):
         assert summary(read(NliSource(path=file), tmp_path)) == wanted
 
 
-# AllNLI.tsv.gz of sbert.net: csv.DictReader with `split`, `dataset`, `sentence1`, `sentence2` and `label`, in the examples
-# of sentence-transformers and EasyNMT
+# AllNLI.tsv.gz of sbert.net: csv.DictReader with `split`, `dataset`, `sentence1`, `sentence2` and `label`, in the
+# examples of sentence-transformers and EasyNMT
 ALL_NLI = "split\tdataset\tfilename\tsentence1\tsentence2\tlabel\n" + "".join(
     f"{split}\tSNLI\tsnli_1.0_{split}.txt\tA {split} {n}\tB {n}\tneutral\n"
     for split, count in (("train", 4), ("dev", 1), ("test", 2))
