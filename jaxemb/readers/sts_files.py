@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.readers.sts_layouts import has_sts_header
 
 SPLITS = {"train": "train", "dev": "trial", "test": "test"}
 """The splits, and what SICK calls them."""
 _YEAR = re.compile(r"20\d\d")
 _SENTEVAL = re.compile(r"STS(?:20)?(?P<year>\d\d)(?:\W.*)?")
-_WITH_SPLITS = r"(stsbenchmark\.[ct]sv|SICK(_annotated)?\.txt)"
-"""Files whose rows name their splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,10 @@ def find_sts(paths: Sequence[Path], split: str) -> list[StsSet]:
     - `2012/NAME.SPLIT.tsv` and so on for other years: one set of all files of the year. The folder may itself be one.
     - `STS12-en-test/STS.input.NAME.txt` and so on, with `STS.gs.NAME.txt` (SentEval): likewise. All are of the split
       test, unless the folder's name says `train` or `trial`.
-    - `LANG.SPLIT.csv`, `SPLIT.tsv` (GLUE), `sts-SPLIT.tsv` (KorSTS): a set of its own.
+    - `LANG.SPLIT.csv`: a set of its own; `SPLIT.tsv` (GLUE) and `sts-SPLIT.tsv` (KorSTS) likewise, if the header names
+      sentences and a score.
     - `SICK_train*.txt`, `SICK_trial*.txt` (split dev), `SICK_test*.txt`: a set of its own.
-    - `stsbenchmark.tsv` and `SICK.txt`, whose rows name their splits: a set of its own.
+    - `stsbenchmark.tsv` and `SICK.txt`, whose rows name their splits: a set of its own, unless the split has a file.
 
     Sets of the same name in different places get their places' names, too.
 
@@ -77,9 +77,15 @@ def _of_split(folder: Path, split: str) -> list[StsSet]:
         elif files := _senteval(year, split):
             subsets = tuple(_stem(file).removeprefix("STS.input.") for file in files)
             match = _SENTEVAL.fullmatch(name)
-            sets.append(StsSet(f"STS{match['year'] if match else name[2:]}", tuple(files), subsets))
-    files = [*named(folder, rf"(.+[.-])?{split}\.csv"), *named(folder, rf"(sts-)?{split}\.tsv")]
-    files += [*named(folder, rf"SICK_{SPLITS[split]}.*\.txt"), *named(folder, _WITH_SPLITS)]
+            year_name = f"STS{match['year'] if match else name[2:]}"
+            if year_name not in [one.name for one in sets]:  # a folder 2012 has the same pairs
+                sets.append(StsSet(year_name, tuple(files), subsets))
+    files = named(folder, rf"(.+[.-])?{split}\.csv")
+    files += [file for file in named(folder, rf"(sts-)?{split}\.tsv") if file.stat().st_size and has_sts_header(file)]
+    # Of the same pairs, the files of single splits are taken.
+    if not named(folder, rf"sts-{split}\.[ct]sv"):
+        files += named(folder, r"stsbenchmark\.[ct]sv")
+    files += named(folder, rf"SICK_{SPLITS[split]}.*\.txt") or named(folder, r"SICK\.txt")
     return sets + [StsSet(_stem(file), (file,)) for file in files]
 
 

@@ -77,6 +77,15 @@ def sts_layout(path: Path) -> Layout:
     )
 
 
+def has_sts_header(path: Path) -> bool:
+    """Whether the first line names two sentences and a score.
+
+    Raises:
+      UserError: if the file cannot be read or is empty.
+    """
+    return any(_by_names(first_row(path, delimiter), delimiter) is not None for delimiter in (TAB, COMMA))
+
+
 def _by_names(cells: Sequence[str], delimiter: str) -> Layout | None:
     for (first, second), scores in [(SICK_COLUMNS[:2], SICK_COLUMNS[2:]), *((pair, _SCORES) for pair in _SENTENCES)]:
         columns = [find_column(cells, wanted) for wanted in ((first,), (second,), scores)]

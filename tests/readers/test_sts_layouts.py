@@ -161,6 +161,30 @@ def test_rows_of_the_split_are_read(tmp_path):
         read_sts_sets([tmp_path], "test")
 
 
+def test_a_folder_gives_the_same_pairs_once(tmp_path):
+    """SICK.txt beside SICK_test_annotated.txt, and sbert.net's stsbenchmark.tsv beside STSbenchmark's sts-test.csv."""
+    (tmp_path / "SICK.txt").write_text(SICK)
+    (tmp_path / "SICK_test_annotated.txt").write_text(SICK)
+    for name, content in TAB[1:3]:
+        (tmp_path / name.replace("dev", "test")).write_text(content)
+    for file in ("2012/x.test.tsv", "STS12-en-test/STS.input.x.txt", "STS12-en-test/STS.gs.x.txt", "test.tsv"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    found = find_sts([tmp_path], "test")
+    assert [one.name for one in found] == ["STS12", "sts-test", "SICK_test_annotated"]
+    assert [file.name for file in found[0].files] == ["x.test.tsv"]
+    assert [one.name for one in find_sts([tmp_path], "dev")] == ["stsbenchmark", "SICK"]
+
+
+def test_only_a_header_makes_glue_s_dev_tsv_a_set(tmp_path):
+    """GLUE: STS-B's dev.tsv has scores, its test.tsv has none."""
+    (tmp_path / "dev.tsv").write_text(TAB[3][1])
+    (tmp_path / "test.tsv").write_text("index\tsentence1\tsentence2\n0\ta\tb\n")
+    (tmp_path / "en.test.csv").write_text("a,b,1\nc,d,2\n")
+    assert [one.name for one in find_sts([tmp_path], "dev")] == ["dev"]
+    assert [one.name for one in find_sts([tmp_path], "test")] == ["en.test"]
+
+
 def test_a_column_is_of_splits_only_if_it_names_splits(tmp_path):
     path = tmp_path / "x.tsv"
     path.write_text("set\tsentence1\tsentence2\tscore\nvalidation\ta\tb\t1\nvalid\tc\td\t2\ntest\te\tf\t3\n")
