@@ -37,21 +37,31 @@ class GettextSource(_Source):
 
 
 class TsvSource(_Source):
-    """Tab-separated pairs, one per line, without a header, plain or `.gz`."""
+    """Tab-separated pairs, one per line, without quoting, or CSV with a header; plain or `.gz`."""
 
     kind: Literal["tsv"] = "tsv"
     path: str
     """A file, or a pattern such as `bitext/en-*.tsv.gz`; relative to `data.root`."""
-    anchor_column: NonNegativeInt = 0
-    """Column of the anchor, counted from 0."""
-    positive_column: NonNegativeInt = 1
-    """Column of the positive (the translation), counted from 0."""
+    anchor_column: NonNegativeInt | str = 0
+    """Column of the anchor, counted from 0, or its name in the header."""
+    positive_column: NonNegativeInt | str = 1
+    """Column of the positive (the translation), counted from 0, or its name in the header."""
+    header: bool = False
+    """Whether the first line names the columns. It does if a column is given by its name."""
+    split: str | None = "train"
+    """Of a file whose header has a column of splits, only these rows are taken; null takes all rows."""
     anchor_lang: str = "en"
     """Language of the anchor."""
     positive_lang: str | None = None
-    """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`."""
+    """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`. Of a file whose header has a
+    column `language`, only the rows in this language are taken; null takes all and gives each its own."""
     licence: str | None = None
     """Licence of the data, for the model card."""
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the first line names the columns."""
+        return self.header or isinstance(self.anchor_column, str) or isinstance(self.positive_column, str)
 
 
 class MosesSource(_Source):
@@ -79,11 +89,15 @@ class _Files(_Source):
     """Licence of the data, for the model card."""
 
 
-class _OneLanguage(_Files):
-    """Files that are all in one language."""
+class _Rows(_Files):
+    """Files whose columns may say which split and which language each row is for."""
 
-    language: str = "en"
-    """Language of the sentences."""
+    language: str | None = "en"
+    """Language of the sentences. Of a file with a column `language`, only the rows in this language are taken; null
+    takes all rows and gives each its own language."""
+    split: str | None = "train"
+    """Of a file with a column of splits (`split`, `SemEval_set`), only these rows are taken; null takes all rows. Other
+    rows are counted in the report of the data. Files without such a column are taken whole."""
 
 
 class TextSource(_Files):
@@ -91,9 +105,17 @@ class TextSource(_Files):
 
     kind: Literal["text"] = "text"
     language: str | None = "en"
-    """Language of the sentences; when null, taken from a file name such as `de.txt.gz`, or `en-de.tsv.gz` for `de`."""
+    """Language of the sentences; when null, taken from a file name such as `de.txt.gz`, or `en-de.tsv.gz` for `de`.
+    Of a file with a column `language`, only the rows in this language are taken; null takes all and gives each its
+    own."""
     column: int | str | None = None
-    """Column of a `.tsv`, counted from 0 (the first when null), or key of a `.jsonl` (`text` when null)."""
+    """Column of a `.tsv`, counted from 0 (the first when null) or by its name in the header, or key of a `.jsonl`
+    (`text` when null). A `.csv` with a header is read if `column` is a name, else as plain lines."""
+    header: bool = False
+    """Whether the first line of a `.tsv` or `.csv` names the columns. It does if `column` is a name."""
+    split: str | None = "train"
+    """Of a table with a header, or a `.jsonl`, that has a column of splits, only these rows are taken; null takes all
+    rows."""
 
     @property
     def gives(self) -> frozenset[Extra]:
@@ -101,16 +123,20 @@ class TextSource(_Files):
         return frozenset({"twin"})
 
 
-class NliSource(_OneLanguage):
-    """Natural language inference: SNLI and MultiNLI (`.jsonl`), SICK (tab-separated, with a header); plain or `.gz`.
+class NliSource(_Rows):
+    """Natural language inference: SNLI, MultiNLI, XNLI, AllNLI, SICK and others; plain or `.gz`.
 
-    Labels are 0 contradiction, 1 entailment, 2 neutral; pairs without agreement (`-`) are left out.
+    Files are `.jsonl`, or tables with a header, between tabs or CSV: docs/formats.md lists the names of columns. Labels
+    are 0 contradiction, 1 entailment, 2 neutral; pairs without agreement (`-`) are left out.
     """
 
     kind: Literal["nli"] = "nli"
     triplets: bool = False
     """Give triplets instead of labelled pairs (supervised SimCSE): each premise with a sentence that it entails, and
     with one that it contradicts as hard negative. Premises that lack either are left out."""
+    label_names: tuple[Literal["entailment", "neutral", "contradiction"], ...] | None = None
+    """What the numbers mean in a file whose labels are numbers: `[entailment, neutral, contradiction]` for the data
+    sets of Hugging Face, where 0 is entailment. -1 is no agreement. Null if the file names its labels."""
 
     @property
     def gives(self) -> frozenset[Extra]:
@@ -118,8 +144,11 @@ class NliSource(_OneLanguage):
         return frozenset({"negatives" if self.triplets else "label"})
 
 
-class StsSource(_OneLanguage):
-    """Scored pairs: `LANG.train.csv` of STSb (sentence, sentence, score), SICK, SemEval's `.tsv`; plain or `.gz`."""
+class StsSource(_Rows):
+    """Scored pairs: STSb, STSbenchmark, SICK, SemEval, GLUE, or a CSV with a header; plain or `.gz`.
+
+    docs/formats.md lists the layouts. Pairs without a score are left out and counted.
+    """
 
     kind: Literal["sts"] = "sts"
     max_score: PositiveFloat = 5.0

@@ -6,8 +6,13 @@ from pathlib import Path
 
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import read_good_lines
+from jaxemb.readers.sides import SideTally
+from jaxemb.readers.splits import SplitTally, split_column
+from jaxemb.readers.tables import TAB, choose_column, first_row, read_good_rows, read_header
 
 _TSV = (".tsv", ".tsv.gz")
+_CSV = (".csv", ".csv.gz")
+_PAIR_NAME = re.compile(r"[A-Za-z]{2,3}-[A-Za-z0-9_-]+\.txt(\.gz)?")
 _MOSES_NAME = re.compile(
     r"(?:.*\.)?(?P<first>[A-Za-z0-9_-]+?)-(?P<second>[A-Za-z0-9_]+)\.(?P<side>[A-Za-z0-9_-]+?)(\.gz)?"
 )
@@ -17,7 +22,8 @@ def read_moses(anchor_path: Path, positive_path: Path) -> tuple[list[str], list[
     """Both sides of two aligned files: line N of one translates line N of the other.
 
     Raises:
-      UserError: if a file cannot be read or is empty, or their numbers of lines differ.
+      UserError: if a file cannot be read or is empty, their numbers of lines differ, or nearly all pairs have an empty
+        side.
     """
     anchors, positives = list(read_good_lines(anchor_path)), list(read_good_lines(positive_path))
     if len(anchors) != len(positives):
@@ -25,33 +31,83 @@ def read_moses(anchor_path: Path, positive_path: Path) -> tuple[list[str], list[
             f"{anchor_path} has {len(anchors)} lines but {positive_path} has {len(positives)}: "
             "line N of one must translate line N of the other"
         )
+    sides = SideTally(anchor_path, f"look at it and at {positive_path}")
+    for anchor, positive in zip(anchors, positives, strict=True):
+        sides.add(anchor, positive)
+    sides.check()
     return anchors, positives
 
 
-def read_tsv(path: Path, anchor_column: int = 0, positive_column: int = 1) -> tuple[list[str], list[str]]:
-    """Two columns (counted from 0) of a tab-separated file without a header, plain or `.gz`.
+def read_tsv(
+    path: Path,
+    anchor_column: int | str = 0,
+    positive_column: int | str = 1,
+    *,
+    header: bool = False,
+    splits: SplitTally | None = None,
+) -> tuple[list[str], list[str]]:
+    """Two columns of a tab-separated file, or of a CSV with a header, plain or `.gz`.
+
+    An empty line is a pair of empty texts.
+
+    Args:
+      path: the file.
+      anchor_column: number, counted from 0, or name in the header.
+      positive_column: likewise.
+      header: whether the first line names the columns; it does if a column is given by its name.
+      splits: takes rows and counts those that it does not take, if the header has a column of splits.
 
     Raises:
-      UserError: if the file cannot be read or is empty, or a line has too few columns.
+      UserError: if the file cannot be read or is empty, a line has too few columns, the header lacks a column, or what
+        is in the columns is no text; see `SideTally`.
     """
-    anchors, positives = [], []
-    for number, line in enumerate(read_good_lines(path), start=1):
-        cells = line.split("\t")
-        if len(cells) <= max(anchor_column, positive_column):
+    columns = anchor_column, positive_column
+    named = [isinstance(column, str) for column in columns]
+    delimiter, names = read_header(path, columns) if header or any(named) else (TAB, None)
+    anchor = choose_column(names, anchor_column, "--anchor-column", path)
+    positive = choose_column(names, positive_column, "--positive-column", path)
+    sides = SideTally(path, "choose other columns with --anchor-column and --positive-column", by_name=all(named))
+    anchors: list[str] = []
+    positives: list[str] = []
+    split: int | None = None
+    looked = names is None
+    rows = read_good_rows(path, delimiter)
+    if names is not None:
+        next(rows)
+    for row in rows:
+        cells = row.cells if row.text else [""] * (max(anchor, positive) + 1)
+        if len(cells) <= max(anchor, positive):
             raise UserError(
-                f"{path}, line {number}: {len(cells)} column(s), but columns {anchor_column} and {positive_column} "
-                f"(counted from 0) are needed: {line[:80]!r}"
+                f"{path}, line {row.line}: {len(cells)} column(s), but columns {anchor} and {positive} "
+                f"(counted from 0) are needed: {row.text[:80]!r}"
             )
-        anchors.append(cells[anchor_column])
-        positives.append(cells[positive_column])
+        if not looked and row.text:
+            split, looked = split_column(names or (), cells), True
+        if splits is not None and split is not None and row.text and not _takes(splits, cells, split):
+            continue
+        sides.add(cells[anchor], cells[positive], len(cells))
+        anchors.append(cells[anchor])
+        positives.append(cells[positive])
+    if splits is not None:
+        splits.check(path, "write the wanted rows to a file of their own")
+    sides.check()
     return anchors, positives
 
 
-def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
+def _takes(splits: SplitTally, cells: Sequence[str], column: int) -> bool:
+    return splits.takes(cells[column] if column < len(cells) else "")
+
+
+def find_aligned(paths: Sequence[Path], *, csv: bool = False) -> list[tuple[str, Path, Path | None]]:
     """Resolves the user's paths into aligned sets: (name, TSV file, None) or (name, first side, second side).
 
     A directory means its `.tsv` and `.tsv.gz` files and its pairs of files with OPUS's names (`NAME.de-en.de`,
-    `NAME.de-en.en`). A `.tsv` or `.tsv.gz` file is one set. Other files come in pairs: first side, second side.
+    `NAME.de-en.en`). A `.tsv` or `.tsv.gz` file is one set, and so is `en-de.txt` or `en-de.txt.gz` if its lines have
+    tabs. Other files come in pairs: first side, second side.
+
+    Args:
+      paths: files and directories.
+      csv: whether a `.csv` or `.csv.gz` file is a set, too.
 
     Raises:
       UserError: if a path is missing, a directory has no such files, or a file lacks its other side.
@@ -60,13 +116,13 @@ def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
     single: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = _in_directory(path)
+            found = _in_directory(path, csv)
             if not found:
                 raise UserError(f"{path}: holds no .tsv or .tsv.gz and no pair of files such as NAME.de-en.{{de,en}}")
             sets += found
         elif not path.exists():
             raise UserError(f"{path}: there is no such file or directory")
-        elif path.name.endswith(_TSV):
+        elif _is_table(path, csv):
             sets.append((_stem(path), path, None))
         else:
             single.append(path)
@@ -79,15 +135,22 @@ def find_aligned(paths: Sequence[Path]) -> list[tuple[str, Path, Path | None]]:
     return sets
 
 
+def _is_table(path: Path, csv: bool) -> bool:
+    """Whether a file has both sides: by its name, as in training."""
+    if path.name.endswith(_TSV) or (csv and path.name.endswith(_CSV)):
+        return True
+    return bool(_PAIR_NAME.fullmatch(path.name)) and path.stat().st_size > 0 and len(first_row(path, TAB)) > 1
+
+
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".tsv")
+    return re.sub(r"\.(tsv|csv|txt)$", "", path.name.removesuffix(".gz"))
 
 
-def _in_directory(folder: Path) -> list[tuple[str, Path, Path | None]]:
+def _in_directory(folder: Path, csv: bool) -> list[tuple[str, Path, Path | None]]:
     """The aligned sets of a directory, by name."""
     sets: list[tuple[str, Path, Path | None]] = []
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        if path.name.endswith(_TSV):
+        if _is_table(path, csv):
             sets.append((_stem(path), path, None))
             continue
         match = _MOSES_NAME.fullmatch(path.name)

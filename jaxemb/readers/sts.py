@@ -1,18 +1,12 @@
 """Reads STS test sets. Strict: a malformed file is an error, never a smaller test set."""
 
-import csv
-import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jaxemb.errors import UserError
-from jaxemb.readers.lines import read_good_lines
-
-SICK_COLUMNS = ("sentence_A", "sentence_B", "relatedness_score")
-"""Names, in SICK's header, of the columns that are read."""
-_KINDS = re.compile(r".+\.(tsv|csv|txt)(\.gz)?")
+from jaxemb.readers.splits import SplitTally
+from jaxemb.readers.sts_rows import StsRow, sts_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,88 +21,71 @@ class StsPairs:
     """Second sentences."""
     scores: tuple[float, ...]
     """Gold scores in the file's own unit (0 to 5, 1 to 5): higher means more similar."""
+    rows: tuple[int, ...] = ()
+    """Which rows of the split these are, counted from 1 with the pairs that have no score."""
+    unscored: int = 0
+    """Pairs that were left out because they have no gold score."""
+    others: str = ""
+    """Rows of other splits, with their numbers: `train 4439, dev 495`."""
 
 
-def read_sts(path: Path) -> StsPairs:
-    """Reads a file, plain or `.gz`, in the format given by its suffix.
+def read_sts(path: Path, split: str | None = None) -> StsPairs:
+    """Reads a file, plain or `.gz`. Its layout is found by its header or its first line; see `sts_layout`.
 
-    `.tsv`: SemEval's score, sentence 1, sentence 2; no header; no quoting.
-    `.csv`: STSb's sentence 1, sentence 2, score; no header; CSV quoting.
-    `.txt`: SICK's tab-separated columns with a header; only `SICK_COLUMNS` are read.
+    Pairs without a gold score are left out and counted, as in all published results.
+
+    Args:
+      path: the file.
+      split: of a file with a column of splits, such as SICK.txt, the one that is wanted; None for all rows.
 
     Raises:
-      UserError: if the file cannot be read or has another suffix, a line has the wrong number of columns, an empty
-        sentence or a score that is not a finite number, there are fewer than 2 pairs, or all scores are equal.
+      UserError: as `sts_rows`; if no row is of the split, there are fewer than 2 pairs, or all scores are equal.
     """
-    match = _KINDS.fullmatch(path.name)
-    if match is None:
-        raise UserError(f"{path}: must end in .tsv (SemEval), .csv (STSb) or .txt (SICK), with or without .gz")
-    lines, first, second, scores = [], [], [], []
-    for line, (one, other, score) in {"tsv": _semeval, "csv": _stsb, "txt": _sick}[match[1]](path):
-        if not one.strip() or not other.strip():
-            raise UserError(f"{path}, line {line}: sentence {2 if one.strip() else 1} is empty; correct the file")
-        lines.append(line)
-        first.append(one)
-        second.append(other)
-        scores.append(_number(score, f"{path}, line {line}"))
-    if len(scores) < 2:
-        raise UserError(f"{path}: holds {len(scores)} pair(s); a correlation needs 2 or more")
+    rows, others = _of_split(path, split)
+    return _pairs(str(path), rows, others)
+
+
+def read_sts_by_language(path: Path, split: str | None = None) -> dict[str | None, StsPairs]:
+    """Like `read_sts`, but the pairs of each language, if the file has a column of languages; else all under None.
+
+    Raises:
+      UserError: as `read_sts`, for each language.
+    """
+    rows, others = _of_split(path, split)
+    languages = list(dict.fromkeys(row.language for row in rows))
+    if len(languages) < 2:
+        return {None: _pairs(str(path), rows, others)}
+    return {
+        language: _pairs(f"{path}, language {language}", [row for row in rows if row.language == language], others)
+        for language in languages
+    }
+
+
+def _of_split(path: Path, split: str | None) -> tuple[list[StsRow], str]:
+    tally = SplitTally(split)
+    rows = [row for row in sts_rows(path) if tally.takes(row.split)]
+    tally.check(path, "choose with --split")
+    return rows, tally.described()
+
+
+def _pairs(source: str, rows: Sequence[StsRow], others: str) -> StsPairs:
+    scored = [(number, row, row.score) for number, row in enumerate(rows, start=1) if row.score is not None]
+    unscored = len(rows) - len(scored)
+    if len(scored) < 2:
+        without = f" with a gold score, and {unscored} without" if unscored else ""
+        raise UserError(f"{source}: holds {len(scored)} pair(s){without}; a correlation needs 2 or more")
+    scores = tuple(score for _, _, score in scored)
     if len(set(scores)) == 1:
         raise UserError(
-            f"{path}, lines {lines[0]} to {lines[-1]}: every score is {scores[0]:g}, but a correlation needs different "
-            "scores"
+            f"{source}, lines {scored[0][1].line} to {scored[-1][1].line}: every score is {scores[0]:g}, but a "
+            "correlation needs different scores"
         )
-    return StsPairs(str(path), tuple(first), tuple(second), tuple(scores))
-
-
-_Cells = Iterator[tuple[int, Sequence[str]]]
-"""Line number, and the line's first sentence, second sentence and score."""
-
-
-def _semeval(path: Path) -> _Cells:
-    for line, text in enumerate(read_good_lines(path), start=1):
-        cells = text.split("\t")
-        _check_columns(path, line, cells, 3, "score, sentence 1, sentence 2, between tabs")
-        yield line, (cells[1], cells[2], cells[0])
-
-
-def _stsb(path: Path) -> _Cells:
-    reader = csv.reader((line + "\n" for line in read_good_lines(path)), strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            _check_columns(path, line, cells, 3, "sentence 1, sentence 2, score, between commas")
-            yield line, cells
-            line = reader.line_num + 1  # a quoted sentence may have several lines
-    except csv.Error as error:
-        raise UserError(f"{path}, line {line}: is not valid CSV ({error}); double a quote inside quotes") from None
-
-
-def _sick(path: Path) -> _Cells:
-    lines = enumerate(read_good_lines(path), start=1)
-    header = next(lines)[1].split("\t")
-    missing = [name for name in SICK_COLUMNS if name not in header]
-    if missing:
-        raise UserError(f"{path}, line 1: the header has no {', '.join(missing)}; it must name SICK's columns")
-    columns = [header.index(name) for name in SICK_COLUMNS]
-    for line, text in lines:
-        cells = text.split("\t")
-        _check_columns(path, line, cells, len(header), "as in the header")
-        yield line, [cells[column] for column in columns]
-
-
-def _check_columns(path: Path, line: int, cells: Sequence[str], count: int, what: str) -> None:
-    if len(cells) != count:
-        raise UserError(
-            f"{path}, line {line}: {len(cells)} column(s), not {count} ({what}): {' | '.join(cells)[:80]!r}"
-        )
-
-
-def _number(text: str, where: str) -> float:
-    try:
-        value = float(text) if "_" not in text else math.nan  # Python's 1_000
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{where}: the score {text[:40]!r} is not a finite number; only SICK has a header")
-    return value
+    return StsPairs(
+        source,
+        tuple(row.first for _, row, _ in scored),
+        tuple(row.second for _, row, _ in scored),
+        scores,
+        tuple(number for number, _, _ in scored),
+        unscored,
+        others,
+    )

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jaxemb.errors import UserError
@@ -37,7 +38,7 @@ def cross_lingual(
             raise UserError(
                 f"unknown language {language!r}: did you mean {near!r}? There are files of {', '.join(sorted(files))}"
             )
-    read = {language: read_sts(files[language]) for language in languages}
+    read = {language: read_sts(files[language], split) for language in languages}
     return {(a, b): _crossed(read[a], read[b]) for a, b in language_pairs}
 
 
@@ -65,11 +66,14 @@ def _crossed(first: StsPairs, second: StsPairs) -> StsPairs:
         raise UserError(
             f"{first.source} has {len(first.scores)} pairs but {second.source} has {len(second.scores)}: {aligned}"
         )
-    for row, (one, other) in enumerate(zip(first.scores, second.scores, strict=True), start=1):
+    if first.rows != second.rows:
+        row = min(set(first.rows) ^ set(second.rows))
+        raise UserError(f"{first.source} and {second.source}: pair {row} has a score in only one of them: {aligned}")
+    for row, one, other in zip(first.rows, first.scores, second.scores, strict=True):
         if one != other:
             raise UserError(
                 f"{first.source} and {second.source}: pair {row} has the score {one:g} in one and {other:g} in the "
                 f"other: {aligned}"
             )
     source = first.source if first is second else f"{first.source} with {second.source}"
-    return StsPairs(source, first.first, second.second, first.scores)
+    return replace(first, source=source, second=second.second)

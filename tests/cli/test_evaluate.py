@@ -64,6 +64,24 @@ def test_cross_lingual_sts_on_the_command_line(folder, capsys):
     assert "en.dev" not in shown
 
 
+def test_columns_of_aligned_files_on_the_command_line(folder):
+    """Columns as in WikiMatrix (extract.py of LASER), with a header as of ted2020.tsv.gz (sbert.net)."""
+    rows = [("1.2", "a cat", "a cat"), ("1.1", "a dog", "a dog"), ("1.0", "x y z", "x y z")]
+    (folder / "x.tsv").write_text("".join("\t".join(row) + "\n" for row in [("margin", "en", "7"), *rows]))
+    arguments = ["model", "--suite", "parallel", "--data", "x.tsv", "--quiet", "--json", "scores.json"]
+    for columns in (["--anchor-column", "en", "--positive-column", "2"], ["--header", "--anchor-column", "1"]):
+        if "--header" in columns:
+            columns += ["--positive-column", "2"]
+        assert run([*arguments, *columns]) == 0
+        (scores,) = json.loads((folder / "scores.json").read_text())["languages"].values()
+        assert scores["n"] == 3
+    run([*arguments, "--anchor-column", "1", "--positive-column", "2"])
+    (scores,) = json.loads((folder / "scores.json").read_text())["languages"].values()
+    assert scores["n"] == 4  # the header is a pair, too
+    with pytest.raises(UsageError, match=r"^--header: only the suite parallel has files with a header$"):
+        run(["model", "--suite", "sts", "--data", ".", "--header"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -32,5 +32,5 @@ def test_settings_stay_as_they_are_and_describe_themselves():
 
 def test_a_pattern_is_a_regular_expression():
     check_pattern("freeze", "encoder/.*")
-    with pytest.raises(ValueError, match=r"^freeze: 'encoder/\(' is no regular expression \(missing \)"):
+    with pytest.raises(ValueError, match=r"^freeze: 'encoder/\(' is not a valid regular expression \(missing \)"):
         check_pattern("freeze", "encoder/(")

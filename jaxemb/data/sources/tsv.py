@@ -1,20 +1,25 @@
-"""Tab-separated pairs, one per line, without a header or quoting; plain or gzipped."""
+"""Pairs in two columns of a tab-separated file, or of a CSV with a header; plain or gzipped."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jaxemb.config import TsvSource
 from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart, language_in_name, matching_files
-from jaxemb.readers.lines import BadLine, read_lines
+from jaxemb.data.sources.rows import UNKNOWN, RowChoice
+from jaxemb.readers.lines import BadLine
+from jaxemb.readers.sides import SideTally
+from jaxemb.readers.splits import LANGUAGE, split_column
+from jaxemb.readers.tables import TAB, choose_column, find_column, read_header, read_rows
 
 
 def parts(config: TsvSource, root: Path) -> list[SourcePart]:
     """One part for each file that the path or pattern matches, by name.
 
     Raises:
-      UserError: if nothing matches, or the language is neither set nor in the file's name.
+      UserError: if nothing matches, or the language is neither set nor in the file's name nor in a column.
     """
     return [
         SourcePart(
@@ -22,34 +27,70 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
             paths=(path,),
             source=config.path,
             licence=config.licence,
-            read=functools.partial(
-                _read, path, config, config.positive_lang or language_in_name(path, "positive_lang", of_pair=True)
-            ),
+            read=functools.partial(_read, path, config, _positive_lang(path, config)),
         )
         for path in matching_files(config.path, root, "tsv")
     ]
 
 
-def _read(path: Path, config: TsvSource, positive_lang: str) -> Iterator[Record | BadLine]:
-    needed = max(config.anchor_column, config.positive_column) + 1
-    columns = 0
-    for number, line in enumerate(read_lines(path), start=1):
-        if isinstance(line, BadLine):
-            yield line
+def _positive_lang(path: Path, config: TsvSource) -> str | None:
+    """The language of the whole file; None if a column names it."""
+    names = _header(path, config)[1] or ()
+    if config.positive_lang is None and find_column(names, LANGUAGE) is not None:
+        return None
+    return config.positive_lang or language_in_name(path, "positive_lang", of_pair=True)
+
+
+def _header(path: Path, config: TsvSource) -> tuple[str, Sequence[str] | None]:
+    """The delimiter, and the names in the header; None if there is none."""
+    columns = config.anchor_column, config.positive_column
+    return read_header(path, columns) if config.has_header else (TAB, None)
+
+
+def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[Record | BadLine | Skipped]:
+    delimiter, names = _header(path, config)
+    anchor = choose_column(names, config.anchor_column, "anchor_column", path)
+    positive = choose_column(names, config.positive_column, "positive_column", path)
+    needed = max(anchor, positive) + 1
+    choice = RowChoice(path, config.split, positive_lang)
+    by_name = isinstance(config.anchor_column, str) and isinstance(config.positive_column, str)
+    sides = SideTally(path, "choose other columns with anchor_column and positive_column", by_name=by_name)
+    columns = 0 if names is None else len(names)
+    language = None if names is None else find_column(names, LANGUAGE)
+    split: int | None = None
+    looked = names is None
+    rows = read_rows(path, delimiter)
+    if names is not None:
+        next(rows)
+    for row in rows:
+        if isinstance(row, BadLine):
+            yield row
             continue
-        fields = line.split("\t")
-        if len(fields) < needed:
-            yield BadLine(number, f"{len(fields)} columns where at least {needed} are needed", line)
+        cells = row.cells
+        if not row.text:
+            yield Skipped(positive_lang or UNKNOWN, "empty")
             continue
-        columns = columns or len(fields)
-        if len(fields) != columns:
-            yield BadLine(number, f"{len(fields)} columns where the lines before have {columns}", line)
+        if len(cells) < needed:
+            yield BadLine(row.line, f"{len(cells)} columns where at least {needed} are needed", row.text)
             continue
+        columns = columns or len(cells)
+        if len(cells) != columns:
+            yield BadLine(row.line, f"{len(cells)} columns where the lines before have {columns}", row.text)
+            continue
+        if not looked:
+            split, looked = split_column(names or (), cells), True
+        chosen = choice.of(None if split is None else cells[split], None if language is None else cells[language])
+        if isinstance(chosen, Skipped):
+            yield chosen
+            continue
+        sides.add(cells[anchor], cells[positive], len(cells))
         yield Record(
-            fields[config.anchor_column],
-            fields[config.positive_column],
+            cells[anchor],
+            cells[positive],
             anchor_lang=config.anchor_lang,
-            positive_lang=positive_lang,
+            positive_lang=chosen,
             source=config.path,
-            id=f"{path.name}:{number}",
+            id=f"{path.name}:{row.line}",
         )
+    choice.check()
+    sides.check()

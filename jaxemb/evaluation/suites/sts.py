@@ -42,7 +42,7 @@ def sts(
         the first sentences and the other the second ones.
       paths: folders, of which the files of `split` are taken (see `find_sts`), and files, each a set of its own,
         taken as they are. See `read_sts` for the formats. A file that is named twice counts once.
-      split: `train`, `dev` or `test`.
+      split: `train`, `dev` or `test`; also of the rows of a file with a column of splits.
       language_pairs: with these, the sets are cross-lingual instead: `("en", "de")` is the set `en-de` of the first
         sentences of `en.SPLIT.csv` with the second ones of `de.SPLIT.csv`; see `cross_lingual`.
 
@@ -94,12 +94,23 @@ def _report(
         gold = [np.array(pairs.scores) for pairs in one.pairs]
         parts = tuple(_score(*part) for part in zip(one.subsets, found, gold, strict=False))
         scored.append(_score(one.name, np.concatenate(found), np.concatenate(gold), parts))
-    notes = tuple(
+    notes = tuple(note for one in sets for note in _left_out(one)) + tuple(
         f"{score.name}: {score.n:,} pairs; published scores are over {PUBLISHED_PAIRS[score.name]:,}"
         for score in scored
         if split == "test" and PUBLISHED_PAIRS.get(score.name, score.n) != score.n
     )
     return StsReport(split, tuple(scored), notes)
+
+
+def _left_out(one: StsSetPairs) -> list[str]:
+    """What a set's files have and the score does not count."""
+    unscored, scored = sum(pairs.unscored for pairs in one.pairs), sum(len(pairs.scores) for pairs in one.pairs)
+    notes = []
+    if unscored:
+        notes.append(f"{one.name}: {unscored:,} of {unscored + scored:,} pairs have no gold score and are left out")
+    if others := ", ".join(pairs.others for pairs in one.pairs if pairs.others):
+        notes.append(f"{one.name}: the rows of other splits are left out ({others})")
+    return notes
 
 
 def _score(name: str, cosines: np.ndarray, gold: np.ndarray, subsets: tuple[StsScore, ...] = ()) -> StsScore:
@@ -149,8 +160,11 @@ class Sts:
 
 
 _FILES = """\
-DIR holds folders 2012 ... 2016 of NAME.test.tsv (SemEval: score, sentence, sentence), LANG.test.csv (STSb:
-sentence, sentence, score), SICK_test*.txt, or is such a file; each may be .gz; several paths may follow.
+DIR holds folders 2012 ... 2016 of NAME.test.tsv (SemEval: score, sentence, sentence), STS12-en-test of
+STS.input.NAME.txt and STS.gs.NAME.txt (SentEval), LANG.test.csv (STSb: sentence, sentence, score),
+sts-test.csv (STSbenchmark), stsbenchmark.tsv, dev.tsv (GLUE), SICK_test*.txt, SICK.txt, or is such a file
+or a table with a header (sentence1, sentence2, score); each may be .gz; several paths may follow.
+Pairs without a score are left out and counted. Of a file whose rows name their split, --split chooses.
 With --language-pairs the sets are made of the LANG.test.csv: en-de takes sentence 1 from en's file and
 sentence 2 from de's, which must be translated row by row (STSb-multi-mt)"""
 _SPLIT = Flag(

@@ -57,6 +57,27 @@ def test_sentences_are_their_own_positives(tmp_path):
         read(TextSource(path="nowhere.txt"), tmp_path)
 
 
+def test_sentences_by_the_name_of_their_column(tmp_path):
+    """A header as of XNLI's xnli.dev.tsv, with `split` as in AllNLI of sbert.net."""
+    (tmp_path / "x.tsv").write_text("language\tsplit\tsentence1\nen\ttrain\ta\nde\ttrain\tb\nen\tdev\tc\n")
+    items = read(TextSource(path="x.tsv", column="sentence1"), tmp_path)
+    assert [getattr(item, "anchor", None) or item.reason for item in items] == ["a", "other_language", "other_split"]
+    items = read(TextSource(path="x.tsv", column=2, header=True, language=None, split=None), tmp_path)
+    assert [(item.anchor, item.anchor_lang) for item in items] == [("a", "en"), ("b", "de"), ("c", "en")]
+    with pytest.raises(UserError, match=r"the header has no column 'text' \(column of the text source\); it names"):
+        read(TextSource(path="x.tsv", column="text"), tmp_path)
+    # as pandas.DataFrame.to_csv writes it
+    (tmp_path / "en.csv").write_text(',sentence1,split\n0,"a, ""b""\nc",train\n1,d,test\n')
+    items = read(TextSource(path="en.csv", column="sentence1", language=None), tmp_path)
+    assert [getattr(item, "anchor", None) or item.reason for item in items] == ['a, "b"\nc', "other_split"]
+    assert len(read(TextSource(path="en.csv"), tmp_path)) == 4  # plain lines
+    (tmp_path / "x.jsonl").write_text('{"text": "a", "split": "train"}\n{"text": "b", "split": "test"}\n')
+    items = read(TextSource(path="x.jsonl"), tmp_path)
+    assert [getattr(item, "anchor", None) or item.reason for item in items] == ["a", "other_split"]
+    with pytest.raises(UserError, match=r"header of the text source is true, but only a \.tsv or a"):
+        read(TextSource(path="x.jsonl", header=True), tmp_path)
+
+
 def test_the_language_of_sentences_in_the_name_of_their_file(tmp_path):
     for name in ("pt-br.txt", "de.txt.gz", "en-fr.tsv"):
         text = b"x\ty\n" if name.endswith("tsv") else b"x\n"

@@ -4,6 +4,7 @@ import pytest
 
 from jaxemb.config import TsvSource
 from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine
@@ -65,3 +66,69 @@ def test_real_files(real_data):
     for item in read("bitext/en-be-latn.tsv.gz", real_data):
         assert isinstance(item, Record)
         assert item.positive_lang == "be-Latn"
+
+
+# ted2020.tsv.gz of sbert.net: a column for each language, read with csv.DictReader by get_parallel_data_ted2020.py of
+# sentence-transformers
+TED = "talkid\ten\tde\tbe\n" + "".join(f"{n}\tyes {n}\tja {n}\t{'tak' if n == 3 else ''}\n" for n in range(20))
+# WikiMatrix.de-en.tsv.gz: margin score, then the sentences: tasks/WikiMatrix/extract.py of LASER
+WIKI = "".join(f"1.{200 - n}\tSatz {n}\tsentence {n}\n" for n in range(10))
+
+
+def test_columns_by_name(tmp_path):
+    (tmp_path / "ted2020.tsv.gz").write_bytes(gzip.compress(TED.encode()))
+    items = read("ted2020.tsv.gz", tmp_path, anchor_column="en", positive_column="de", positive_lang="de")
+    assert len(items) == 20
+    assert items[0] == Record(
+        "yes 0", "ja 0", anchor_lang="en", positive_lang="de", source="ted2020.tsv.gz", id="ted2020.tsv.gz:2"
+    )
+    numbered = read("ted2020.tsv.gz", tmp_path, anchor_column=1, positive_column=2, header=True, positive_lang="de")
+    assert numbered == items
+    rare = read("ted2020.tsv.gz", tmp_path, anchor_column="en", positive_column="be", positive_lang="be")
+    assert [item.anchor for item in rare if item.positive] == ["yes 3"]
+    with pytest.raises(
+        UserError, match=r"line 1: the header has no column 'fr' \(positive_column\); it names 'talkid'"
+    ):
+        read("ted2020.tsv.gz", tmp_path, anchor_column="en", positive_column="fr", positive_lang="fr")
+    with pytest.raises(UserError, match=r"line 1: positive_column is 4, but the header has 4 columns, from 0"):
+        read("ted2020.tsv.gz", tmp_path, positive_column=4, header=True, positive_lang="fr")
+
+
+def test_csv_with_a_header(tmp_path):
+    """As pandas.DataFrame.to_csv writes it, with its index."""
+    (tmp_path / "en-de.csv").write_text(',en,de\n0,"yes, ""yes""",ja\n1,no,nein\n')
+    by_name = read("en-de.csv", tmp_path, anchor_column="en", positive_column="de", positive_lang="de")
+    assert [(item.anchor, item.positive, item.id) for item in by_name] == [
+        ('yes, "yes"', "ja", "en-de.csv:2"), ("no", "nein", "en-de.csv:3"),
+    ]  # fmt: skip
+    assert read("en-de.csv", tmp_path, anchor_column=1, positive_column=2, header=True, positive_lang="de") == by_name
+
+
+def test_columns_that_cannot_be_texts(tmp_path):
+    (tmp_path / "ted2020.tsv").write_text(TED)
+    (tmp_path / "WikiMatrix.de-en.tsv").write_text(WIKI)
+    with pytest.raises(UserError, match=r"ted2020\.tsv: 19 of 21 pairs have an empty side; choose other .*4 columns"):
+        read("ted2020.tsv", tmp_path, anchor_column=1, positive_column=3, positive_lang="be")
+    with pytest.raises(UserError, match=r"every first text is a number, such as a margin score; choose other columns"):
+        read("WikiMatrix.de-en.tsv", tmp_path, positive_lang="de")
+    items = read("WikiMatrix.de-en.tsv", tmp_path, anchor_column=2, positive_column=1, positive_lang="de")
+    assert (items[0].anchor, items[0].positive) == ("sentence 0", "Satz 0")
+
+
+def test_rows_of_other_splits_and_languages(tmp_path):
+    """`split` and `language` as in AllNLI of sbert.net and XNLI."""
+    rows = ["split\ten\tde\tlanguage", "", "train\ta\tb\tde", "test\tc\td\tde", "train\te\tf\tfr"]
+    (tmp_path / "x.tsv").write_text("\n".join(rows) + "\n")
+    columns = {"anchor_column": "en", "positive_column": "de"}
+    empty, taken, test, french = read("x.tsv", tmp_path, positive_lang="de", **columns)
+    assert (empty, taken.positive) == (Skipped("de", "empty"), "b")
+    assert (test, french) == (Skipped("de", "other_split"), Skipped("fr", "other_language"))
+    items = read("x.tsv", tmp_path, split=None, **columns)
+    assert [item.positive_lang for item in items[1:]] == ["de", "de", "fr"]
+    with pytest.raises(UserError, match=r"no row is of the split dev, there are train 2, test 1; choose with split"):
+        read("x.tsv", tmp_path, split="dev", **columns)
+
+
+def test_empty_lines_are_counted_as_empty(tmp_path):
+    (tmp_path / "en-de.tsv").write_text("a\tb\n\nc\td\n\n")
+    assert [getattr(item, "reason", None) for item in read("en-de.tsv", tmp_path)] == [None, "empty", None, "empty"]

@@ -187,3 +187,18 @@ def test_minilm_on_the_sts_benchmark(real_data):
 def test_sick_is_read_whole(real_data):
     (score,) = sts(_lengths, [real_data / "sick"], split="dev").scores
     assert (score.name, score.n) == ("SICK_trial", 500)
+
+
+def test_what_is_left_out_is_noted(tmp_path):
+    # Most pairs of 2015 have no score (github.com/brmson/dataset-sts); the rows of SICK.txt name their split (readme).
+    _write_tsv(tmp_path / "2015" / "a.test.tsv", [("", 0, 0), (5, 0, 10), (1, 0, 90)])
+    _write_tsv(tmp_path / "2015" / "b.test.tsv", [("", 0, 0), (5, 0, 10), (1, 0, 90), ("", 1, 2)])
+    (tmp_path / "SICK.txt").write_text(
+        "sentence_A\tsentence_B\trelatedness_score\tSemEval_set\n0\t0\t1\tTRAIN\n0\t0\t5\tTEST\n0\t9\t1\tTEST\n"
+    )
+    report = sts(_angles, [tmp_path])
+    assert [(score.name, score.n) for score in report.scores] == [("STS15", 4), ("SICK", 2)]
+    assert report.notes[:2] == (
+        "STS15: 3 of 7 pairs have no gold score and are left out",
+        "SICK: the rows of other splits are left out (train 1)",
+    )
