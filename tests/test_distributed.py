@@ -31,11 +31,11 @@ def test_flags_come_before_the_environment(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "variables", "message"),
     [
-        (("localhost:1", None, None), {}, r"JAX_NUM_PROCESSES\) and --process-id \(JAX_PROCESS_ID\) are missing"),
-        (("localhost:1", 2, None), {}, r"--process-id \(JAX_PROCESS_ID\) is missing"),
+        (("localhost:1", None, None), {}, r"a run of several processes also needs --num-processes \(JAX_NUM_PROCESSES\) and --process-id \(JAX_PROCESS_ID\)"),
+        (("localhost:1", 2, None), {}, r"a run of several processes also needs --process-id \(JAX_PROCESS_ID\)"),
         (("localhost", 2, 0), {}, "'localhost' is not HOST:PORT"),
         (("localhost:x", 2, 0), {}, "'localhost:x' is not HOST:PORT"),
-        (("localhost:1", 2, 2), {}, "--process-id: 2 is none of the 2 processes"),
+        (("localhost:1", 2, 2), {}, "--process-id: 2 is out of range: the 2 processes are numbered 0 to 1"),
         ((None, None, None), {"JAX_NUM_PROCESSES": "two"}, "JAX_NUM_PROCESSES: 'two' is not a number"),
     ],
 )
@@ -54,7 +54,7 @@ def test_a_port_that_is_in_use_and_one_where_nobody_listens():
         distributed._check_port(f"localhost:{port}", 1, timeout=5.0)
         with pytest.raises(UsageError, match=f"port {port} cannot be used on this host"):
             distributed._check_port(f"localhost:{port}", 0, timeout=5.0)
-    with pytest.raises(UsageError, match=rf"no process 0 at localhost:{port} within 0 s"):
+    with pytest.raises(UsageError, match=rf"cannot reach process 0 at localhost:{port} within 0 s"):
         distributed._check_port(f"localhost:{port}", 1, timeout=0.0)
 
 
@@ -64,7 +64,7 @@ def test_one_process_alone():
     assert not distributed.is_one_of_several()
     distributed.wait_for_all("nobody", seconds=0.0)
     distributed.check_same("the config", "anything")
-    distributed.part()
+    distributed.disconnect()
     with distributed.first_before_others("the data"):
         pass
     assert distributed.largest(7) == 7

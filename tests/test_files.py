@@ -63,7 +63,7 @@ def test_a_folder_that_holds_something_gives_way_only_if_asked(tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(UserError, match="is the current directory: name a folder"), atomic_directory(Path()):
+    with pytest.raises(UserError, match="is the current directory: name a new folder"), atomic_directory(Path()):
         pass
 
 

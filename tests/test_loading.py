@@ -32,7 +32,7 @@ def test_a_step_is_split_off_unless_such_a_path_is_there(tmp_path, monkeypatch):
 def test_what_there_is_not(exported, tmp_path):
     with pytest.raises(UserError, match="nowhere: no such directory; MODEL is a run directory"):
         load(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no run directory, so there is no checkpoint 7 to choose"):
+    with pytest.raises(UserError, match="not a run directory, so there is no checkpoint 7 to choose"):
         load(f"{exported}@7")
     with pytest.raises(UsageError, match="gs://bucket/run: is not on this machine"):
         load("gs://bucket/run")

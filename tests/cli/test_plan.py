@@ -24,7 +24,7 @@ def test_the_vocabulary_is_that_of_the_checkpoint_the_tokenizer_or_the_flag(expo
     config.write_text(source + f"tokenizer: {{path: {exported}}}\n")
     assert _config(config, []).model.encoder.vocab_size == len(TOKENIZER)
     config.write_text(source + "tokenizer: {path: nowhere}\n")
-    with pytest.raises(UsageError, match=r"tokenizer\.path: nowhere is no folder here: say the size of the vocabulary"):
+    with pytest.raises(UsageError, match=r"tokenizer\.path: nowhere is not a folder here: give the size of the vocabulary"):
         _config(config, [])
     assert _config(ROOT / "configs" / "labse_pretrain.yaml", ["--model.encoder.vocab-size", "501153"])
 
@@ -59,5 +59,5 @@ def test_the_least_remat_and_the_largest_batch(memory, remat, batch):
     if batch:
         lines += [f"largest batch that fits, by powers of two, with full remat: {batch}"]
     else:
-        lines += ["no batch fits, with full remat either: split the parameters (--mesh.fsdp), or take more devices"]
+        lines += ["no batch fits, even with full remat: split the parameters (--mesh.fsdp), or use more devices"]
     assert _suggestions(plan, plan("dots", 64), config) == lines

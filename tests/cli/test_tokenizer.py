@@ -17,7 +17,7 @@ def test_its_size_is_a_flag_and_its_folder_must_be_empty(tmp_path, capsys):
     assert run([*command, "--tokenizer.vocab-size", "110"]) == 0
     shown = capsys.readouterr().out
     assert "examples in 1 languages" in shown
-    assert f"110 word pieces written to {tmp_path / 'words'}; take them by tokenizer.path" in shown
+    assert f"110 word pieces written to {tmp_path / 'words'}; set tokenizer.path to use them" in shown
     tokenizer = load_tokenizer(tmp_path / "words")
     assert len(tokenizer) == 110
     assert tokenizer.unk_token_id not in tokenizer("three blue Haus")["input_ids"]

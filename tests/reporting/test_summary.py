@@ -20,13 +20,13 @@ def test_seeds_with_mean_and_deviation(capsys):
 
 def test_how_to_use_what_was_written(tmp_path, capsys):
     one = tiny_embedder()
-    print_result(TrainResult(as_towers(one), tmp_path / "run", None, {}))
+    print_result(TrainResult(as_towers(one), tmp_path / "run", None))
     assert f"run directory: {tmp_path / 'run'}" in capsys.readouterr().out
-    print_result(TrainResult(as_towers(one), tmp_path / "run", tmp_path / "run" / "export", {}))
+    print_result(TrainResult(as_towers(one), tmp_path / "run", tmp_path / "run" / "export"))
     shown = capsys.readouterr().out
     assert f'model = load("{tmp_path}/run/export")' in shown
     assert "tower=" not in shown
-    print_result(TrainResult(Towers(one, tiny_embedder(seed=1)), tmp_path / "run", tmp_path / "run" / "export", {}))
+    print_result(TrainResult(Towers(one, tiny_embedder(seed=1)), tmp_path / "run", tmp_path / "run" / "export"))
     shown = capsys.readouterr().out
     assert "model.encode_document" in shown
     assert 'tower="anchor"' in shown

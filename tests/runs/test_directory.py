@@ -109,7 +109,7 @@ def test_what_may_change_on_resume(tmp_path):
     run.check_same_run(changed(training={"log_every": 3, "steps": 9}, mesh={"fsdp": 2}, data={"root": "there"}), None)
     with pytest.raises(UsageError, match=r"optimizer\.learning_rate: 5e-05 in the run, 0\.1 now"):
         run.check_same_run(changed(optimizer={"learning_rate": 0.1}), None)
-    with pytest.raises(UsageError, match=r"training\.steps: 1 are taken, 0 now"):
+    with pytest.raises(UsageError, match=r"training\.steps: 1 are done, 0 now"):
         run.check_same_run(changed(training={"steps": 0}), None)
     with pytest.raises(UsageError, match=r"objective: the config's own in the run, mine now"):
         run.check_same_run(config, "mine")

@@ -25,7 +25,7 @@ def test_from_files_to_batches(values, capsys):
     tokenized = tokenize_examples(short, data, tokenizer, display)
     shown = capsys.readouterr().out
     assert "tokenizing" in shown
-    assert "the model embeds texts of up to 512 tokens (model.max_seq_length), and is trained on 4 of them" in shown
+    assert "the model embeds texts of up to 512 tokens (model.max_seq_length), but is trained on the first 4 tokens only" in shown
     assert tokenized.cut["de"].cut_texts > 0
     tokenized = tokenize_examples(config, data, tokenizer, Display(quiet=True))
     batches = batches_of(config, data, tokenized, None, make_mesh(), display)
@@ -34,5 +34,5 @@ def test_from_files_to_batches(values, capsys):
 
 def test_too_few_examples_for_a_batch(values):
     values["training"]["batch_size"] = 512
-    with pytest.raises(UsageError, match=r"training\.batch_size: 512 is more than the \d+ examples there are"):
+    with pytest.raises(UsageError, match=r"training\.batch_size: 512 is more than the \d+ training examples"):
         prepare_examples(config_of(values), Display(quiet=True))

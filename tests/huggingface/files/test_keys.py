@@ -18,7 +18,7 @@ PATH = Path("config.json")
         ({"is_decoder": True}, r"config\.json: is_decoder True is not supported; supported: False"),
         ({"is_decoder": 0}, "is_decoder 0 is not supported"),  # 0 == False in Python, not in JSON
         ({"factor": 1}, None),
-        ({"new": "x" * 99}, r"new \('x{56}\.\.\.\) is no key that is known here, and may change embeddings"),
+        ({"new": "x" * 99}, r"new \('x{56}\.\.\.\) is an unknown key, which may change embeddings"),
         ({"dropout_of_mine": 1}, "dropout_of_mine"),  # whole names only
     ],
 )
@@ -45,7 +45,7 @@ def test_what_an_encoder_does_not_read():
 def test_code_is_not_run():
     check_no_code(PATH, {"auto_map": {"AutoModelForCausalLM": "modeling.Causal"}}, "AutoModel")
     for code in ({"AutoModel": "modeling.Own"}, "modeling.Own"):
-        with pytest.raises(UserError, match=r"auto_map names code for AutoModel \('modeling\.Own'\), which is not run"):
+        with pytest.raises(UserError, match=r"auto_map names code for AutoModel \('modeling\.Own'\), which jaxemb does not run"):
             check_no_code(PATH, {"auto_map": code}, "AutoModel")
 
 

@@ -8,7 +8,7 @@ from jaxemb.losses.parts.paired import Distance
 def test_pairs_and_their_columns():
     sides = jnp.ones((4, 3)), jnp.zeros((4, 3))
     check_pairs(*sides, labels=jnp.arange(4))
-    with pytest.raises(ValueError, match=r"both sides of the same shape, not \(4, 3\) and \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"both sides of the pairs must have the same shape, not \(4, 3\) and \(4, 2\)"):
         check_pairs(sides[0], sides[1][:, :2])
     with pytest.raises(ValueError, match=r"4 pairs need `scores` of shape \(4,\), not \(4, 1\)"):
         check_pairs(*sides, labels=jnp.arange(4), scores=jnp.ones((4, 1)))
@@ -16,5 +16,5 @@ def test_pairs_and_their_columns():
 
 def test_a_choice_is_one_of_a_literal():
     check_choice("distance", "manhattan", Distance)
-    with pytest.raises(ValueError, match="distance: 'l1' is none of 'cosine', 'euclidean', 'manhattan'"):
+    with pytest.raises(ValueError, match="distance: 'l1' is not one of 'cosine', 'euclidean', 'manhattan'"):
         check_choice("distance", "l1", Distance)

@@ -25,7 +25,7 @@ def test_what_came_to_less_is_not_committed(bucket, tmp_path, monkeypatch):
 def test_who_claimed_it_last_writes(bucket):
     first, second = Store(URL, "one"), Store(URL, "two")
     assert first.owner() is None
-    with pytest.raises(Taken, match="the owner's mark is gone; this process writes there no more"):
+    with pytest.raises(Taken, match="the owner's file is gone; this process no longer writes there"):
         first.check_owner()
     first.claim("here")
     first.check_owner()
@@ -39,5 +39,5 @@ def test_who_claimed_it_last_writes(bucket):
 
 def test_a_protocol_that_nobody_knows():
     check_protocol(URL)
-    with pytest.raises(UsageError, match=r"output_dir: cloud://bucket/run: cloud:// is no protocol that fsspec knows"):
+    with pytest.raises(UsageError, match=r"output_dir: cloud://bucket/run: fsspec does not know the protocol cloud://"):
         check_protocol("cloud://bucket/run")

@@ -154,7 +154,7 @@ def test_steps_that_are_not_finite_are_skipped(values, allowed, capsys):
 
     run = RunDirectory(Path(values["output_dir"]))
     if allowed == 1:
-        with pytest.raises(NotFinite, match=r"step 3: the loss is nan .* The last good checkpoint is that of step 2"):
+        with pytest.raises(NotFinite, match=r"step 3: the loss is nan, .* The last good checkpoint is that of step 2"):
             jaxemb.train(values, objective=objective, quiet=True)
         values["training"]["skip_not_finite"] = 2  # may change, so that the run goes on
         jaxemb.train(values, objective=objective, resume=True)
