@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
-from jaxemb.config.base import Settings
+from jaxemb.config.base import Language, Settings
 
 Extra = Literal["label", "score", "negatives", "twin"]
 """What the examples of a source have in addition to two texts; `twin`: both texts are the same."""
@@ -32,7 +32,7 @@ class GettextSource(_Source):
     kind: Literal["gettext"] = "gettext"
     packages: tuple[str, ...]
     """Names of installed distributions, as pip knows them."""
-    languages: tuple[str, ...] | None = None
+    languages: tuple[Language, ...] | None = None
     """Languages to use (BCP 47, such as `de` or `pt-BR`); null for all."""
 
 
@@ -46,9 +46,9 @@ class TsvSource(_Source):
     """Column of the anchor, counted from 0."""
     positive_column: NonNegativeInt = 1
     """Column of the positive (the translation), counted from 0."""
-    anchor_lang: str = "en"
+    anchor_lang: Language = "en"
     """Language of the anchor."""
-    positive_lang: str | None = None
+    positive_lang: Language | None = None
     """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`."""
     licence: str | None = None
     """Licence of the data, for the model card."""
@@ -62,9 +62,9 @@ class MosesSource(_Source):
     """File of the anchors; relative to `data.root`."""
     positive_path: str
     """File of the positives; relative to `data.root`."""
-    anchor_lang: str = "en"
+    anchor_lang: Language = "en"
     """Language of the anchors."""
-    positive_lang: str
+    positive_lang: Language
     """Language of the positives."""
     licence: str | None = None
     """Licence of the data, for the model card."""
@@ -82,7 +82,7 @@ class _Files(_Source):
 class _OneLanguage(_Files):
     """Files that are all in one language."""
 
-    language: str = "en"
+    language: Language = "en"
     """Language of the sentences."""
 
 
@@ -90,7 +90,7 @@ class TextSource(_Files):
     """Single sentences, one a line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
 
     kind: Literal["text"] = "text"
-    language: str | None = "en"
+    language: Language | None = "en"
     """Language of the sentences; when null, taken from a file name such as `de.txt.gz`, or `en-de.tsv.gz` for `de`."""
     column: int | str | None = None
     """Column of a `.tsv`, counted from 0 (the first when null), or key of a `.jsonl` (`text` when null)."""
@@ -146,9 +146,9 @@ class _Keyed(_Source):
     """Field of a similarity score."""
     max_score: PositiveFloat = 1.0
     """The highest score; all scores are divided by it."""
-    anchor_lang: str = "en"
+    anchor_lang: Language = "en"
     """Language of the anchors."""
-    positive_lang: str = "en"
+    positive_lang: Language = "en"
     """Language of the positives and negatives."""
     licence: str | None = None
     """Licence of the data, for the model card."""

@@ -14,7 +14,7 @@ from jaxemb.data.cache import cached_directory, file_state, fingerprint, write_a
 from jaxemb.data.pairs.clean import Dropped, clean
 from jaxemb.data.pairs.exclude import Exclusion, excluded_files
 from jaxemb.data.pairs.holdout import PairKeys, choose_heldout
-from jaxemb.data.pairs.languages import is_english, pair_language
+from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.pair_keys import StoredPairKeys, as_numpy
 from jaxemb.data.pairs.records import encode_record
 from jaxemb.data.pairs.report import FileTally, Report, Skipped
@@ -22,6 +22,7 @@ from jaxemb.data.prepared import PreparedData
 from jaxemb.data.sources import SourcePart, source_parts
 from jaxemb.errors import UserError
 from jaxemb.files import cache_root
+from jaxemb.language_tags import is_english
 from jaxemb.readers.lines import BadLine
 
 VERSION = 4

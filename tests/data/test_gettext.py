@@ -45,6 +45,12 @@ def test_messages_become_pairs(install):
     )
 
 
+def test_plones_own_code_of_friulian(install):
+    """plone.app.locales: locales/fu/LC_MESSAGES/plone.po says `Language-Code: fu`, `Language-Name: Furlan`."""
+    install("pkg-fu", {catalogue("fu"): compiled_catalogue({"Open": "Vierç"})})
+    assert read("pkg-fu", languages=("fur",))[1][0].positive_lang == "fur"
+
+
 def test_the_plural_formula_is_never_run(install):
     # It would abort the test (see `compiled_catalogue`).
     install("pkg-evil", {catalogue("de"): compiled_catalogue({"Open": "Öffnen"})})

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from jaxemb.data.pairs.holdout import mix
-from jaxemb.data.pairs.languages import is_english
 from jaxemb.data.pairs.normalize import decontamination_key, text_hash
 from jaxemb.data.pairs.records import Record
 from jaxemb.errors import UserError
+from jaxemb.language_tags import is_english
 
 
 class StoredPairKeys:
