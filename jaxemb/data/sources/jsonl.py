@@ -27,5 +27,5 @@ def _read(path: Path, config: JsonlSource) -> Iterator[Record | BadLine | Skippe
             if not isinstance(values, dict):
                 raise ValueError("not a JSON object")
             yield example(values, config, config.path, f"{path.name}:{number}")
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             yield BadLine(number, str(error), line)

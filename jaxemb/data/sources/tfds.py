@@ -49,5 +49,5 @@ def _read(source: Any, config: TfdsSource) -> Iterator[Record | BadLine | Skippe
         for index, values in zip(indices, source.__getitems__(list(indices)), strict=True):
             try:
                 yield example(values, config, config.name, f"{config.split}:{index}")
-            except (TypeError, ValueError) as error:
+            except (OverflowError, TypeError, ValueError) as error:
                 yield BadLine(index + 1, str(error), str(values))

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import TsvSource
+from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart, language_in_name, matching_files
 from jaxemb.readers.lines import BadLine, read_lines
 
@@ -30,12 +32,15 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
     ]
 
 
-def _read(path: Path, config: TsvSource, positive_lang: str) -> Iterator[Record | BadLine]:
+def _read(path: Path, config: TsvSource, positive_lang: str) -> Iterator[Record | BadLine | Skipped]:
     needed = max(config.anchor_column, config.positive_column) + 1
     columns = 0
     for number, line in enumerate(read_lines(path), start=1):
         if isinstance(line, BadLine):
             yield line
+            continue
+        if not line.strip(" "):
+            yield Skipped(pair_language(config.anchor_lang, positive_lang), "empty_line")
             continue
         fields = line.split("\t")
         if len(fields) < needed:
