@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from jaxemb.config.base import Language, Settings
 
@@ -11,7 +11,7 @@ Extra = Literal["label", "score", "negatives", "twin"]
 EXTRAS: dict[Extra, str] = {
     "label": "labels (kind nli, or label_key of jsonl and tfds)",
     "score": "scores (kind sts, or score_key of jsonl and tfds)",
-    "negatives": "hard negatives (triplets of kind nli, or negative_keys of jsonl and tfds)",
+    "negatives": "hard negatives (triplets of kind nli, negative_column of tsv, or negative_keys of jsonl and tfds)",
     "twin": "single sentences (kind text)",
 }
 """Names of these for messages, with the sources that give them."""
@@ -46,12 +46,19 @@ class TsvSource(_Source):
     """Column of the anchor, counted from 0."""
     positive_column: NonNegativeInt = 1
     """Column of the positive (the translation), counted from 0."""
+    negative_column: NonNegativeInt | None = None
+    """Column of a hard negative, counted from 0; null for none. MS MARCO's triples have it in column 2."""
     anchor_lang: Language = "en"
     """Language of the anchor."""
     positive_lang: Language | None = None
     """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`."""
     licence: str | None = None
     """Licence of the data, for the model card."""
+
+    @property
+    def gives(self) -> frozenset[Extra]:
+        """What its examples have in addition to two texts."""
+        return frozenset() if self.negative_column is None else frozenset({"negatives"})
 
 
 class MosesSource(_Source):
@@ -137,9 +144,13 @@ class _Keyed(_Source):
     anchor_key: str = "anchor"
     """Field of the anchor (premise, query)."""
     positive_key: str | None = "positive"
-    """Field of the positive (hypothesis, document); null for single sentences."""
+    """Field of the positive (hypothesis, document); null for single sentences. A list holds several positives: each
+    epoch takes one of them."""
     negative_keys: tuple[str, ...] = ()
-    """Fields of hard negatives."""
+    """Fields of hard negatives: a text each, or lists (see `negatives`)."""
+    negatives: PositiveInt | None = None
+    """Hard negatives of each example, drawn from all texts and lists under `negative_keys`: each epoch takes others. A
+    row with fewer repeats them, and the losses count each once. null takes one text from each of `negative_keys`."""
     label_key: str | None = None
     """Field of a class, a whole number from 0; examples with -1 (no agreement) are left out."""
     score_key: str | None = None
@@ -168,11 +179,17 @@ class _Keyed(_Source):
     def _check(self) -> "_Keyed":
         if self.positive_key is None and self.gives != {"twin"}:
             raise ValueError("positive_key: null means single sentences, which have no negatives, labels or scores")
+        if self.negatives is not None and not self.negative_keys:
+            raise ValueError("negatives: set negative_keys, too: the fields that the hard negatives are drawn from")
         return self
 
 
 class JsonlSource(_Keyed):
-    """Records with named fields, a JSON object per line; plain or `.gz`."""
+    """Records with named fields, a JSON object per line; plain or `.gz`.
+
+    A text may be an object `{"title": ..., "text": ...}`; the title comes first. A line that is a list of texts has the
+    fields anchor, positive, negative, negative_1 and so on.
+    """
 
     kind: Literal["jsonl"] = "jsonl"
     path: str

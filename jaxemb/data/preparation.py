@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxemb.config import DataConfig, FilterConfig
 from jaxemb.data.cache import cached_directory, file_state, fingerprint, write_array_record
+from jaxemb.data.pairs.alternatives import Alternatives
 from jaxemb.data.pairs.clean import Dropped, clean
 from jaxemb.data.pairs.exclude import Exclusion, excluded_files
 from jaxemb.data.pairs.holdout import PairKeys, choose_heldout
@@ -94,6 +95,9 @@ def _write(parts: Sequence[SourcePart], excluded: Sequence[Path], config: DataCo
 
     np.save(folder / "train.npy", train)
     np.save(folder / "language.npy", language[train])
+    starts = np.flatnonzero(np.diff(as_numpy(keys.row)[train], prepend=np.uint64(0)))
+    if len(starts) < len(train):
+        np.save(folder / "starts.npy", starts)
     english = np.array([sum(map(is_english, languages)) for languages in keys.sides], np.uint8)
     np.save(folder / "english.npy", english[as_numpy(keys.side)[train]])
     hashes = keys.text_hashes()[train]
@@ -116,6 +120,7 @@ def _encoded_pairs(
     parts: Sequence[SourcePart], filters: FilterConfig, exclusion: Exclusion, report: Report, keys: StoredPairKeys
 ) -> Iterator[bytes]:
     """Reads the sources through, drops what the filters drop, and yields the rest to be stored."""
+    row = 0
     for part in parts:
         tally = FileTally(part.name)
         about = report.sources.setdefault(
@@ -133,14 +138,16 @@ def _encoded_pairs(
                     report.drop(item.language, item.reason)
                     continue
             tally.lines += 1
-            language = pair_language(item.anchor_lang, item.positive_lang)
-            report.read[language] += 1
-            cleaned = clean(item, filters, exclusion)
-            if isinstance(cleaned, Dropped):
-                report.drop(language, cleaned.reason)
-                continue
-            about["pairs"] += 1
-            keys.add(cleaned, language)
-            yield encode_record(cleaned)
+            row += 1
+            for record in item.records if isinstance(item, Alternatives) else (item,):
+                language = pair_language(record.anchor_lang, record.positive_lang)
+                report.read[language] += 1
+                cleaned = clean(record, filters, exclusion)
+                if isinstance(cleaned, Dropped):
+                    report.drop(language, cleaned.reason)
+                    continue
+                about["pairs"] += 1
+                keys.add(cleaned, language, row)
+                yield encode_record(cleaned)
         report.finish_file(tally, filters.max_bad_line_share)
         log.debug("%s: %d lines, %d of them malformed", part.name, tally.lines, tally.bad)

@@ -50,6 +50,8 @@ class Tokenized:
         """Names of the languages."""
         self.language_of = data.language_of
         """uint16 [N], index into `languages`."""
+        self.starts = data.starts
+        """int64 [rows], the first example of each row, if some row has several examples; see `PreparedData`."""
         self.hashes: np.ndarray = data.hashes.view(np.uint32).reshape(len(data.hashes), -1, 2)
         """uint32 [N, C, 2], two words of the hash of each text."""
         self._columns: dict[str, Column] = dict(data.columns)

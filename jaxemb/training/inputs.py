@@ -32,9 +32,11 @@ def prepare_examples(config: TrainConfig, display: Display) -> PreparedData:
         f"{len(data.train):,} examples in {len(data.languages)} language{'s' * (len(data.languages) != 1)} "
         f"to train on, {held_out:,} held out"
     )
+    if data.epoch < len(data.train):
+        display.headline(f"they are of {data.epoch:,} rows: an epoch takes one of each")
     batch_size = config.training.batch_size
-    if len(data.train) < batch_size:
-        raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} training examples")
+    if data.epoch < batch_size:
+        raise UsageError(f"training.batch_size: {batch_size} is more than the {data.epoch} training examples")
     check_labels(config.objective, data)
     return data
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxemb.data.pairs.alternatives import Alternatives
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.errors import UserError
@@ -30,7 +31,7 @@ class SourcePart:
     """The name of the source in reports (`Django 5.2`, `bitext/en-*.tsv.gz`)."""
     licence: str | None
     """Licence, if known."""
-    read: Callable[[], Iterator[Record | BadLine | Skipped]]
+    read: Callable[[], Iterator[Record | Alternatives | BadLine | Skipped]]
     """Yields the contents from the beginning."""
 
 
@@ -70,7 +71,7 @@ def language_in_name(path: Path, key: str, *, of_pair: bool) -> str:
 
 
 def file_parts(
-    config: Any, root: Path, read: Callable[[Path, Any], Iterator[Record | BadLine | Skipped]]
+    config: Any, root: Path, read: Callable[[Path, Any], Iterator[Record | Alternatives | BadLine | Skipped]]
 ) -> list[SourcePart]:
     """One part for each file that `config.path`, a path or a pattern, matches, by name; `read` gets file and config.
 

@@ -33,7 +33,8 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
 
 
 def _read(path: Path, config: TsvSource, positive_lang: str) -> Iterator[Record | BadLine | Skipped]:
-    needed = max(config.anchor_column, config.positive_column) + 1
+    negatives = () if config.negative_column is None else (config.negative_column,)
+    needed = max(config.anchor_column, config.positive_column, *negatives) + 1
     columns = 0
     for number, line in enumerate(read_lines(path), start=1):
         if isinstance(line, BadLine):
@@ -53,6 +54,7 @@ def _read(path: Path, config: TsvSource, positive_lang: str) -> Iterator[Record 
         yield Record(
             fields[config.anchor_column],
             fields[config.positive_column],
+            tuple(fields[column] for column in negatives),
             anchor_lang=config.anchor_lang,
             positive_lang=positive_lang,
             source=config.path,
