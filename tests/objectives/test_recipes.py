@@ -179,7 +179,7 @@ def test_value_and_gradient_are_the_paper_s(name, devices, pack):
 
 @pytest.mark.parametrize(("name", "devices"), [("supervised simcse", 2), ("triplet", 1)])
 def test_a_repeated_hard_negative_counts_once(name, devices):
-    """Even rows have a second hard negative; odd rows have one and repeat it, as a source that has no more does."""
+    """Even rows have two hard negatives, odd rows one. They repeat them, as a source that has no more does."""
     config, _ = RECIPES[name]
     values, odd = batch(), np.arange(ROWS) % 2 == 1
     for part in ("input_ids", "attention_mask"):
@@ -187,6 +187,7 @@ def test_a_repeated_hard_negative_counts_once(name, devices):
         second = jnp.where(odd[:, None], values["negative"][part], other)
         values.setdefault("negative_1", {})[part] = second
     values["negative_1_hash"] = jnp.where(odd[:, None], values["negative_hash"], values["negative_hash"] + 1)
+    values |= {"negative_2": values["negative"], "negative_2_hash": values["negative_hash"]}
 
     def wanted(params):
         a, p, n, m = (models.apply(MODEL, params, values[side]) for side in (*SIDES, "negative", "negative_1"))
