@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,10 @@ from jaxemb.readers.lines import BadLine
 VERSION = 4
 """Counts up when the same sources and settings would give other pairs, or the cache's layout changes."""
 
+ADDED_TO_SOURCES = ("negative_column", "negatives")
+"""Settings of sources that are newer than `VERSION`. Where they are null, the pairs and the cache's key are those of
+before."""
+
 log = logging.getLogger(__name__)
 
 
@@ -51,12 +56,22 @@ def prepare(config: DataConfig, seed: int) -> PreparedData:
     key = fingerprint(
         VERSION,
         seed,
-        config.model_dump(mode="json", include={"sources", "filters", "exclude", "holdout"}),
+        _settings(config),
         [file_state(path) for path in paths],
         sorted({part.source for part in parts}),
     )
     path = cache_root(config.cache_dir) / f"pairs-{key}"
     return PreparedData(cached_directory(path, functools.partial(_write, parts, excluded, config, seed)))
+
+
+def _settings(config: DataConfig) -> dict[str, Any]:
+    """The settings that the pairs depend on, as part of the cache's key."""
+    settings = config.model_dump(mode="json", include={"sources", "filters", "exclude", "holdout"})
+    for source in settings["sources"]:
+        for name in ADDED_TO_SOURCES:
+            if source.get(name, ...) is None:
+                del source[name]
+    return settings
 
 
 def _write(parts: Sequence[SourcePart], excluded: Sequence[Path], config: DataConfig, seed: int, folder: Path) -> None:

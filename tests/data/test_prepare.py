@@ -7,6 +7,7 @@ import pytest
 from jaxemb.config import DataConfig, FilterConfig, HoldoutConfig, MosesSource, TsvSource
 from jaxemb.data import Record, prepare
 from jaxemb.data.pairs.normalize import decontamination_key
+from jaxemb.data.preparation import _settings
 from jaxemb.errors import UserError
 from jaxemb.language_tags import is_english
 from tests.data.conftest import sentences
@@ -73,6 +74,24 @@ def test_held_out_english_does_not_leak_under_another_name(tmp_path, name):
     assert len(held) >= 5
     assert not held & trained
     assert np.asarray(data.english_sides).tolist() == [1] * len(train)
+
+
+def test_newer_settings_of_sources_change_the_key_only_where_they_are_set():
+    """A cache of before is found again: the key's text is that of the version that had no such settings."""
+    plain, with_negatives = (
+        _settings(DataConfig(sources=(TsvSource(path="x.tsv", negative_column=column),)))["sources"][0]
+        for column in (None, 2)
+    )
+    assert list(plain) == [
+        "kind",
+        "path",
+        "anchor_column",
+        "positive_column",
+        "anchor_lang",
+        "positive_lang",
+        "licence",
+    ]
+    assert with_negatives["negative_column"] == 2
 
 
 def test_hashes_belong_to_the_texts(prepared):
