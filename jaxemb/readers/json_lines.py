@@ -11,6 +11,8 @@ from jaxemb.texts import half_characters
 
 _ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 """Half of a surrogate pair, as JSON writes it."""
+NOT_JSON = "not JSON"
+"""Reason of a bad line."""
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
@@ -26,7 +28,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
         try:
             value = json_value(line)
         except ValueError:
-            yield BadLine(number, "not JSON", line)
+            yield BadLine(number, NOT_JSON, line)
             continue
         if _ESCAPED.search(line) and _has_half_characters(value):
             yield BadLine(number, "half of a character, which is no valid Unicode", line)

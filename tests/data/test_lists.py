@@ -111,6 +111,13 @@ def test_triples_of_ms_marco(tmp_path):
     assert TsvSource(path="triples.tsv").gives == frozenset()
 
 
+def test_empty_lines_are_skipped_and_counted(tmp_path):
+    (tmp_path / "x.jsonl").write_text('["a", "b"]\n\n{"anchor": "c", "positive": "d"}\n \n')
+    items = read(JsonlSource(path="x.jsonl", positive_lang="de"), tmp_path)
+    assert [item.id for item in items if isinstance(item, Record)] == ["x.jsonl:1", "x.jsonl:3"]
+    assert items[1] == items[3] == Skipped("de", "empty_line")
+
+
 ROW = Record("q", "p0", anchor_lang="en", positive_lang="en", source="s", id="s:1")
 
 

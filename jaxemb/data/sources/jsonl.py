@@ -6,12 +6,13 @@ from typing import Any
 
 from jaxemb.config import JsonlSource
 from jaxemb.data.pairs.alternatives import Alternatives
+from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.keyed import example
 from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.data.tokenized import negative
-from jaxemb.readers.json_lines import read_json_lines
+from jaxemb.readers.json_lines import NOT_JSON, read_json_lines
 from jaxemb.readers.lines import BadLine
 
 
@@ -23,7 +24,8 @@ def parts(config: JsonlSource, root: Path) -> list[SourcePart]:
 def _read(path: Path, config: JsonlSource) -> Iterator[Record | Alternatives | BadLine | Skipped]:
     for item in read_json_lines(path):
         if isinstance(item, BadLine):
-            yield item
+            empty = item.reason == NOT_JSON and not item.content.strip()
+            yield Skipped(pair_language(config.anchor_lang, config.positive_lang), "empty_line") if empty else item
             continue
         number, line, values = item
         try:
