@@ -31,7 +31,11 @@ def test_flags_come_before_the_environment(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "variables", "message"),
     [
-        (("localhost:1", None, None), {}, r"a run of several processes also needs --num-processes \(JAX_NUM_PROCESSES\) and --process-id \(JAX_PROCESS_ID\)"),
+        (
+            ("localhost:1", None, None),
+            {},
+            r"also needs --num-processes \(JAX_NUM_PROCESSES\) and --process-id \(JAX_PROCESS_ID\)$",
+        ),
         (("localhost:1", 2, None), {}, r"a run of several processes also needs --process-id \(JAX_PROCESS_ID\)"),
         (("localhost", 2, 0), {}, "'localhost' is not HOST:PORT"),
         (("localhost:x", 2, 0), {}, "'localhost:x' is not HOST:PORT"),

@@ -22,6 +22,7 @@ NOTHING_TO_TEST = {
 ELSEWHERE = {
     "config/options.py": "config/test_model.py",
     "data/cut.py": "data/test_tokenized.py",
+    "data/pairs/languages.py": "data/pairs/test_holdout.py",
     "data/pairs/pair_keys.py": "data/pairs/test_holdout.py",
     "data/prepared.py": "data/test_preparation.py",
     "data/sources/jsonl.py": "data/sources/test_labelled_sources.py",
@@ -36,6 +37,7 @@ ELSEWHERE = {
     "evaluation/report.py": "evaluation/test_tables.py",
     "evaluation/sts_report.py": "evaluation/suites/test_sts.py",
     "evaluation/suite.py": "evaluation/test_suites.py",
+    "readers/other_formats.py": "test_bad_text.py",
     "readers/sides.py": "evaluation/suites/test_parallel.py",
     "readers/splits.py": "readers/test_sts_layouts.py",
     "readers/sts.py": "readers/test_sts_files.py",

@@ -17,12 +17,17 @@ def run(argv: Sequence[str]) -> int:
     suite = _suite(offered, arguments)
     from rich.console import Console
 
+    from jaxemb.encoding import Towers
     from jaxemb.evaluation import encode_fns, report_table
     from jaxemb.files import write_atomically
     from jaxemb.loading import load_towers
 
     towers = load_towers(arguments.model, tower=arguments.tower)
     towers = towers.map(lambda tower: tower.merged().with_prompt(arguments.prompt))
+    if arguments.anchor_prompt is not None or arguments.positive_prompt is not None:
+        towers = Towers(
+            towers.anchor.with_prompt(arguments.anchor_prompt), towers.positive.with_prompt(arguments.positive_prompt)
+        )
     encode_fn = encode_fns(towers, batch_size=arguments.batch_size, show_progress=not arguments.quiet)
     report = suite.evaluate(encode_fn)
     title = f"{arguments.model}: {report.table.quantity} ({arguments.suite})"
@@ -56,6 +61,8 @@ def _parser(offered: Mapping[str, Command]) -> argparse.ArgumentParser:
         "that of the anchors English in tatoeba and the first side elsewhere)",
     )
     parser.add_argument("--prompt", help="text before every input, in place of the model's own (E5: 'query: ')")
+    parser.add_argument("--anchor-prompt", help="text before the inputs of the anchors' side alone ('query: ')")
+    parser.add_argument("--positive-prompt", help="text before the inputs of the positives' side alone ('passage: ')")
     parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the scores to FILE")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

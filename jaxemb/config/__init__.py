@@ -203,6 +203,9 @@ class TrainConfig(Settings):
                 f"data.holdout.pairs_per_language: {objective.kind} has no translation pairs to hold out; set it to 0; "
                 "evaluation.sts scores the model during training"
             )
+        for key in ("anchor_prompt", "positive_prompt"):
+            if isinstance(objective, MlmObjective) and getattr(self.data, key) is not None:
+                raise ValueError(f"data.{key}: {objective.kind} joins the sides to one text; set it to null")
         if isinstance(objective, SimcseObjective) and self.model.init_from is None:
             check_views(objective, self.model.encoder)
         if objective.masks_tokens:

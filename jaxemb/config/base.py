@@ -3,8 +3,21 @@
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+from jaxemb.language_tags import checked_language
+
+
+def _language(name: str) -> str:
+    try:
+        return checked_language(name)
+    except ValueError as error:
+        raise PydanticCustomError("language", "{message}", {"message": str(error)}) from None
+
+
+Language = Annotated[str, AfterValidator(_language)]
+"""A language; whatever the user writes (`eng_Latn`, `EN`), the settings hold the BCP 47 tag (`en`)."""
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Size = Annotated[int, Field(ge=1, lt=2**31)]
 Width = Annotated[int, Field(ge=1, le=2**20)]

@@ -60,6 +60,11 @@ class DataConfig(Settings):
     """Languages are drawn with probability proportional to (pairs ** exponent); 1 follows the data, 0 is uniform."""
     max_length: PositiveInt = 64
     """Longest sequence in tokens, special tokens included; longer texts are cut."""
+    anchor_prompt: str | None = None
+    """Text put before each anchor in training, such as `query: `; null for `model.prompt`. The model offers it as the
+    prompt `query`."""
+    positive_prompt: str | None = None
+    """The same for positives and hard negatives, such as `passage: `; the model offers it as the prompt `document`."""
     length_buckets: tuple[PositiveInt, ...] | None = None
     """null packs several texts into each row of `max_length` tokens: hardly any padding, and few shapes to compile.
     A list (`[16, 32, 64]`, ascending, `max_length` last) gives each text its own row: texts of similar length share a

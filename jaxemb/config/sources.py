@@ -2,16 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from jaxemb.config.base import Settings
+from jaxemb.config.base import Language, Settings
 
 Extra = Literal["label", "score", "negatives", "twin"]
 """What the examples of a source have in addition to two texts; `twin`: both texts are the same."""
 EXTRAS: dict[Extra, str] = {
     "label": "labels (kind nli, or label_key of jsonl and tfds)",
     "score": "scores (kind sts, or score_key of jsonl and tfds)",
-    "negatives": "hard negatives (triplets of kind nli, or negative_keys of jsonl and tfds)",
+    "negatives": "hard negatives (triplets of kind nli, negative_column of tsv, or negative_keys of jsonl and tfds)",
     "twin": "single sentences (kind text)",
 }
 """Names of these for messages, with the sources that give them."""
@@ -32,7 +32,7 @@ class GettextSource(_Source):
     kind: Literal["gettext"] = "gettext"
     packages: tuple[str, ...]
     """Names of installed distributions, as pip knows them."""
-    languages: tuple[str, ...] | None = None
+    languages: tuple[Language, ...] | None = None
     """Languages to use (BCP 47, such as `de` or `pt-BR`); null for all."""
 
 
@@ -46,22 +46,36 @@ class TsvSource(_Source):
     """Column of the anchor, counted from 0, or its name in the header."""
     positive_column: NonNegativeInt | str = 1
     """Column of the positive (the translation), counted from 0, or its name in the header."""
+    negative_column: NonNegativeInt | str | None = None
+    """Column of a hard negative, counted from 0, or its name in the header; null for none. MS MARCO's triples have it
+    in column 2."""
     header: bool = False
     """Whether the first line names the columns. It does if a column is given by its name."""
     split: str | None = "train"
     """Of a file whose header has a column of splits, only these rows are taken; null takes all rows."""
-    anchor_lang: str = "en"
+    anchor_lang: Language = "en"
     """Language of the anchor."""
-    positive_lang: str | None = None
+    positive_lang: Language | None = None
     """Language of the positive; when null, taken from a file name such as `en-XX.tsv.gz`. Of a file whose header has a
     column `language`, only the rows in this language are taken; null takes all and gives each its own."""
     licence: str | None = None
     """Licence of the data, for the model card."""
 
     @property
+    def columns(self) -> tuple[int | str, ...]:
+        """Columns of the anchor, the positive and, if there is one, the hard negative."""
+        negative = () if self.negative_column is None else (self.negative_column,)
+        return self.anchor_column, self.positive_column, *negative
+
+    @property
     def has_header(self) -> bool:
         """Whether the first line names the columns."""
-        return self.header or isinstance(self.anchor_column, str) or isinstance(self.positive_column, str)
+        return self.header or any(isinstance(column, str) for column in self.columns)
+
+    @property
+    def gives(self) -> frozenset[Extra]:
+        """What its examples have in addition to two texts."""
+        return frozenset() if self.negative_column is None else frozenset({"negatives"})
 
 
 class MosesSource(_Source):
@@ -72,9 +86,9 @@ class MosesSource(_Source):
     """File of the anchors; relative to `data.root`."""
     positive_path: str
     """File of the positives; relative to `data.root`."""
-    anchor_lang: str = "en"
+    anchor_lang: Language = "en"
     """Language of the anchors."""
-    positive_lang: str
+    positive_lang: Language
     """Language of the positives."""
     licence: str | None = None
     """Licence of the data, for the model card."""
@@ -92,7 +106,7 @@ class _Files(_Source):
 class _Rows(_Files):
     """Files whose columns may say which split and which language each row is for."""
 
-    language: str | None = "en"
+    language: Language | None = "en"
     """Language of the sentences. Of a file with a column `language`, only the rows in this language are taken; null
     takes all rows and gives each its own language."""
     split: str | None = "train"
@@ -104,7 +118,7 @@ class TextSource(_Files):
     """Single sentences, one per line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
 
     kind: Literal["text"] = "text"
-    language: str | None = "en"
+    language: Language | None = "en"
     """Language of the sentences; when null, taken from a file name such as `de.txt.gz`, or `en-de.tsv.gz` for `de`.
     Of a file with a column `language`, only the rows in this language are taken; null takes all and gives each its
     own."""
@@ -166,18 +180,22 @@ class _Keyed(_Source):
     anchor_key: str = "anchor"
     """Field of the anchor (premise, query)."""
     positive_key: str | None = "positive"
-    """Field of the positive (hypothesis, document); null for single sentences."""
+    """Field of the positive (hypothesis, document); null for single sentences. A list holds several positives: each
+    epoch takes one of them."""
     negative_keys: tuple[str, ...] = ()
-    """Fields of hard negatives."""
+    """Fields of hard negatives: a text each, or lists (see `negatives`)."""
+    negatives: PositiveInt | None = None
+    """Hard negatives of each example, drawn from all texts and lists under `negative_keys`: each epoch takes others. A
+    row with fewer repeats them, and the losses count each once. null takes one text from each of `negative_keys`."""
     label_key: str | None = None
     """Field of a class, a whole number from 0; examples with -1 (no agreement) are left out."""
     score_key: str | None = None
     """Field of a similarity score."""
     max_score: PositiveFloat = 1.0
     """The highest score; all scores are divided by it."""
-    anchor_lang: str = "en"
+    anchor_lang: Language = "en"
     """Language of the anchors."""
-    positive_lang: str = "en"
+    positive_lang: Language = "en"
     """Language of the positives and negatives."""
     licence: str | None = None
     """Licence of the data, for the model card."""
@@ -197,11 +215,17 @@ class _Keyed(_Source):
     def _check(self) -> "_Keyed":
         if self.positive_key is None and self.gives != {"twin"}:
             raise ValueError("positive_key: null means single sentences, which have no negatives, labels or scores")
+        if self.negatives is not None and not self.negative_keys:
+            raise ValueError("negatives: set negative_keys, too: the fields that the hard negatives are drawn from")
         return self
 
 
 class JsonlSource(_Keyed):
-    """Records with named fields, a JSON object per line; plain or `.gz`."""
+    """Records with named fields, a JSON object per line; plain or `.gz`.
+
+    A text may be an object `{"title": ..., "text": ...}`; the title comes first. A line that is a list of texts has the
+    fields anchor, positive, negative, negative_1 and so on.
+    """
 
     kind: Literal["jsonl"] = "jsonl"
     path: str

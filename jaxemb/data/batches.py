@@ -77,9 +77,11 @@ class Batches:
         Raises:
           UserError: if there are fewer examples than a batch takes, or processes or devices do not divide it.
         """
-        if batch_size > len(tokenized):
+        starts = getattr(tokenized, "starts", None)  # only examples from files have several of one row
+        epoch = len(tokenized) if starts is None else len(starts)
+        if batch_size > epoch:
             raise UserError(
-                f"training.batch_size: {batch_size} examples a batch, but there are only {len(tokenized)} to train on"
+                f"training.batch_size: {batch_size} examples a batch, but there are only {epoch} to train on"
             )
         for count, what in ((process_count, "processes"), (devices, "devices")):
             if batch_size % count:
@@ -91,7 +93,7 @@ class Batches:
         self._pad_id = pad_id
         self._devices = max(devices, process_count)
         self._process = (process_index, process_count)
-        self._mixture = Mixture(tokenized.language_of, len(tokenized.languages), config.language_exponent, seed)
+        self._mixture = Mixture(tokenized.language_of, len(tokenized.languages), config.language_exponent, seed, starts)
         self._window = functools.lru_cache(maxsize=4)(self._plan)
         self.sizes: tuple[tuple[int, ...], ...]
         """Shapes of batches, smallest first: tokens a row if padded, rows a device if packed; for each of the sides."""

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Int, Integer
 
+from jaxemb.data.pairs.holdout import mix
 from jaxemb.data.permutation import permuted
 from jaxemb.data.prepared import rows_by_group
 from jaxemb.data.tokenizer import smoothed_quotas
@@ -20,16 +21,29 @@ class Mixture:
     positions says which language is next.
     """
 
-    def __init__(self, language_of: Integer[np.ndarray, " N"], languages: int, exponent: float, seed: int) -> None:
+    def __init__(
+        self,
+        language_of: Integer[np.ndarray, " N"],
+        languages: int,
+        exponent: float,
+        seed: int,
+        starts: Int[np.ndarray, " R"] | None = None,
+    ) -> None:
         """Plans the order.
 
         Args:
           language_of: the language of each example, in [0, languages).
           languages: how many languages there are; some may have no example.
           exponent: a language is drawn with probability proportional to its number of examples to this power.
-          seed: of the order of languages and of the permutations.
+          seed: of the order of languages, of the permutations, and of which example of a row comes first.
+          starts: the first example of each row, if rows have several examples. An epoch takes one of each row, and the
+            next epoch the one after it.
         """
         self._seed = seed
+        self._starts = starts
+        if starts is not None:
+            self._examples_of = np.diff(starts, append=len(language_of))
+            language_of = language_of[starts]
         self._pools = _language_pools(language_of, languages, exponent)
         self._turns, self._occurrences, self._counts = _turns([len(pool) for pool in self._pools], exponent, seed)
 
@@ -45,8 +59,15 @@ class Mixture:
                 epoch, position = np.divmod(drawn_before, len(pool))
                 for number in np.unique(epoch).tolist():
                     now = epoch == number
-                    rows[here[now]] = pool[permuted(position[now], len(pool), self._key(index, number))]
+                    chosen = pool[permuted(position[now], len(pool), self._key(index, number))]
+                    rows[here[now]] = chosen if self._starts is None else self._one_of_each(chosen, number)
         return rows
+
+    def _one_of_each(self, rows: np.ndarray, epoch: int) -> np.ndarray:
+        """The examples of these rows whose turn it is."""
+        assert self._starts is not None
+        turn = mix(rows, self._seed) + np.uint64(epoch)
+        return self._starts[rows] + (turn % self._examples_of[rows].astype(np.uint64)).astype(np.int64)
 
     def _key(self, pool: int, epoch: int) -> int:
         """The key of a pool's permutation in an epoch."""

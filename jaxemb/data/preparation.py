@@ -6,15 +6,17 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxemb.config import DataConfig, FilterConfig
 from jaxemb.data.cache import cached_directory, file_state, fingerprint, write_array_record
+from jaxemb.data.pairs.alternatives import Alternatives
 from jaxemb.data.pairs.clean import Dropped, clean
 from jaxemb.data.pairs.exclude import Exclusion, excluded_files
 from jaxemb.data.pairs.holdout import PairKeys, choose_heldout
-from jaxemb.data.pairs.languages import is_english, pair_language
+from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.pair_keys import StoredPairKeys, as_numpy
 from jaxemb.data.pairs.records import encode_record
 from jaxemb.data.pairs.report import FileTally, Report, Skipped
@@ -22,10 +24,15 @@ from jaxemb.data.prepared import PreparedData
 from jaxemb.data.sources import SourcePart, source_parts
 from jaxemb.errors import UserError
 from jaxemb.files import cache_root
+from jaxemb.language_tags import is_english
 from jaxemb.readers.lines import BadLine
 
 VERSION = 4
 """Counts up when the same sources and settings would give other pairs, or the cache's layout changes."""
+
+ADDED_TO_SOURCES = ("negative_column", "negatives")
+"""Settings of sources that are newer than `VERSION`. Where they are null, the pairs and the cache's key are those of
+before."""
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +56,22 @@ def prepare(config: DataConfig, seed: int) -> PreparedData:
     key = fingerprint(
         VERSION,
         seed,
-        config.model_dump(mode="json", include={"sources", "filters", "exclude", "holdout"}),
+        _settings(config),
         [file_state(path) for path in paths],
         sorted({part.source for part in parts}),
     )
     path = cache_root(config.cache_dir) / f"pairs-{key}"
     return PreparedData(cached_directory(path, functools.partial(_write, parts, excluded, config, seed)))
+
+
+def _settings(config: DataConfig) -> dict[str, Any]:
+    """The settings that the pairs depend on, as part of the cache's key."""
+    settings = config.model_dump(mode="json", include={"sources", "filters", "exclude", "holdout"})
+    for source in settings["sources"]:
+        for name in ADDED_TO_SOURCES:
+            if source.get(name, ...) is None:
+                del source[name]
+    return settings
 
 
 def _write(parts: Sequence[SourcePart], excluded: Sequence[Path], config: DataConfig, seed: int, folder: Path) -> None:
@@ -93,6 +110,9 @@ def _write(parts: Sequence[SourcePart], excluded: Sequence[Path], config: DataCo
 
     np.save(folder / "train.npy", train)
     np.save(folder / "language.npy", language[train])
+    starts = np.flatnonzero(np.diff(as_numpy(keys.row)[train], prepend=np.uint64(0)))
+    if len(starts) < len(train):
+        np.save(folder / "starts.npy", starts)
     english = np.array([sum(map(is_english, languages)) for languages in keys.sides], np.uint8)
     np.save(folder / "english.npy", english[as_numpy(keys.side)[train]])
     hashes = keys.text_hashes()[train]
@@ -115,6 +135,7 @@ def _encoded_pairs(
     parts: Sequence[SourcePart], filters: FilterConfig, exclusion: Exclusion, report: Report, keys: StoredPairKeys
 ) -> Iterator[bytes]:
     """Reads the sources through, drops what the filters drop, and yields the rest to be stored."""
+    row = 0
     for part in parts:
         tally = FileTally(part.name)
         about = report.sources.setdefault(
@@ -132,14 +153,16 @@ def _encoded_pairs(
                     report.drop(item.language, item.reason)
                     continue
             tally.lines += 1
-            language = pair_language(item.anchor_lang, item.positive_lang)
-            report.read[language] += 1
-            cleaned = clean(item, filters, exclusion)
-            if isinstance(cleaned, Dropped):
-                report.drop(language, cleaned.reason)
-                continue
-            about["pairs"] += 1
-            keys.add(cleaned, language)
-            yield encode_record(cleaned)
+            row += 1
+            for record in item.records if isinstance(item, Alternatives) else (item,):
+                language = pair_language(record.anchor_lang, record.positive_lang)
+                report.read[language] += 1
+                cleaned = clean(record, filters, exclusion)
+                if isinstance(cleaned, Dropped):
+                    report.drop(language, cleaned.reason)
+                    continue
+                about["pairs"] += 1
+                keys.add(cleaned, language, row)
+                yield encode_record(cleaned)
         report.finish_file(tally, filters.max_bad_line_share)
         log.debug("%s: %d lines, %d of them malformed", part.name, tally.lines, tally.bad)

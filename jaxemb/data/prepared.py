@@ -47,6 +47,11 @@ class PreparedData:
         """uint8 [train], how many of anchor and positive are English: 0, 1 or 2."""
         self.hashes: np.ndarray = np.load(path / "hashes.npy", mmap_mode="r")
         """uint64 [train, 2 + K], stable hashes of the texts of the anchor, the positive and K hard negatives."""
+        self.starts: np.ndarray | None = (
+            np.load(path / "starts.npy", mmap_mode="r") if (path / "starts.npy").exists() else None
+        )
+        """int64 [rows], the first example of each row of a source, if some row has several examples: an epoch takes one
+    of them. None if each row has one."""
         self.columns: dict[str, np.ndarray] = {
             name: np.load(path / f"{name}.npy", mmap_mode="r")
             for name in ("label", "score")
@@ -56,6 +61,11 @@ class PreparedData:
         self._stored = StoredRecords(path / "pairs.arrayrecord", decode_record)
         self.train = TrainingPairs(self._stored, np.load(path / "train.npy", mmap_mode="r"))
         """The training pairs."""
+
+    @property
+    def epoch(self) -> int:
+        """Examples of an epoch: one of each row."""
+        return len(self.train) if self.starts is None else len(self.starts)
 
     @functools.cached_property
     def heldout(self) -> dict[str, list[Record]]:

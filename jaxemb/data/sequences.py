@@ -32,6 +32,7 @@ class Sequences:
         """
         self._tokenized, self._max_length, self._seed = tokenized, max_length, seed
         self.languages, self.language_of = tokenized.languages, tokenized.language_of
+        self.starts = tokenized.starts
         self.single: np.ndarray = np.empty(len(tokenized), bool)
         """[N], True if an example is a single sentence."""
         lengths = np.empty((len(tokenized), 1), np.uint16)

@@ -50,6 +50,8 @@ class Tokenized:
         """Names of the languages."""
         self.language_of = data.language_of
         """uint16 [N], index into `languages`."""
+        self.starts = data.starts
+        """int64 [rows], the first example of each row, if some row has several examples; see `PreparedData`."""
         self.hashes: np.ndarray = data.hashes.view(np.uint32).reshape(len(data.hashes), -1, 2)
         """uint32 [N, C, 2], two words of the hash of each text."""
         self._columns: dict[str, Column] = dict(data.columns)
@@ -111,7 +113,11 @@ def pad(texts: Sequence[np.ndarray], length: int, pad_id: int) -> dict[str, np.n
 
 
 def tokenize(
-    data: PreparedData, tokenizer: transformers.PreTrainedTokenizerFast, max_length: int, prompt: str = ""
+    data: PreparedData,
+    tokenizer: transformers.PreTrainedTokenizerFast,
+    max_length: int,
+    prompt: str = "",
+    positive_prompt: str | None = None,
 ) -> Tokenized:
     """Tokenizes the training examples once; the result is cached.
 
@@ -120,17 +126,19 @@ def tokenize(
       tokenizer: a fast one; it is not changed.
       max_length: most tokens of a text, special tokens included; longer texts are cut at the tokenizer's
         `truncation_side`.
-      prompt: text put before every text.
+      prompt: text put before every anchor.
+      positive_prompt: text put before every positive and hard negative; `prompt` when None.
     """
     backend = plain_backend(tokenizer)
     settings = json.loads(backend.to_str())
     backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
-    key = fingerprint(VERSION, data.path.name, settings, max_length, tokenizer.truncation_side, prompt)
+    prompts = (prompt, prompt if positive_prompt is None else positive_prompt)
+    key = fingerprint(VERSION, data.path.name, settings, max_length, tokenizer.truncation_side, *dict.fromkeys(prompts))
     path = data.path.parent / f"tokens-{key}"
-    return Tokenized(cached_directory(path, functools.partial(_write, data, backend, prompt)), data)
+    return Tokenized(cached_directory(path, functools.partial(_write, data, backend, prompts)), data)
 
 
-def _write(data: PreparedData, backend: tokenizers.Tokenizer, prompt: str, folder: Path) -> None:
+def _write(data: PreparedData, backend: tokenizers.Tokenizer, prompts: tuple[str, str], folder: Path) -> None:
     dtype = np.dtype("<u2" if backend.get_vocab_size() <= 1 << 16 else "<u4")
     lengths = np.zeros(data.hashes.shape, np.uint16)
     special = backend.num_special_tokens_to_add(is_pair=False)
@@ -139,9 +147,12 @@ def _write(data: PreparedData, backend: tokenizers.Tokenizer, prompt: str, folde
     def encoded() -> Iterator[bytes]:
         for rows in in_chunks(len(data.train), 1 << 14):
             records = data.train.__getitems__(rows)
-            examples = [(record.anchor, record.positive, *record.negatives) for record in records]
+            examples = [
+                (prompts[0] + record.anchor, *(prompts[1] + text for text in (record.positive, *record.negatives)))
+                for record in records
+            ]
             # All in one call, each text once: neighbouring pairs often share the English side.
-            texts = list(dict.fromkeys(prompt + text for example in examples for text in example))
+            texts = list(dict.fromkeys(text for example in examples for text in example))
             encodings = backend.encode_batch_fast(texts)
             ids = {text: encoding.ids for text, encoding in zip(texts, encodings, strict=True)}
             lost = {
@@ -150,12 +161,12 @@ def _write(data: PreparedData, backend: tokenizers.Tokenizer, prompt: str, folde
                 if (parts := encoding.overflowing)
             }
             for row, example, record in zip(rows, examples, records, strict=True):
-                each = [ids[prompt + text] for text in example]
+                each = [ids[text] for text in example]
                 lengths[row] = list(map(len, each))
                 twin = len(example) == 2 and example[0] == example[1]
                 for index, text in enumerate(example[: 1 if twin else None]):
                     language = record.positive_lang if index else record.anchor_lang
-                    cut[language].add(len(each[index]) - special, lost.get(prompt + text, 0))
+                    cut[language].add(len(each[index]) - special, lost.get(text, 0))
                 yield np.array(each[0] if twin else list(itertools.chain(*each)), dtype).tobytes()
 
     write_array_record(folder / "ids.arrayrecord", encoded())

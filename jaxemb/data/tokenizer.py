@@ -11,10 +11,10 @@ from tokenizers import trainers
 
 from jaxemb.config import TokenizerConfig
 from jaxemb.data.cache import in_chunks
-from jaxemb.data.pairs.languages import is_english
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.prepared import PreparedData, rows_by_group
 from jaxemb.data.tokenizer_normalizer import with_normalizer
+from jaxemb.language_tags import is_english
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """The special tokens, whose ids are 0 to 4."""

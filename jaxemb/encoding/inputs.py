@@ -1,10 +1,10 @@
 """Reads texts from a file, one per line: plain lines, a column of a .tsv or a key of a .jsonl, plain or .gz."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.readers.json_lines import json_value
 from jaxemb.readers.lines import read_good_lines, read_lines, uncompressed_suffix
 from jaxemb.texts import half_characters
 
@@ -25,6 +25,7 @@ def text_reader(path: Path, column: int | str | None = None) -> Callable[[], Ite
     """
     if not path.is_file():
         raise UserError(f"{path} is not a file" if path.exists() else f"{path}: no such file")
+    next(read_lines(path, may_be_empty=True), None)  # refuses other formats by what they are
     kind = uncompressed_suffix(path).lower()
     if kind in NOT_TEXT:
         raise UserError(f"{path}: {kind} cannot be read; convert it to lines of text, .tsv or .jsonl, plain or .gz")
@@ -71,11 +72,13 @@ def _field(line: str, number: int, where: str) -> str:
 
 def _value(line: str, key: str, where: str) -> str:
     try:
-        record = json.loads(line)
+        record = json_value(line)
     except ValueError as error:
         raise UserError(f"{where}: not JSON ({error})") from None
     if not isinstance(record, dict) or key not in record:
-        found = f"its keys are {', '.join(record)}" if isinstance(record, dict) else "it is not an object"
+        found = (
+            f"its keys are {', '.join(map(_printable, record))}" if isinstance(record, dict) else "it is not an object"
+        )
         raise UserError(f"{where}: no key {key!r}; {found}")
     text = record[key]
     if not isinstance(text, str):
@@ -83,3 +86,7 @@ def _value(line: str, key: str, where: str) -> str:
     if half := half_characters(text):
         raise UserError(f"{where}: {key!r} is not valid Unicode: it holds {half!a}, half of a character")
     return text
+
+
+def _printable(key: str) -> str:
+    return key.encode("utf-8", "backslashreplace").decode()

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, UInt32
 
 from jaxemb.config import ModelConfig
 from jaxemb.models import SIDES, Tokens, apply, tower_params
@@ -86,6 +86,19 @@ def sides_of(batch: Mapping[str, Any]) -> tuple[str, ...]:
     ('anchor', 'positive', 'negative', 'negative_1')
     """
     return *SIDES, *sorted(name for name in batch if re.fullmatch(r"negative(_\d+)?", name))
+
+
+def first_of_its_row(hashes: Sequence[UInt32[Array, "B 2"]]) -> Bool[Array, "B K"]:
+    """Which hard negatives are not a repetition of an earlier one of their row.
+
+    A row of a source that has fewer hard negatives than an example takes repeats them.
+
+    Args:
+      hashes: for each of K hard negatives, 64 bits of a hash of its text, in two words.
+    """
+    text = jnp.stack(hashes, axis=1)
+    same = jnp.all(text[:, :, None] == text[:, None, :], axis=-1)
+    return ~jnp.any(jnp.tril(same, k=-1), axis=2)
 
 
 def embed_texts(

@@ -13,7 +13,7 @@ from jaxemb.losses import classifier_width, cosine_similarity_mse, softmax_class
 from jaxemb.losses.classification import classifier_outputs
 from jaxemb.losses.parts.in_batch import weighted_mean
 from jaxemb.models import Params, embedding_size
-from jaxemb.objectives.embedding import embed_texts, sides_of
+from jaxemb.objectives.embedding import embed_texts, first_of_its_row, sides_of
 from jaxemb.objectives.objective import Objective
 
 
@@ -61,12 +61,16 @@ def triplets(config: SbertTriplet, model: ModelConfig, mesh: Mesh) -> Objective:
     """max(0, |a - p| - |a - n| + margin) for each hard negative n."""
 
     def objective(params: Any, batch: Mapping[str, Any], key: Any) -> tuple[Array, dict[str, Array]]:
-        anchors, positives, *negatives = embed_texts(model, params, batch, key, mesh=mesh, sides=sides_of(batch))
-        losses = [triplet(anchors, positives, one, margin=config.margin) for one in negatives]
-        nearer = [jnp.asarray(one < config.margin, jnp.float32) for one in losses]
+        sides = sides_of(batch)
+        anchors, positives, *negatives = embed_texts(model, params, batch, key, mesh=mesh, sides=sides)
+        losses = jnp.stack([triplet(anchors, positives, one, margin=config.margin) for one in negatives])
+        nearer = jnp.asarray(losses < config.margin, jnp.float32)
+        where = None
+        if len(negatives) > 1:
+            where = first_of_its_row([batch[f"{side}_hash"] for side in sides[2:]]).T
         return (
-            weighted_mean(jnp.mean(jnp.stack(losses), axis=0), batch["weight"]),
-            {"accuracy": weighted_mean(jnp.mean(jnp.stack(nearer), axis=0), batch["weight"])},
+            weighted_mean(jnp.mean(losses, axis=0, where=where), batch["weight"]),
+            {"accuracy": weighted_mean(jnp.mean(nearer, axis=0, where=where), batch["weight"])},
         )
 
     return objective

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from jaxemb.config import ModelConfig, SimcseObjective, SupervisedSimcse
 from jaxemb.losses.parts.ranking_softmax import RankingBatch, RankingForm, both_ways
-from jaxemb.objectives.embedding import embed_texts, sides_of
+from jaxemb.objectives.embedding import embed_texts, first_of_its_row, sides_of
 from jaxemb.objectives.masking import TokenKinds
 from jaxemb.objectives.objective import Objective
 from jaxemb.objectives.pretraining import masked_lm_loss
@@ -47,6 +47,8 @@ def contrastive(
         if negatives:
             hashes = [batch[f"{side}_hash"] for side in sides[2:]]
             rows = rows._replace(hard_negatives=jnp.stack(negatives, axis=1))
+            if len(negatives) > 1:
+                rows = rows._replace(has_hard_negative=first_of_its_row(hashes))
             if config.mask_duplicates:
                 rows = rows._replace(document_ids=batch["positive_hash"], hard_negative_ids=jnp.stack(hashes, axis=1))
         loss, metrics = ranking_loss(

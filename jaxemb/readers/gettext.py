@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine
+from jaxemb.texts import half_characters
 
 _MO_MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 _CHARSET = re.compile(rb"charset=([\w-]+)")
@@ -68,9 +69,9 @@ def parse_mo(data: bytes, name: str) -> Iterator[Message | BadLine]:
             charset = _charset(translation)
             continue
         try:
-            english = original.rpartition(b"\x04")[2].split(b"\0")[0].decode(charset)
-            forms = translation.decode(charset).split("\0")
-        except UnicodeDecodeError:
+            english = _decoded(original.rpartition(b"\x04")[2].split(b"\0")[0], charset)
+            forms = _decoded(translation, charset).split("\0")
+        except UnicodeError:
             yield BadLine(number + 1, f"a message that is not {charset}", repr(original[:100]))
             continue
         yield Message(number + 1, english, forms[0], forms=len(forms))
@@ -79,9 +80,19 @@ def parse_mo(data: bytes, name: str) -> Iterator[Message | BadLine]:
 def _charset(header: bytes) -> str:
     match = _CHARSET.search(header)
     try:
-        return codecs.lookup(match[1].decode()).name if match else "utf-8"
-    except LookupError:
+        charset = codecs.lookup(match[1].decode()).name if match else "utf-8"
+        "a".encode(charset)  # raises LookupError for codecs that are not of text, such as zlib
+    except (LookupError, UnicodeError):
         return "utf-8"
+    return charset
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    """The text. Raises UnicodeError; some charsets (UTF-7) allow half a character, which is refused, too."""
+    text = data.decode(charset)
+    if half_characters(text):
+        raise UnicodeError
+    return text
 
 
 def parse_po(data: bytes) -> Iterator[Message | BadLine]:
@@ -90,8 +101,8 @@ def parse_po(data: bytes) -> Iterator[Message | BadLine]:
     entry = _Entry()
     for number, raw in enumerate(data.splitlines(), start=1):
         try:
-            line = raw.decode(charset).removeprefix("\ufeff").strip()
-        except UnicodeDecodeError:
+            line = _decoded(raw, charset).removeprefix("\ufeff").strip()
+        except UnicodeError:
             yield BadLine(number, f"not {charset}", repr(raw[:100]))
             continue
         starts_entry = line.startswith(("#", "msgctxt", "msgid ", "msgid\t"))

@@ -11,6 +11,8 @@ from jaxemb.texts import half_characters
 
 _ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 """Half of a surrogate pair, as JSON writes it."""
+NOT_JSON = "not JSON"
+"""Reason of a bad line."""
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
@@ -24,11 +26,37 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
             yield line
             continue
         try:
-            value = json.loads(line)
+            value = json_value(line)
         except ValueError:
-            yield BadLine(number, "not JSON", line)
+            yield BadLine(number, NOT_JSON, line)
             continue
-        if _ESCAPED.search(line) and half_characters(json.dumps(value, ensure_ascii=False)):
+        if _ESCAPED.search(line) and _has_half_characters(value):
             yield BadLine(number, "half of a character, which is no valid Unicode", line)
         else:
             yield number, line, value
+
+
+def json_value(line: str) -> Any:
+    """The JSON value of a line.
+
+    Raises:
+      ValueError: if the line is not JSON, or its lists and objects are too deep for Python.
+    """
+    try:
+        return json.loads(line)
+    except RecursionError:
+        raise ValueError("lists or objects inside each other, hundreds deep") from None
+
+
+def _has_half_characters(value: Any) -> bool:
+    """Whether any text in the value has one. No recursion: `json_value` takes the depth that Python allows."""
+    values = [value]
+    while values:
+        one = values.pop()
+        if isinstance(one, dict):
+            values += [*one, *one.values()]
+        elif isinstance(one, list):
+            values += one
+        elif isinstance(one, str) and half_characters(one):
+            return True
+    return False

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.readers.other_formats import SIGNATURE_BYTES, other_format
 
 MAX_LINE_BYTES = 1 << 20
 """A longer line is malformed; memory never holds more of it than this."""
 
 _GZIP = b"\x1f\x8b"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,22 +40,20 @@ def read_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str | BadL
     Gzipped files are recognised by their first bytes, not by their name. A byte-order mark is dropped.
 
     Raises:
-      UserError: if the file is missing, empty (unless it may be), truncated, corrupt or UTF-16.
+      UserError: if the file is missing, empty (unless it may be), truncated, corrupt, or of another format, such as
+        UTF-16, xz or XML (`other_format`).
     """
     try:
-        with path.open("rb") as raw:
-            start = raw.read(2)
-            if start in _UTF16:
-                raise UserError(f"{path}: is UTF-16; convert it to UTF-8")
-            raw.seek(0)
-            with gzip.GzipFile(fileobj=raw) if start == _GZIP else raw as file:
-                number = 0
-                # The limit bounds the memory for a "line" of a binary file.
-                while data := file.readline(MAX_LINE_BYTES + 1):
-                    number += 1
-                    yield _decode(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, number)
-                    while len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
-                        data = file.readline(MAX_LINE_BYTES + 1)
+        with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == _GZIP else raw as file:
+            if what := other_format(file.peek(SIGNATURE_BYTES)[:SIGNATURE_BYTES]):
+                raise UserError(f"{path}: {what}")
+            number = 0
+            # The limit bounds the memory for a "line" of a binary file.
+            while data := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                yield _decode(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, number)
+                while len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
+                    data = file.readline(MAX_LINE_BYTES + 1)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

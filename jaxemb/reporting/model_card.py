@@ -1,13 +1,14 @@
 """What the model card tells of a run, read from the run's directory."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from jaxemb.config import TrainConfig
+from jaxemb.config import DataConfig, GettextSource, TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.evaluation.suites import in_runs
 from jaxemb.huggingface import CardInfo, DataSource
+from jaxemb.language_tags import is_english
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.results import Reports
 
@@ -27,7 +28,7 @@ def card_of(path: Path, step: int | None = None) -> CardInfo:
     totals = data["totals"]
     return CardInfo(
         title=path.absolute().name,
-        languages=tuple(sorted({"en", *data["languages"]})),
+        languages=languages_of(config.data, data["languages"]),
         base_model=config.model.init_from,
         licence=config.export.licence,
         data=tuple(
@@ -41,6 +42,36 @@ def card_of(path: Path, step: int | None = None) -> CardInfo:
         scores=tuple(_row(name, reports) for name in reports.systems),
         scores_note="\n\n".join(_notes(config, reports)),
     )
+
+
+def languages_of(config: DataConfig, reported: Iterable[str]) -> tuple[str, ...]:
+    """The languages of the texts, sorted: BCP 47 tags.
+
+    The report counts a pair for the language of its side that is not English, and for both (`de-fr`) if none is. So
+    English is added where a source has it, and the pairs of two languages are taken apart.
+
+    Args:
+      config: the sources.
+      reported: the languages in the data report.
+    """
+    found = set(reported)
+    english, apart = False, dict[str, set[str]]()
+    for source in config.sources:
+        first, second = (getattr(source, key, None) for key in ("anchor_lang", "positive_lang"))
+        if getattr(source, "positive_key", "") is None:  # single sentences
+            second = first
+        if isinstance(source, GettextSource):
+            english = True
+        elif first is None or is_english(first):
+            english |= first is not None
+        elif second is None:  # given by the files' names: English if the pairs count for the first
+            english |= first in found
+            apart |= {name: {first, name.removeprefix(f"{first}-")} for name in found if name.startswith(f"{first}-")}
+        elif is_english(second):
+            english = True
+        elif f"{first}-{second}" in found:
+            apart[f"{first}-{second}"] = {first, second}
+    return tuple(sorted(found.difference(apart).union({"en"} if english else (), *apart.values())))
 
 
 def _without_paths(config: TrainConfig) -> TrainConfig:

@@ -32,9 +32,11 @@ def prepare_examples(config: TrainConfig, display: Display) -> PreparedData:
         f"{len(data.train):,} examples in {len(data.languages)} language{'s' * (len(data.languages) != 1)} "
         f"to train on, {held_out:,} held out"
     )
+    if data.epoch < len(data.train):
+        display.headline(f"they are of {data.epoch:,} rows: an epoch takes one of each")
     batch_size = config.training.batch_size
-    if len(data.train) < batch_size:
-        raise UsageError(f"training.batch_size: {batch_size} is more than the {len(data.train)} training examples")
+    if data.epoch < batch_size:
+        raise UsageError(f"training.batch_size: {batch_size} is more than the {data.epoch} training examples")
     check_labels(config.objective, data)
     return data
 
@@ -42,7 +44,9 @@ def prepare_examples(config: TrainConfig, display: Display) -> PreparedData:
 def tokenize_examples(config: TrainConfig, data: PreparedData, tokenizer: Any, display: Display) -> Tokenized:
     """The training examples of a resolved config as token ids; reports how much `data.max_length` cuts off."""
     display.headline("tokenizing")
-    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt=config.model.prompt)
+    anchor_prompt = config.model.prompt if config.data.anchor_prompt is None else config.data.anchor_prompt
+    positive_prompt = config.model.prompt if config.data.positive_prompt is None else config.data.positive_prompt
+    tokenized = tokenize(data, tokenizer, config.data.max_length, anchor_prompt, positive_prompt)
     display.headline(describe_cut(tokenized.cut, config.data.max_length))
     if config.model.longest_input != config.data.max_length:
         display.headline(

@@ -10,11 +10,13 @@ from pydantic import BaseModel
 
 from jaxemb.config import (
     Architecture,
+    DataConfig,
     DenseConfig,
     EncoderConfig,
     ModelConfig,
     MPNetConfig,
     Objective,
+    Prompt,
     SbertClassification,
     SimcseObjective,
     TrainConfig,
@@ -231,6 +233,7 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
     _check_filled_in(config.model, {"prompt_tokens": prompt_tokens}, "model")
     filled_in = {
         "encoder": model.encoder.model_copy(update=of_tokenizer),
+        "prompts": _with_side_prompts(config.data, model),
         "max_seq_length": longest,
         "prompt_tokens": prompt_tokens,
     }
@@ -244,6 +247,30 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
         }
     )
     return with_given(resolved, given_paths(config))
+
+
+def _with_side_prompts(data: DataConfig, model: ModelConfig) -> tuple[Prompt, ...]:
+    """The model's prompts with those that its two sides are trained with, by sentence-transformers' names.
+
+    Raises:
+      UsageError: if the model has another prompt of that name, or pools without its prompt, whose length is that of
+        `model.prompt`.
+    """
+    if data.anchor_prompt is None and data.positive_prompt is None:
+        return model.prompts
+    prompts = {prompt.name: prompt.text for prompt in model.prompts}
+    for key, name in (("anchor_prompt", "query"), ("positive_prompt", "document")):
+        text = getattr(data, key)
+        if text is None:
+            continue
+        if not model.include_prompt:
+            raise UsageError(f"data.{key}: only a model that pools with the prompt has it: set model.include_prompt")
+        if prompts.setdefault(name, text) != text:
+            raise UsageError(
+                f"data.{key}: {text!r}, but the prompt {name!r} in model.prompts is {prompts[name]!r}; give both the "
+                "same text"
+            )
+    return tuple(Prompt(name=name, text=text) for name, text in prompts.items())
 
 
 def _longest_input(config: TrainConfig, base: ModelConfig | None) -> int:

@@ -142,7 +142,7 @@ class _Run:
             else:
                 state = program.first_state(setup.towers)
                 setup = replace(setup, towers=None)  # whose parameters lie on one device
-            for line in describe_training(program, state, batches, len(data.train)):
+            for line in describe_training(program, state, batches, data.epoch):
                 say(line)
             with trackers_of(run, int(state.step)) as tracker:
                 suites = suites_of(config, data.heldout, setup.teacher)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from jaxemb import distributed
-from jaxemb.config import TrainConfig
-from jaxemb.encoding import Embedder, towers_of
+from jaxemb.config import DataConfig, TrainConfig
+from jaxemb.encoding import Embedder, Towers, towers_of
 from jaxemb.evaluation import Suite, encode_fns
 from jaxemb.evaluation.suites import in_runs
 from jaxemb.models import in_float32
@@ -64,9 +64,18 @@ class Scores:
         whole = towers.map(lambda one: replace(one, config=one.config.model_copy(update={"truncate_dim": None})))
         entries = in_runs()
         for suite_name, suite in self._suites.items():
-            report = suite.evaluate(encode_fns(whole if entries[suite_name].whole_embeddings else towers))
+            chosen = whole if entries[suite_name].whole_embeddings else towers
+            report = suite.evaluate(encode_fns(_with_prompts(chosen, self._config.data, suite_name)))
             if report.log is not None:
                 self._writer.write(step, "evaluation", report.log.metrics)
                 self._display.headline(f"{report.log.what} after step {step}: {report.log.shown}")
             if name is not None:
                 self.reports.add(name, report)
+
+
+def _with_prompts(towers: Towers, data: DataConfig, suite: str) -> Towers:
+    """The towers with the prompts they are trained with; both with the anchors' in STS, which is symmetric."""
+    second = data.anchor_prompt if suite == "sts" else data.positive_prompt
+    if data.anchor_prompt == second and towers.tied:
+        return towers.map(lambda tower: tower.with_prompt(second))
+    return Towers(towers.anchor.with_prompt(data.anchor_prompt), towers.positive.with_prompt(second))

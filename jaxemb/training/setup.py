@@ -75,7 +75,7 @@ def start_run(config: TrainConfig, run: RunDirectory, objective: str | None, dis
         config = resolve(config, base, tokenizer)
         select_trained(config)
     data = prepare_examples(config, display)
-    config = with_steps(config, len(data.train))
+    config = with_steps(config, data.epoch)
     with distributed.first_before_others("the vocabulary"):
         if tokenizer is None:
             tokenizer = _vocabulary(config, data, run, display)
@@ -109,7 +109,7 @@ def resume_run(config: TrainConfig, run: RunDirectory, objective: str | None, di
         config = config.model_copy(update={"training": training})
     elif config.training.epochs is not None:
         data = prepare_examples(config, display)
-        config = with_steps(config, len(data.train))
+        config = with_steps(config, data.epoch)
     run.check_same_run(config, objective)
     if run.is_finished(config):
         return Setup(config, tokenizer, None)

@@ -50,6 +50,18 @@ def test_sts_on_the_command_line(folder, capsys):
     assert scores["sets"]["en.dev"]["spearman"] == pytest.approx(_spearman(PAIRS[:3], ""))
 
 
+def test_a_prompt_for_each_side(folder):
+    arguments = ["model", "--suite", "sts", "--data", ".", "--json", "scores.json", "--quiet"]
+    assert run([*arguments, "--anchor-prompt", "query: ", "--positive-prompt", "long passage: "]) == 0
+    first, second = (
+        tiny_embedder(prompt=prompt).encode([pair[side] for pair in PAIRS])
+        for side, prompt in enumerate(("query: ", "long passage: "))
+    )
+    wanted = 100 * stats.spearmanr(np.sum(first * second, axis=1), [pair[2] for pair in PAIRS]).statistic
+    assert json.loads((folder / "scores.json").read_text())["sets"]["STS15"]["spearman"] == pytest.approx(wanted)
+    assert run([*arguments, "--anchor-prompt", ""]) == 0  # the other side keeps the model's own
+
+
 def test_cross_lingual_sts_on_the_command_line(folder, capsys):
     german = [("eine katze", "ein hund", 2.5), ("eins, zwei", "drei", 0.0), ("ein vogel", "vogel", 4.0)]
     (folder / "de.dev.csv").write_text("".join(f'"{a}","{b}",{score}\n' for a, b, score in german))

@@ -24,7 +24,9 @@ def test_the_vocabulary_is_that_of_the_checkpoint_the_tokenizer_or_the_flag(expo
     config.write_text(source + f"tokenizer: {{path: {exported}}}\n")
     assert _config(config, []).model.encoder.vocab_size == len(TOKENIZER)
     config.write_text(source + "tokenizer: {path: nowhere}\n")
-    with pytest.raises(UsageError, match=r"tokenizer\.path: nowhere is not a folder here: give the size of the vocabulary"):
+    with pytest.raises(
+        UsageError, match=r"tokenizer\.path: nowhere is not a folder here: give the size of the vocabulary"
+    ):
         _config(config, [])
     assert _config(ROOT / "configs" / "labse_pretrain.yaml", ["--model.encoder.vocab-size", "501153"])
 

@@ -93,6 +93,14 @@ def test_a_mistake_in_the_file_names_its_key(tmp_path, extra, expected):
     assert found.startswith(str(tmp_path / "config.yaml") + ": ")
 
 
+def test_pre_training_has_no_sides_to_prompt(tmp_path):
+    text = (
+        "data: {sources: [{kind: text, path: x}], holdout: {pairs_per_language: 0}, anchor_prompt: 'q: '}\n"
+        "objective: {kind: mlm}\nmodel: {encoder: {max_position_embeddings: 64}}\ntraining: {steps: 1}\n"
+    )
+    assert "data.anchor_prompt: mlm joins the sides to one text; set it to null" in message(tmp_path, text)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

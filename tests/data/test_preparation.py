@@ -7,9 +7,10 @@ import pytest
 from data.conftest import sentences
 from jaxemb.config import DataConfig, FilterConfig, HoldoutConfig, MosesSource, TsvSource
 from jaxemb.data import Record, prepare
-from jaxemb.data.pairs.languages import is_english
 from jaxemb.data.pairs.normalize import decontamination_key
+from jaxemb.data.preparation import _settings
 from jaxemb.errors import UserError
+from jaxemb.language_tags import is_english
 
 
 def english_side(record: Record) -> str:
@@ -43,6 +44,46 @@ def test_pairs_of_two_languages(prepared):
     assert prepared.train[3] == train[3]
     triples = {(en, text) for en, de, ja in sentences() for text in (de, ja)}
     assert {(record.anchor, record.positive) for record in train} <= triples
+
+
+@pytest.mark.parametrize("name", ["en", "eng", "eng_Latn", "EN", "en-GB"])
+def test_held_out_english_does_not_leak_under_another_name(tmp_path, name):
+    """Two sources with the same English sides, one of which names English in another way."""
+    english = [f"the {word} thing number {'x' * n}" for n, word in enumerate("one two three four five".split() * 8)]
+    for file, side in (
+        ("en", english),
+        ("de", [f"de {line}" for line in english]),
+        ("fr", [f"f {e}" for e in english]),
+    ):
+        (tmp_path / file).write_text("".join(f"{line}\n" for line in side))
+    config = DataConfig(
+        root=str(tmp_path),
+        sources=(
+            MosesSource(anchor_path="en", positive_path="de", positive_lang="deu_Latn"),
+            MosesSource(anchor_path="fr", positive_path="en", anchor_lang="FR", positive_lang=name),
+        ),
+        holdout=HoldoutConfig(pairs_per_language=5, max_share=0.5),
+        cache_dir=str(tmp_path / "cache"),
+    )
+    data = prepare(config, 0)
+    train = assert_sound(data)
+    assert data.languages == ["de", "fr"]
+    assert [len(pool) for pool in data.heldout.values()] == [5, 5]
+    held = {decontamination_key(english_side(record)) for pool in data.heldout.values() for record in pool}
+    trained = {decontamination_key(text) for r in train for text in (r.anchor, r.positive) if text in english}
+    assert len(held) >= 5
+    assert not held & trained
+    assert np.asarray(data.english_sides).tolist() == [1] * len(train)
+
+
+def test_newer_settings_of_sources_change_the_key_only_where_they_are_set():
+    """Null leaves the key as it was before there was the setting, so the older cache is found again."""
+    plain, with_negatives = (
+        _settings(DataConfig(sources=(TsvSource(path="x.tsv", negative_column=column),)))["sources"][0]
+        for column in (None, 2)
+    )
+    assert "negative_column" not in plain
+    assert with_negatives["negative_column"] == 2
 
 
 def test_hashes_belong_to_the_texts(prepared):

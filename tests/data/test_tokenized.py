@@ -3,8 +3,8 @@ import collections
 import numpy as np
 import pytest
 
-from jaxemb.config import TokenizerConfig
-from jaxemb.data import tokenize, train_tokenizer
+from jaxemb.config import DataConfig, HoldoutConfig, TextSource, TokenizerConfig
+from jaxemb.data import prepare, tokenize, train_tokenizer
 from jaxemb.data.cut import Cut, describe_cut
 from jaxemb.data.tokenized import pad
 
@@ -29,6 +29,30 @@ def test_rows_are_the_tokenizer_s(prepared, tokenizer):
             assert not side[key][:, 8:].any()
     np.testing.assert_array_equal(pairs.lengths[rows][:, 0], sides[0]["attention_mask"].sum(axis=1))
     np.testing.assert_array_equal(pairs.lengths[rows][:, 1], sides[1]["attention_mask"].sum(axis=1))
+
+
+def test_each_side_has_its_prompt(prepared, tokenizer):
+    pairs = tokenize(prepared, tokenizer, 12, "query: ", "passage: ")
+    rows = np.array([7, 0, 3])
+    records = prepared.train.__getitems__(rows)
+    wanted = ([f"query: {record.anchor}" for record in records], [f"passage: {record.positive}" for record in records])
+    for ids, texts in zip(pairs.token_ids(rows), wanted, strict=True):
+        assert [one.tolist() for one in ids] == tokenizer(texts, truncation=True, max_length=12)["input_ids"]
+    alike = tokenize(prepared, tokenizer, 12, "query: ", "query: ")
+    assert alike.path == tokenize(prepared, tokenizer, 12, "query: ").path != pairs.path
+    assert alike.path != tokenize(prepared, tokenizer, 12, "query: ", "").path
+
+
+def test_a_sentence_under_two_prompts_is_two_texts(tmp_path, tokenizer):
+    (tmp_path / "text.txt").write_text("one two\nthree four\n")
+    config = DataConfig(
+        root=str(tmp_path), sources=(TextSource(path="text.txt"),), holdout=HoldoutConfig(pairs_per_language=0),
+        cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
+    anchors, positives = tokenize(prepare(config, 0), tokenizer, 32, "query: ", "passage: ").token_ids(np.arange(2))
+    for ids, prompt in ((anchors, "query"), (positives, "passage")):
+        wanted = tokenizer([f"{prompt}: one two", f"{prompt}: three four"])["input_ids"]
+        assert [one.tolist() for one in ids] == wanted
 
 
 def test_equal_texts_and_only_they_have_equal_hashes(prepared, tokenizer):

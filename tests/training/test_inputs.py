@@ -25,7 +25,10 @@ def test_from_files_to_batches(values, capsys):
     tokenized = tokenize_examples(short, data, tokenizer, display)
     shown = capsys.readouterr().out
     assert "tokenizing" in shown
-    assert "the model embeds texts of up to 512 tokens (model.max_seq_length), but is trained on the first 4 tokens only" in shown
+    assert (
+        "the model embeds the first 512 tokens of a text (model.max_seq_length), but is trained on the first 4 "
+        "(data.max_length)" in shown
+    )
     assert tokenized.cut["de"].cut_texts > 0
     tokenized = tokenize_examples(config, data, tokenizer, Display(quiet=True))
     batches = batches_of(config, data, tokenized, None, make_mesh(), display)

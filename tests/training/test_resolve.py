@@ -97,6 +97,26 @@ def test_a_prompt_that_is_given_replaces_the_checkpoint_s_also_by_none():
     assert resolved(several, {"prompts": []}).model.prompts == ()
 
 
+def test_prompts_of_the_sides_are_offered_by_the_model():
+    sides = {"anchor_prompt": "query: ", "positive_prompt": "passage: "}
+
+    def prompts(sides, model, base=None):
+        config = read_config({**DATA, "data": {**DATA["data"], **sides}, "model": model})
+        return {one.name: one.text for one in resolve(config, base, TOKENIZER).model.prompts}
+
+    assert prompts(sides, {}) == {"query": "query: ", "document": "passage: "}
+    assert prompts({"anchor_prompt": ""}, {}) == {"query": ""}
+    assert prompts({}, {}) == {}
+    other = {"prompts": [{"name": "sts", "text": "s: "}, {"name": "query", "text": "query: "}]}
+    assert prompts(sides, other) == {"sts": "s: ", "query": "query: ", "document": "passage: "}
+    with pytest.raises(
+        UsageError, match=r"data.anchor_prompt: 'q: ', but the prompt 'query' in model.prompts is 'query: '"
+    ):
+        prompts({"anchor_prompt": "q: "}, other)
+    with pytest.raises(UsageError, match=r"data.positive_prompt: .* set model.include_prompt"):
+        prompts({"positive_prompt": "p: "}, {"include_prompt": False, "prompt": "x"})
+
+
 def test_the_longest_input_is_the_checkpoint_s_unless_one_is_given():
     assert resolved(BASE, {}).model.max_seq_length == 40
     assert resolved(BASE, {"max_seq_length": 24}).model.max_seq_length == 24

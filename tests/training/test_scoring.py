@@ -58,9 +58,9 @@ class Recorder:
 
 @pytest.fixture
 def scores_of(tmp_path):
-    def scores_of(suites, baselines=False, init_from=None):
+    def scores_of(suites, baselines=False, init_from=None, **data):
         config = TrainConfig(
-            data=DataConfig(sources=(TsvSource(path="en-de.tsv"),), max_length=32),
+            data=DataConfig(sources=(TsvSource(path="en-de.tsv"),), max_length=32, **data),
             training=TrainingConfig(steps=4),
             evaluation=EvaluationConfig(baselines=baselines),
         )
@@ -127,3 +127,23 @@ def test_the_teacher_is_compared_with_whole_embeddings(scores_of):
     [(_, _, metrics)] = recorder.written[1:]
     assert metrics["teacher_mse"] == pytest.approx(1 / width, rel=1e-5)  # unit vectors against zeros
     assert recorder.shown[1] == f"squared error against the teacher after step 1: {100 / width:.4f} (x 100)"
+
+
+@pytest.mark.parametrize("name", ["heldout", "sts"])
+def test_a_run_is_scored_with_the_prompts_it_trains_with(scores_of, name):
+    class Sides(Toy):
+        def evaluate(self, encode_fn):
+            self.sides = [np.asarray(side(["a tree"])) for side in encode_fn] if isinstance(encode_fn, tuple) else []
+            self.both = [] if self.sides else [np.asarray(encode_fn(["a tree"]))]
+            return super().evaluate(encode_fn[0] if self.sides else encode_fn)
+
+    suite = Sides()
+    scores_of({name: suite}, anchor_prompt="query: ", positive_prompt="passage: ")[0].score(state_after(2))
+    wanted = [EMBEDDER.with_prompt(prompt).encode(["a tree"]) for prompt in ("query: ", "passage: ")]
+    assert np.abs(wanted[0] - wanted[1]).max() > 1e-3
+    found = suite.sides if name == "heldout" else suite.both
+    assert len(found) == (2 if name == "heldout" else 1)  # STS is symmetric
+    for one, other in zip(found, wanted, strict=False):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    scores_of({name: suite})[0].score(state_after(2))
+    np.testing.assert_allclose(suite.both[0], EMBEDDER.encode(["a tree"]), atol=1e-6)

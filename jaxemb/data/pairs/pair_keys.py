@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from jaxemb.data.pairs.holdout import mix
-from jaxemb.data.pairs.languages import is_english
 from jaxemb.data.pairs.normalize import decontamination_key, text_hash
 from jaxemb.data.pairs.records import Record
 from jaxemb.errors import UserError
+from jaxemb.language_tags import is_english
 
 
 class StoredPairKeys:
-    """Hashes and numbers of each stored pair: about 40 bytes per pair, whatever its length."""
+    """Hashes and numbers of each stored pair: about 50 bytes per pair, whatever its length."""
 
     def __init__(self) -> None:
         self.languages: dict[str, int] = {}
@@ -26,9 +26,12 @@ class StoredPairKeys:
         """One array for each hard negative of an example; all examples have the same number."""
         self.label, self.score = array.array("i"), array.array("f")
         """Either all examples have one, or none."""
+        self.row = array.array("Q")
+        """The number of the row that an example is of; alternatives have the same."""
 
-    def add(self, record: Record, language: str) -> None:
-        """Notes a pair's hashes and languages."""
+    def add(self, record: Record, language: str, row: int) -> None:
+        """Notes a pair's hashes and languages. Examples of the same row come one after the other."""
+        self.row.append(row)
         anchor, positive = _hashes(record.anchor), _hashes(record.positive)
         self.anchor.append(anchor[0])
         self.positive.append(positive[0])

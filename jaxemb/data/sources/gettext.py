@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jaxemb.config import GettextSource
-from jaxemb.data.pairs.languages import is_english, language_tag
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart
 from jaxemb.errors import UserError
+from jaxemb.language_tags import is_english, language_tag
 from jaxemb.readers.gettext import Message, parse_mo, parse_po
 from jaxemb.readers.lines import BadLine
 
@@ -21,6 +21,8 @@ _MESSAGE_KEY = re.compile(r"[A-Za-z0-9]+(?:[_.-][A-Za-z0-9]+)*[_.][A-Za-z0-9]+(?
 _UNDERSCORE = re.compile(r"(?<![\w/])_(?=[^\W_])")
 _AMPERSAND = re.compile(r"(?<![\w=])&(?=[^\W\d_])(?!#?\w+;)")
 _BRACKETED_KEY = re.compile(r"\s*[(（][_&]\w[)）]")
+# Plone's catalogues of Friulian have the header `Language-Code: fu`, which is no code of ISO 639.
+_OWN_NAMES = {"fu": "fur"}
 # With more than three plural forms, the first is often not the singular (Arabic: zero; Slovenian: five and more).
 _MOST_PLURAL_FORMS = 3
 
@@ -94,7 +96,8 @@ def _catalogues(distribution: importlib.metadata.Distribution) -> list[tuple[Pat
 
 def _language(path: Path) -> str | None:
     """The language of `.../de/LC_MESSAGES/domain.mo`, or of `.../de.po` without such a folder."""
-    return language_tag(path.parents[1].name if path.parent.name == "LC_MESSAGES" else path.stem)
+    name = path.parents[1].name if path.parent.name == "LC_MESSAGES" else path.stem
+    return language_tag(_OWN_NAMES.get(name, name))
 
 
 def _english_catalogues(path: Path) -> tuple[Path, ...]:

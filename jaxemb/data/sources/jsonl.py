@@ -1,14 +1,18 @@
 """Records with named fields, a JSON object per line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from jaxemb.config import JsonlSource
+from jaxemb.data.pairs.alternatives import Alternatives
+from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.keyed import example
 from jaxemb.data.sources.part import SourcePart, file_parts
-from jaxemb.readers.json_lines import read_json_lines
+from jaxemb.data.tokenized import negative
+from jaxemb.readers.json_lines import NOT_JSON, read_json_lines
 from jaxemb.readers.lines import BadLine
 
 
@@ -17,15 +21,24 @@ def parts(config: JsonlSource, root: Path) -> list[SourcePart]:
     return file_parts(config, root, _read)
 
 
-def _read(path: Path, config: JsonlSource) -> Iterator[Record | BadLine | Skipped]:
+def _read(path: Path, config: JsonlSource) -> Iterator[Record | Alternatives | BadLine | Skipped]:
     for item in read_json_lines(path):
         if isinstance(item, BadLine):
-            yield item
+            empty = item.reason == NOT_JSON and not item.content.strip()
+            yield Skipped(pair_language(config.anchor_lang, config.positive_lang), "empty_line") if empty else item
             continue
         number, line, values = item
         try:
-            if not isinstance(values, dict):
-                raise ValueError("not a JSON object")
-            yield example(values, config, config.path, f"{path.name}:{number}")
-        except (TypeError, ValueError) as error:
+            yield example(_fields(values), config, config.path, f"{path.name}:{number}")
+        except (OverflowError, TypeError, ValueError) as error:
             yield BadLine(number, str(error), line)
+
+
+def _fields(values: Any) -> Mapping[str, Any]:
+    """The fields of a line. A list of texts has them by position, as in sentence-transformers' training data."""
+    if isinstance(values, dict):
+        return values
+    if not isinstance(values, list) or len(values) < 2:
+        raise ValueError("not a JSON object")
+    names = ["anchor", "positive", *map(negative, range(len(values) - 2))]
+    return dict(zip(names, values, strict=True))

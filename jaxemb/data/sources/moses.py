@@ -1,4 +1,4 @@
-"""Two aligned text files: line N of one translates line N of the other."""
+"""Two aligned text files: line N of one translates line N of the other. Empty lines that end only one are skipped."""
 
 import dataclasses
 import functools
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxemb.config import MosesSource
+from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine, read_lines
@@ -34,14 +36,20 @@ def parts(config: MosesSource, root: Path) -> list[SourcePart]:
     ]
 
 
-def _read(anchor_path: Path, positive_path: Path, config: MosesSource) -> Iterator[Record | BadLine]:
+def _read(anchor_path: Path, positive_path: Path, config: MosesSource) -> Iterator[Record | BadLine | Skipped]:
     source = f"{config.anchor_path} + {config.positive_path}"
     anchors = positives = 0
+    aligned = True
     for anchor, positive in itertools.zip_longest(read_lines(anchor_path), read_lines(positive_path)):
         anchors += anchor is not None
         positives += positive is not None
         if anchor is None or positive is None:
-            continue  # counted to the end, for the message below
+            rest = positive if anchor is None else anchor
+            if isinstance(rest, str) and not rest.strip():
+                yield Skipped(pair_language(config.anchor_lang, config.positive_lang), "trailing_empty_line")
+            else:
+                aligned = False  # counted to the end, for the message below
+            continue
         if isinstance(bad := anchor if isinstance(anchor, BadLine) else positive, BadLine):
             path = anchor_path if bad is anchor else positive_path
             yield dataclasses.replace(bad, reason=f"in {path.name} {bad.reason}")
@@ -54,7 +62,7 @@ def _read(anchor_path: Path, positive_path: Path, config: MosesSource) -> Iterat
                 source=source,
                 id=f"{anchor_path.name}:{anchors}",
             )
-    if anchors != positives:
+    if not aligned:
         raise UserError(
             f"{anchor_path} has {anchors} lines, {positive_path} has {positives}: aligned files have the same number; "
             "fetch both again or correct anchor_path and positive_path"

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxemb.data.pairs.languages import language_tag
+from jaxemb.data.pairs.alternatives import Alternatives
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.errors import UserError
+from jaxemb.language_tags import language_tag
 from jaxemb.readers.lines import BadLine
+from jaxemb.texts import half_characters
 
 _PAIR_IN_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?:tsv|txt)(?:\.gz)?")
 
@@ -29,7 +31,7 @@ class SourcePart:
     """The name of the source in reports (`Django 5.2`, `bitext/en-*.tsv.gz`)."""
     licence: str | None
     """Licence, if known."""
-    read: Callable[[], Iterator[Record | BadLine | Skipped]]
+    read: Callable[[], Iterator[Record | Alternatives | BadLine | Skipped]]
     """Yields the contents from the beginning."""
 
 
@@ -37,7 +39,7 @@ def matching_files(path: str, root: Path, kind: str) -> list[Path]:
     """The files that the path or pattern of a source matches, by name.
 
     Raises:
-      UserError: if there is none.
+      UserError: if there is none, or a name is not UTF-8.
     """
     whole = root / Path(path).expanduser()
     # A name with brackets may be the name of a file, not a pattern.
@@ -45,6 +47,9 @@ def matching_files(path: str, root: Path, kind: str) -> list[Path]:
     files = sorted(match for match in matches if match.is_file())
     if not files:
         raise UserError(f"{whole}: no such file (path of a source of kind {kind}; relative paths start from data.root)")
+    for file in files:
+        if half_characters(str(file)):  # Python's way to hold bytes that are not UTF-8
+            raise UserError(f"{str(file)!a}: the name is not UTF-8; rename the file")
     return files
 
 
@@ -66,7 +71,7 @@ def language_in_name(path: Path, key: str, *, of_pair: bool) -> str:
 
 
 def file_parts(
-    config: Any, root: Path, read: Callable[[Path, Any], Iterator[Record | BadLine | Skipped]]
+    config: Any, root: Path, read: Callable[[Path, Any], Iterator[Record | Alternatives | BadLine | Skipped]]
 ) -> list[SourcePart]:
     """One part for each file that `config.path`, a path or a pattern, matches, by name; `read` gets file and config.
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
-from jaxemb.data.pairs.languages import language_tag
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.errors import UserError
+from jaxemb.language_tags import language_tag
 from jaxemb.readers.splits import SplitTally
 
 UNKNOWN = "und"

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxemb.config import TfdsSource
 from jaxemb.data.cache import in_chunks
+from jaxemb.data.pairs.alternatives import Alternatives
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.keyed import example
@@ -44,10 +45,10 @@ def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
     return [SourcePart(name, paths, config.name, licence, functools.partial(_read, source, config))]
 
 
-def _read(source: Any, config: TfdsSource) -> Iterator[Record | BadLine | Skipped]:
+def _read(source: Any, config: TfdsSource) -> Iterator[Record | Alternatives | BadLine | Skipped]:
     for indices in in_chunks(len(source)):
         for index, values in zip(indices, source.__getitems__(list(indices)), strict=True):
             try:
                 yield example(values, config, config.name, f"{config.split}:{index}")
-            except (TypeError, ValueError) as error:
+            except (OverflowError, TypeError, ValueError) as error:
                 yield BadLine(index + 1, str(error), str(values))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jaxemb.config import TsvSource
+from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart, language_in_name, matching_files
@@ -43,15 +44,19 @@ def _positive_lang(path: Path, config: TsvSource) -> str | None:
 
 def _header(path: Path, config: TsvSource) -> tuple[str, Sequence[str] | None]:
     """The delimiter, and the names in the header; None if there is none."""
-    columns = config.anchor_column, config.positive_column
-    return read_header(path, columns) if config.has_header else (TAB, None)
+    return read_header(path, config.columns) if config.has_header else (TAB, None)
 
 
 def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[Record | BadLine | Skipped]:
     delimiter, names = _header(path, config)
     anchor = choose_column(names, config.anchor_column, "anchor_column", path)
     positive = choose_column(names, config.positive_column, "positive_column", path)
-    needed = max(anchor, positive) + 1
+    negatives = [
+        choose_column(names, column, "negative_column", path)
+        for column in (config.negative_column,)
+        if column is not None
+    ]
+    needed = max(anchor, positive, *negatives) + 1
     choice = RowChoice(path, config.split, positive_lang)
     by_name = isinstance(config.anchor_column, str) and isinstance(config.positive_column, str)
     sides = SideTally(path, "choose other columns with anchor_column and positive_column", by_name=by_name)
@@ -67,8 +72,8 @@ def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[
             yield row
             continue
         cells = row.cells
-        if not row.text:
-            yield Skipped(positive_lang or UNKNOWN, "empty")
+        if not row.text.strip(" "):
+            yield Skipped(pair_language(config.anchor_lang, positive_lang or UNKNOWN), "empty_line")
             continue
         if len(cells) < needed:
             yield BadLine(row.line, f"{len(cells)} columns where at least {needed} are needed", row.text)
@@ -87,6 +92,7 @@ def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[
         yield Record(
             cells[anchor],
             cells[positive],
+            tuple(cells[column] for column in negatives),
             anchor_lang=config.anchor_lang,
             positive_lang=chosen,
             source=config.path,

@@ -1,3 +1,4 @@
+import codecs
 import importlib.metadata
 
 import pytest
@@ -9,6 +10,8 @@ from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
 from jaxemb.data.sources.gettext import licence, without_accelerators
 from jaxemb.errors import UserError
+from jaxemb.readers.gettext import parse_po
+from jaxemb.readers.lines import BadLine
 
 
 def read(package, **settings):
@@ -43,6 +46,24 @@ def test_messages_become_pairs(install):
         source="pkg-pairs 1.0",
         id="pkg/locale/pt_BR/LC_MESSAGES/app.mo:5",
     )
+
+
+def test_plones_own_code_of_friulian(install):
+    """plone.app.locales: locales/fu/LC_MESSAGES/plone.po says `Language-Code: fu`, `Language-Name: Furlan`."""
+    install("pkg-fu", {catalogue("fu"): compiled_catalogue({"Open": "Vierç"})})
+    assert read("pkg-fu", languages=("fur",))[1][0].positive_lang == "fur"
+
+
+@pytest.mark.parametrize(
+    ("charset", "bad"),
+    [("utf-7", b"+2D0-"), ("raw_unicode_escape", b"a\\ud83d"), ("punycode", b"a b"), ("hex", b"\xff")],
+)
+def test_charsets_that_are_none_or_give_no_text(charset, bad):
+    header = f'msgid ""\nmsgstr "Content-Type: text/plain; charset={charset}\\n"\n'
+    good = "Vier" if charset != "punycode" else "Vier-"
+    messages = f'\nmsgid "Open"\nmsgstr "{good}"\n\nmsgid "Close"\nmsgstr "'.encode()
+    *_, bad_line = (item for item in parse_po(header.encode() + messages + bad + b'"\n') if isinstance(item, BadLine))
+    assert bad_line.reason == f"not {'utf-8' if charset == 'hex' else codecs.lookup(charset).name}"
 
 
 def test_the_plural_formula_is_never_run(install):

@@ -4,6 +4,7 @@ import pytest
 
 from jaxemb.config import MosesSource
 from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine
@@ -38,6 +39,19 @@ def test_different_numbers_of_lines(tmp_path, anchors, positives):
     counts = [len(anchors) // 2, len(positives) // 2]
     with pytest.raises(UserError, match=rf"a\.en has {counts[0]} lines, .*a\.de\.gz has {counts[1]}"):
         read(tmp_path, anchors, positives)
+
+
+@pytest.mark.parametrize(("anchors", "positives"), [(b"1\n2\n\n \n", b"1\n2\n"), (b"1\n2", b"1\n2\n\n\r\n")])
+def test_trailing_empty_lines_of_one_side_are_skipped_and_counted(tmp_path, anchors, positives):
+    first, second, *rest = read(tmp_path, anchors, positives)
+    assert (first.anchor, second.positive) == ("1", "2")
+    assert rest == [Skipped("de", "trailing_empty_line")] * 2
+
+
+@pytest.mark.parametrize("positives", [b"1\n2\n\n3\n", b"1\n2\n\n\xff\n", b"1\n2\n3\n\n"])
+def test_a_text_after_the_end_of_the_other_side_is_an_error(tmp_path, positives):
+    with pytest.raises(UserError, match=r"a\.en has 2 lines, .*a\.de\.gz has 4"):
+        read(tmp_path, b"1\n2\n", positives)
 
 
 def test_a_missing_file_names_the_key(tmp_path):

@@ -1,8 +1,10 @@
 import gzip
+import os
 
 import pytest
 
-from jaxemb.config import TsvSource
+from jaxemb.config import DataConfig, HoldoutConfig, TsvSource
+from jaxemb.data import prepare
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
@@ -50,6 +52,28 @@ def test_malformed_lines(tmp_path):
     assert items[0].reason == "1 columns where at least 2 are needed"
     assert items[0].content == "no tab"
     assert items[3].reason == "2 columns where the lines before have 3"
+
+
+def test_empty_lines_are_skipped_and_counted(tmp_path):
+    (tmp_path / "en-de.tsv").write_bytes(b"\na\tb\n\r\n  \nc\td\n\t\n\n")
+    items = read("en-de.tsv", tmp_path)
+    assert [item.id for item in items if isinstance(item, Record)] == ["en-de.tsv:2", "en-de.tsv:5", "en-de.tsv:6"]
+    assert [item for item in items if not isinstance(item, Record)] == [Skipped("de", "empty_line")] * 4
+    config = DataConfig(
+        root=str(tmp_path),
+        sources=(TsvSource(path="en-de.tsv"),),
+        holdout=HoldoutConfig(pairs_per_language=0),
+        cache_dir=str(tmp_path / "cache"),
+    )
+    totals = prepare(config, 0).report["totals"]
+    assert (totals["read"], totals["train"], totals["bad_lines"]) == (7, 2, 0)
+    assert totals["dropped"] == {"empty": 1, "empty_line": 4}
+
+
+def test_a_name_that_is_not_utf_8(tmp_path):
+    (tmp_path / os.fsdecode(b"sch\xf6n.tsv")).write_text("a\tb\n")
+    with pytest.raises(UserError, match=r"sch\\udcf6n\.tsv': the name is not UTF-8; rename the file"):
+        read("*.tsv", tmp_path, positive_lang="de")
 
 
 def test_errors(tmp_path):
@@ -121,7 +145,7 @@ def test_rows_of_other_splits_and_languages(tmp_path):
     (tmp_path / "x.tsv").write_text("\n".join(rows) + "\n")
     columns = {"anchor_column": "en", "positive_column": "de"}
     empty, taken, test, french = read("x.tsv", tmp_path, positive_lang="de", **columns)
-    assert (empty, taken.positive) == (Skipped("de", "empty"), "b")
+    assert (empty, taken.positive) == (Skipped("de", "empty_line"), "b")
     assert (test, french) == (Skipped("de", "other_split"), Skipped("fr", "other_language"))
     items = read("x.tsv", tmp_path, split=None, **columns)
     assert [item.positive_lang for item in items[1:]] == ["de", "de", "fr"]
@@ -129,6 +153,11 @@ def test_rows_of_other_splits_and_languages(tmp_path):
         read("x.tsv", tmp_path, split="dev", **columns)
 
 
-def test_empty_lines_are_counted_as_empty(tmp_path):
+def test_empty_lines_of_a_table_with_a_header_are_counted(tmp_path):
     (tmp_path / "en-de.tsv").write_text("a\tb\n\nc\td\n\n")
-    assert [getattr(item, "reason", None) for item in read("en-de.tsv", tmp_path)] == [None, "empty", None, "empty"]
+    assert [getattr(item, "reason", None) for item in read("en-de.tsv", tmp_path)] == [
+        None,
+        "empty_line",
+        None,
+        "empty_line",
+    ]

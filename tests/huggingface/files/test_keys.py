@@ -45,7 +45,9 @@ def test_what_an_encoder_does_not_read():
 def test_code_is_not_run():
     check_no_code(PATH, {"auto_map": {"AutoModelForCausalLM": "modeling.Causal"}}, "AutoModel")
     for code in ({"AutoModel": "modeling.Own"}, "modeling.Own"):
-        with pytest.raises(UserError, match=r"auto_map names code for AutoModel \('modeling\.Own'\), which jaxemb does not run"):
+        with pytest.raises(
+            UserError, match=r"auto_map names code for AutoModel \('modeling\.Own'\), which jaxemb does not run"
+        ):
             check_no_code(PATH, {"auto_map": code}, "AutoModel")
 
 

@@ -8,7 +8,9 @@ from jaxemb.losses.parts.paired import Distance
 def test_pairs_and_their_columns():
     sides = jnp.ones((4, 3)), jnp.zeros((4, 3))
     check_pairs(*sides, labels=jnp.arange(4))
-    with pytest.raises(ValueError, match=r"both sides of the pairs must have the same shape, not \(4, 3\) and \(4, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"both sides of the pairs must have the same shape, not \(4, 3\) and \(4, 2\)"
+    ):
         check_pairs(sides[0], sides[1][:, :2])
     with pytest.raises(ValueError, match=r"4 pairs need `scores` of shape \(4,\), not \(4, 1\)"):
         check_pairs(*sides, labels=jnp.arange(4), scores=jnp.ones((4, 1)))

@@ -68,5 +68,7 @@ def test_a_mask_has_no_place_across_devices():
     np.testing.assert_allclose(
         batch_loss(loss, (x,), across=Elsewhere()), (np.arange(4) * np.asarray(x).sum(1)).sum(), rtol=1e-6
     )
-    with pytest.raises(ValueError, match=r"excluded: a \[B, B\] mask cannot be used across devices; give `ids` to `Across`"):
+    with pytest.raises(
+        ValueError, match=r"excluded: a \[B, B\] mask cannot be used across devices; give `ids` to `Across`"
+    ):
         row_values(loss, (x,), across=Elsewhere(), allowed=jnp.ones((4, 4), bool))

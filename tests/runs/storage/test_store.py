@@ -31,7 +31,7 @@ def test_who_claimed_it_last_writes(bucket):
     first.check_owner()
     second.claim("there")
     second.check_owner()
-    with pytest.raises(Taken, match=r"there has gone on with it since 20.* UTC"):
+    with pytest.raises(Taken, match=r"there has continued it since 20.* UTC"):
         first.check_owner()
     assert second.owner().host == "there"
     assert second.names() == []
