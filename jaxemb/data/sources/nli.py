@@ -58,7 +58,7 @@ def _taken(path: Path, config: NliSource) -> Iterator[tuple[NliRow, str] | BadLi
             yield row
             continue
         if not row.premise and not row.hypothesis:  # an empty line
-            yield Skipped(config.language or UNKNOWN, "empty")
+            yield Skipped(config.language or UNKNOWN, "empty_line")
             continue
         language = choice.of(row.split, row.language)
         yield language if isinstance(language, Skipped) else (row, language)

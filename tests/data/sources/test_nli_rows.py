@@ -49,7 +49,7 @@ FORMATS = {
     # pandas.DataFrame.to_csv of premise, hypothesis, label
     "pandas.csv": (
         ',premise,hypothesis,label\n0,"A, ""a""\nb",B,Entailment\n\n1,C,D,neutral\n',
-        [('A, "a"\nb', "B", 1), "empty", ("C", "D", 2)],
+        [('A, "a"\nb', "B", 1), "empty_line", ("C", "D", 2)],
     ),
     # ANLI and FEVER-NLI: src/dataset_tools/format_convert.py of github.com/facebookresearch/anli
     "train_fitems.jsonl": (
