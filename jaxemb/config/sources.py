@@ -201,6 +201,13 @@ class _Keyed(_Source):
     """Licence of the data, for the model card."""
 
     @property
+    def keys(self) -> frozenset[str | None]:
+        """The fields that texts, labels and scores are taken from."""
+        return frozenset(
+            (self.anchor_key, self.positive_key, *self.negative_keys, self.label_key, self.score_key),
+        )
+
+    @property
     def gives(self) -> frozenset[Extra]:
         """What its examples have in addition to two texts."""
         there: dict[Extra, bool] = {
@@ -230,6 +237,8 @@ class JsonlSource(_Keyed):
     kind: Literal["jsonl"] = "jsonl"
     path: str
     """A file or a pattern, relative to `data.root`."""
+    split: str | None = "train"
+    """Of lines with a field `split` (or `SemEval_set`), only these are taken; null takes all."""
 
 
 class TfdsSource(_Keyed):

@@ -14,6 +14,7 @@ from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.data.tokenized import negative
 from jaxemb.readers.json_lines import NOT_JSON, read_json_lines
 from jaxemb.readers.lines import BadLine
+from jaxemb.readers.splits import SplitTally, split_column
 
 
 def parts(config: JsonlSource, root: Path) -> list[SourcePart]:
@@ -22,6 +23,7 @@ def parts(config: JsonlSource, root: Path) -> list[SourcePart]:
 
 
 def _read(path: Path, config: JsonlSource) -> Iterator[Record | Alternatives | BadLine | Skipped]:
+    splits = SplitTally(config.split)
     for item in read_json_lines(path):
         if isinstance(item, BadLine):
             empty = item.reason == NOT_JSON and not item.content.strip()
@@ -29,9 +31,23 @@ def _read(path: Path, config: JsonlSource) -> Iterator[Record | Alternatives | B
             continue
         number, line, values = item
         try:
-            yield example(_fields(values), config, config.path, f"{path.name}:{number}")
+            fields = _fields(values)
+            if splits.takes(_split(fields, config)):
+                yield example(fields, config, config.path, f"{path.name}:{number}")
+            else:
+                yield Skipped(pair_language(config.anchor_lang, config.positive_lang), "other_split")
         except (OverflowError, TypeError, ValueError) as error:
             yield BadLine(number, str(error), line)
+    splits.check(path, "choose with split of this source")
+
+
+def _split(fields: Mapping[str, Any], config: JsonlSource) -> str | None:
+    """The split that a line names; None if it names none, or the field is one that the source takes texts from."""
+    names = [name for name in fields if isinstance(name, str)]
+    column = split_column(names, None)
+    if column is None or names[column] in config.keys or not isinstance(fields[names[column]], str):
+        return None
+    return str(fields[names[column]])
 
 
 def _fields(values: Any) -> Mapping[str, Any]:

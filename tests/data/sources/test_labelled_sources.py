@@ -313,3 +313,20 @@ def test_examples_with_unequally_many_negatives_are_refused(tmp_path):
         UserError, match=r"two.tsv:1 has 0 hard negatives, but the examples before it have 1: all must have"
     ):
         prepare(config, seed=0)
+
+
+def test_lines_of_another_split_are_counted(tmp_path):
+    lines = [("a", "train"), ("b", "test"), ("c", "TRAIN"), ("d", "dev")]
+    text = "".join(json.dumps({"anchor": one, "positive": "x", "split": split}) + "\n" for one, split in lines)
+    (tmp_path / "x.jsonl").write_text(text)
+    items = read(JsonlSource(path="x.jsonl"), tmp_path)
+    assert [getattr(item, "anchor", None) or item.reason for item in items] == ["a", "other_split", "c", "other_split"]
+    assert (
+        len([item for item in read(JsonlSource(path="x.jsonl", split=None), tmp_path) if isinstance(item, Record)]) == 4
+    )
+    assert [item.anchor for item in read(JsonlSource(path="x.jsonl", split="validation"), tmp_path)[3:]] == ["d"]
+    with pytest.raises(UserError, match=r"x\.jsonl: no row is of the split none, there are train 2, test 1, dev 1"):
+        read(JsonlSource(path="x.jsonl", split="none"), tmp_path)
+    # A field that the source takes texts from is no split.
+    assert len(read(JsonlSource(path="x.jsonl", positive_key="split"), tmp_path)) == 4
+    assert all(isinstance(item, Record) for item in read(JsonlSource(path="x.jsonl", positive_key="split"), tmp_path))
