@@ -12,7 +12,8 @@ from jaxemb.readers.tables import TAB, choose_column, first_row, read_good_rows,
 
 _TSV = (".tsv", ".tsv.gz")
 _CSV = (".csv", ".csv.gz")
-_PAIR_NAME = re.compile(r"[A-Za-z]{2,3}-[A-Za-z0-9_-]+\.txt(\.gz)?")
+PAIR_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?P<kind>tsv|txt)(?:\.gz)?")
+"""Name of a file of pairs, `en-de.tsv.gz`: the second language is that of the translations."""
 _MOSES_NAME = re.compile(
     r"(?:.*\.)?(?P<first>[A-Za-z0-9_-]+?)-(?P<second>[A-Za-z0-9_]+)\.(?P<side>[A-Za-z0-9_-]+?)(\.gz)?"
 )
@@ -21,16 +22,20 @@ _MOSES_NAME = re.compile(
 def read_moses(anchor_path: Path, positive_path: Path) -> tuple[list[str], list[str]]:
     """Both sides of two aligned files: line N of one translates line N of the other.
 
+    Empty lines at the end of one side are left out.
+
     Raises:
       UserError: if a file cannot be read or is empty, their numbers of lines differ, or nearly all pairs have an empty
         side.
     """
     anchors, positives = list(read_good_lines(anchor_path)), list(read_good_lines(positive_path))
-    if len(anchors) != len(positives):
+    both = min(len(anchors), len(positives))
+    if any(line.strip() for line in (*anchors[both:], *positives[both:])):
         raise UserError(
             f"{anchor_path} has {len(anchors)} lines but {positive_path} has {len(positives)}: "
             "line N of one must translate line N of the other"
         )
+    anchors, positives = anchors[:both], positives[:both]
     sides = SideTally(anchor_path, f"look at it and at {positive_path}")
     for anchor, positive in zip(anchors, positives, strict=True):
         sides.add(anchor, positive)
@@ -139,7 +144,7 @@ def _is_table(path: Path, csv: bool) -> bool:
     """Whether a file has both sides: by its name, as in training."""
     if path.name.endswith(_TSV) or (csv and path.name.endswith(_CSV)):
         return True
-    return bool(_PAIR_NAME.fullmatch(path.name)) and path.stat().st_size > 0 and len(first_row(path, TAB)) > 1
+    return bool(PAIR_NAME.fullmatch(path.name)) and path.stat().st_size > 0 and len(first_row(path, TAB)) > 1
 
 
 def _stem(path: Path) -> str:

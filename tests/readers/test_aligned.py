@@ -22,6 +22,8 @@ def test_both_sides_must_have_as_many_lines(tmp_path):
         read_moses(tmp_path / "a", tmp_path / "b")
     (tmp_path / "b").write_text("x\ny\nz")
     assert read_moses(tmp_path / "a", tmp_path / "b") == (["1", "2", "3"], ["x", "y", "z"])
+    (tmp_path / "b").write_text("x\ny\nz\n\n  \n")  # empty lines at the end of one side
+    assert read_moses(tmp_path / "a", tmp_path / "b") == (["1", "2", "3"], ["x", "y", "z"])
 
 
 def test_tsv_columns_and_malformed_lines(tmp_path):

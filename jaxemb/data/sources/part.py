@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import glob
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.errors import UserError
 from jaxemb.language_tags import language_tag
+from jaxemb.readers.aligned import PAIR_NAME
 from jaxemb.readers.lines import BadLine
 from jaxemb.texts import half_characters
-
-_PAIR_IN_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?:tsv|txt)(?:\.gz)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +59,7 @@ def language_in_name(path: Path, key: str, *, of_pair: bool) -> str:
     """
     name: str | None = path.name.partition(".")[0]
     if of_pair:
-        match = _PAIR_IN_NAME.fullmatch(path.name)
+        match = PAIR_NAME.fullmatch(path.name)
         name = match["language"] if match else None
     tag = language_tag(name) if name else None
     if tag is None:
