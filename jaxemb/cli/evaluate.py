@@ -57,13 +57,13 @@ def _parser(offered: Mapping[str, Command]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--tower",
         choices=["anchor", "positive"],
-        help="of a model with two untied towers, the one that embeds everything (default: each embeds its side, "
-        "that of the anchors English in tatoeba and the first side elsewhere)",
+        help="with two untied towers: the tower that embeds everything (default: each tower embeds its side; "
+        "the anchors' tower embeds English in tatoeba, and the first side elsewhere)",
     )
     parser.add_argument("--prompt", help="text before every input, in place of the model's own (E5: 'query: ')")
-    parser.add_argument("--anchor-prompt", help="text before the inputs of the anchors' side alone ('query: ')")
-    parser.add_argument("--positive-prompt", help="text before the inputs of the positives' side alone ('passage: ')")
-    parser.add_argument("--batch-size", type=int, default=64, help="texts a batch (default: %(default)s)")
+    parser.add_argument("--anchor-prompt", help="text before the anchors' inputs only (E5: 'query: ')")
+    parser.add_argument("--positive-prompt", help="text before the positives' inputs only (E5: 'passage: ')")
+    parser.add_argument("--batch-size", type=int, default=64, help="texts per batch (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the scores to FILE")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser

@@ -130,7 +130,7 @@ def split_language_pair(key: str, pair: str) -> tuple[str, str]:
 
 
 class StsConfig(Settings):
-    """Semantic textual similarity, scored during training: does the cosine rise with the similarity that people see?"""
+    """Semantic textual similarity, scored during training: do cosines agree with human scores?"""
 
     paths: tuple[str, ...]
     """Files, or folders, whose files of the `split` are read, in the formats of `jaxemb evaluate --suite sts`; relative

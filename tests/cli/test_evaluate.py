@@ -127,7 +127,7 @@ TIMES = Flag("--times", has="repetitions", help="how often", settings={"type": i
 SPLIT = Flag(
     "--split",
     has="splits to choose from",
-    help="which files of a folder are taken (default: test)",
+    help="the split to score: files of a folder, rows of a file (default: test)",
     settings={"choices": ["train", "dev", "test"]},
 )
 
@@ -205,7 +205,7 @@ def test_help_tells_a_new_suite(probe, capsys, monkeypatch):
     assert re.search(r"--suite \{tatoeba,parallel,sts,.*probe.*\}", shown)
     assert "\nProbe: is a sentence itself?\n" in shown.partition("options:")[0]
     assert "  --times TIMES         probe: how often\n" in shown
-    assert "sts, probe: which files of a folder are taken (default: test)" in shown
+    assert "sts, probe: the split to score: files of a folder, rows of a file (default: test)" in shown
     assert shown.count("--split {train,dev,test}") == 2  # in the usage and in the list
     assert re.search(r"\n  probe +DIR is a file,\n            +a sentence a line\n", shown)
 

@@ -101,7 +101,7 @@ _POSITIVE = Flag(
 _HEADER = Flag(
     "--header",
     has="files with a header",
-    help="the first line of a .tsv names its columns (so it does if a column is given by its name)",
+    help="the first line of a .tsv names its columns; implied if a column is given by name",
     settings={"action": "store_true", "default": None},
 )
 _FILES = """\

@@ -1,4 +1,4 @@
-"""The suite `sts`: does the cosine of two sentences rise with how alike people find them?"""
+"""The suite `sts`: do the cosines of sentence pairs agree with human similarity scores?"""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -170,7 +170,7 @@ sentence 2 from de's, which must be translated row by row (STSb-multi-mt)"""
 _SPLIT = Flag(
     "--split",
     has="splits to choose from",
-    help="which files of a folder are taken (default: test)",
+    help="the split to score: files of a folder, rows of a file (default: test)",
     settings={"choices": list(SPLITS)},
 )
 _LANGUAGE_PAIRS = Flag(
@@ -196,7 +196,7 @@ def _card_note(report: Report, config: EvaluationConfig) -> str:
 ENTRY = Entry(
     "sts",
     Command(
-        about="STS: how does the cosine of two sentences correlate with how alike people find them?",
+        about="STS: do the cosines of sentence pairs agree with human similarity scores?",
         files=_FILES,
         suite_of=_suite_of,
         flags=(_SPLIT, _LANGUAGE_PAIRS),
