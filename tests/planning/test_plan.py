@@ -171,7 +171,7 @@ def test_what_crosses_two_slices(tmp_path):
 
 def test_the_step_that_is_planned_is_the_step_that_is_trained(tmp_path, monkeypatch):
     """Word for word: what is lowered for simulated devices, and what a run lowers."""
-    from jaxemb.training.step.train_step import program
+    from jaxemb.training.step import program
 
     (tmp_path / "en-de.tsv").write_text("".join(f"open {n} files\t{n} Dateien oeffnen\n" for n in range(64)))
     values = config(LabseObjective()).model_dump(mode="json")
