@@ -430,7 +430,7 @@ TAKEN = (r"port \d+ cannot be used", ADDRESS + "0", {})
 WRONG = [
     (r"cannot reach process 0 at localhost:\d+ within 1 s", ADDRESS + "1 --connect-timeout 1", {}),
     ("not all 2 processes connected within 1 s", ADDRESS + "0 --connect-timeout 1", {}),
-    (r"--num-processes \(JAX_NUM_PROCESSES\) and --process-id \(JAX_PROCESS_ID\) are missing",
+    (r"also needs --num-processes \(JAX_NUM_PROCESSES\) and --process-id \(JAX_PROCESS_ID\)$",
      "--coordinator-address localhost:1234", {}),
     ("--process-id: 2 is out of range: the 2 processes are numbered 0 to 1", "",
      {"JAX_COORDINATOR_ADDRESS": "localhost:1234", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "2"}),
