@@ -61,7 +61,7 @@ def checked_language(name: str) -> str:
     """The tag of a language that the user named; see `language_tag`.
 
     Raises:
-      ValueError: if it is no language. The message suggests the nearest one; it does not repeat the name.
+      ValueError: if it is not a language. The message suggests the nearest one; the caller adds the name.
 
     >>> checked_language("EN_us")
     'en-US'
@@ -69,7 +69,8 @@ def checked_language(name: str) -> str:
     tag, known = _normalized(name)
     if tag is None or not known:
         raise ValueError(
-            f"no language that BCP 47 (en, pt-BR) or ISO 639 (eng, eng_Latn) knows; did you mean {_nearest(name)!r}?"
+            f"unknown language, perhaps {_nearest(name)!r} is meant; "
+            "expected a tag of BCP 47 (en, pt-BR) or ISO 639 (eng, eng_Latn)"
         )
     return tag
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.readers.tables import is_number
 
 _NEARLY_ALL = 0.9
 """Share of the pairs."""
@@ -41,7 +42,7 @@ class SideTally:
             return
         for side, text in enumerate((anchor, positive)):
             if self._numbers[side] == self._pairs - self._empty - 1:  # so have been all before
-                self._numbers[side] += _is_number(text)
+                self._numbers[side] += is_number(text)
 
     def check(self) -> None:
         """Refuses a file whose columns cannot be the two texts, at its end.
@@ -61,11 +62,3 @@ class SideTally:
                 raise UserError(
                     f"{self._path}: every {side} text is a number, such as a margin score; {self._advice}{there}"
                 )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

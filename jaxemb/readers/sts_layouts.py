@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import uncompressed_suffix
-from jaxemb.readers.tables import COMMA, TAB, find_column, first_row
+from jaxemb.readers.tables import COMMA, TAB, find_column, first_row, is_number
 
 SICK_COLUMNS = ("sentence_A", "sentence_B", "relatedness_score")
 """Names, in SICK's header, of the columns that are read."""
@@ -110,13 +110,5 @@ def _fits(cells: Sequence[str], layout: Layout) -> bool:
         return False
     score = cells[layout.score].strip()
     if layout is _SCORE_LAST:  # has as many columns as SemEval's
-        return _is_number(score) and not _is_number(cells[0]) and bool(cells[0].strip())
-    return not score or _is_number(score)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return is_number(score) and not is_number(cells[0]) and bool(cells[0].strip())
+    return not score or is_number(score)

@@ -148,3 +148,12 @@ def choose_column(names: Sequence[str] | None, column: int | str, key: str, path
             f"{', '.join(map(repr, there[:20]))}{' ...' if len(there) > 20 else ''}"
         )
     return there.index(column)
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

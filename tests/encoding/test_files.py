@@ -8,6 +8,7 @@ import pytest
 from jaxemb.encoding import encode, encode_file
 from jaxemb.encoding.texts import embed_blocks
 from jaxemb.errors import UserError
+from support.embedding_files import read_embeddings
 from support.text_files import LINES, TEXTS, write
 from support.tiny_models import tiny_embedder
 
@@ -57,22 +58,13 @@ def test_output_is_checked_before_anything_is_read(tmp_path):
         encode_file(EMBEDDER, tmp_path / "missing.txt", tmp_path)
 
 
-def read(path):
-    if path.suffix == ".npy":
-        return np.load(path)
-    table = pq.read_table(path)
-    assert table.column_names == ["embedding"]
-    assert table.schema.field("embedding").type.list_size == 32
-    return np.stack(table["embedding"].to_numpy())
-
-
 @pytest.mark.parametrize("output", ["out.npy", "out.parquet"])
 def test_output_equals_encode(tmp_path, output, monkeypatch):
     small = functools.partial(embed_blocks, block_size=4)
     monkeypatch.setattr("jaxemb.encoding.files.embed_blocks", small)
     path = write(tmp_path / "a.txt", LINES)
     assert encode_file(EMBEDDER, path, tmp_path / "new" / output, batch_size=8) == len(TEXTS)
-    out = read(tmp_path / "new" / output)
+    out = read_embeddings(tmp_path / "new" / output)
     assert out.dtype == np.float32
     np.testing.assert_allclose(out, encode(EMBEDDER, TEXTS, batch_size=8), atol=1e-6)
     assert [file.name for file in (tmp_path / "new").iterdir()] == [output]

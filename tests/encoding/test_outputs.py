@@ -1,19 +1,10 @@
 """Embeddings into files."""
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from jaxemb.encoding.outputs import write_npy, write_parquet
-
-
-def read(path):
-    if path.suffix == ".npy":
-        return np.load(path)
-    table = pq.read_table(path)
-    assert table.column_names == ["embedding"]
-    assert table.schema.field("embedding").type.list_size == 32
-    return np.stack(table["embedding"].to_numpy())
+from support.embedding_files import read_embeddings
 
 
 @pytest.mark.parametrize(("write_blocks", "name"), [(write_npy, "a.npy"), (write_parquet, "a.parquet")])
@@ -28,7 +19,7 @@ def test_writers_take_one_block_at_a_time(tmp_path, write_blocks, name):
 
     assert write_blocks(tmp_path / name, blocks(), 32) == 10_007
     assert len(alive) == 11
-    np.testing.assert_array_equal(read(tmp_path / name), expected)
+    np.testing.assert_array_equal(read_embeddings(tmp_path / name), expected)
 
 
 def test_npy_can_be_mapped(tmp_path):
