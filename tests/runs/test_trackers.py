@@ -7,6 +7,7 @@ from jaxemb.errors import CannotWrite
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.metrics import read_metrics
 from jaxemb.runs.trackers import Trackers, trackers_of
+from support.runs import losses_of
 
 
 class Kept:
@@ -57,3 +58,14 @@ def test_a_line_is_plain_json(tmp_path):
         trackers.write(1, "evaluation", {"all_accuracy": 50.0})
     values = json.loads((tmp_path / "metrics.jsonl").read_text())
     assert values.keys() == {"step", "time", "evaluation/all_accuracy"}
+
+
+def test_metrics_of_steps_that_are_taken_again_are_dropped(tmp_path):
+    with trackers_of(RunDirectory(tmp_path), 0) as writer:
+        for step in range(1, 6):
+            writer.write(step, "train", {"loss": float(step)})
+    with (tmp_path / "metrics.jsonl").open("a") as lines:
+        lines.write('{"step": 6, "train/lo')  # killed while writing
+    with trackers_of(RunDirectory(tmp_path), 3) as writer:
+        writer.write(4, "train", {"loss": 44.0})
+    assert losses_of(tmp_path) == {1: 1.0, 2: 2.0, 3: 3.0, 4: 44.0}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import jaxemb
 from jaxemb.config import DataConfig, EvaluationConfig, TrainConfig, TrainingConfig, TsvSource
 from jaxemb.evaluation.pools import Pool
 from jaxemb.evaluation.report import LogEntry, Report, ReportTable
@@ -13,9 +14,11 @@ from jaxemb.evaluation.suites.heldout import Heldout
 from jaxemb.evaluation.suites.teacher_mse import TeacherMse
 from jaxemb.reporting.display import Display
 from jaxemb.runs.directory import RunDirectory
+from jaxemb.runs.metrics import read_metrics
 from jaxemb.runs.state import TrainState
 from jaxemb.runs.trackers import Trackers
 from jaxemb.training.scoring import TFIDF, Scores
+from support.recipe_runs import config_of
 from support.tiny_models import tiny_embedder
 
 EMBEDDER = tiny_embedder(truncate_dim=8)
@@ -147,3 +150,24 @@ def test_a_run_is_scored_with_the_prompts_it_trains_with(scores_of, name):
         np.testing.assert_allclose(one, other, atol=1e-6)
     scores_of({name: suite})[0].score(state_after(2))
     np.testing.assert_allclose(suite.both[0], EMBEDDER.encode(["a tree"]), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_sts_is_scored_and_chooses_the_best(folder):
+    result = jaxemb.train(config_of("sbert_regression", folder), quiet=True)
+    assert result.sts.keys() == {"untrained", "trained"}
+    assert not result.heldout
+    scored = {
+        line["step"]: line["evaluation/sts_spearman"]
+        for line in read_metrics(result.run_dir / "metrics.jsonl")
+        if "evaluation/sts_spearman" in line
+    }
+    assert scored.keys() == {0, 2, 4}
+    assert scored[4] == pytest.approx(result.sts["trained"].spearman)
+    best = max((2, 4), key=lambda step: (scored[step], step))
+    texts = ["one two", "red"]
+    np.testing.assert_array_equal(
+        jaxemb.load(f"{result.run_dir}@best").encode(texts), jaxemb.load(f"{result.run_dir}@{best}").encode(texts)
+    )
+    again = jaxemb.train(config_of("sbert_regression", folder), resume=True, quiet=True)
+    assert again.sts == result.sts
