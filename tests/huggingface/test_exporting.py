@@ -179,3 +179,10 @@ def test_tokenizer_of_another_model(tmp_path):
     with pytest.raises(UserError, match="entries, but vocab_size is 9"):
         export(small, tmp_path / "out", verify="jax")
     assert listing(tmp_path) == []
+
+
+def test_existing_output_is_kept(exported):
+    before = listing(exported)
+    with pytest.raises(UserError, match="exists and is not empty: choose another output directory or remove it"):
+        export(tiny_embedder(), exported, verify="jax")
+    assert listing(exported) == before
