@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from jaxemb.config import DataConfig, HoldoutConfig, JsonlSource, NliSource, TextSource, TsvSource
-from jaxemb.data import prepare
+from jaxemb.data import gather
 from jaxemb.encoding import encode_file
 from jaxemb.errors import UserError
 from jaxemb.readers.aligned import read_tsv
@@ -24,6 +24,7 @@ from support.tiny_models import tiny_embedder
 
 GOOD = "".join(f"sentence number {n}\tSatz Nummer {n}\n" for n in range(300)).encode()
 GZIP = gzip.compress(GOOD)
+ZSTD = pyarrow.Codec("zstd").compress(GOOD, asbytes=True)
 # An export of OPUS (opus.nlpl.eu, its TMX of a corpus), in miniature.
 TMX = b"""<?xml version="1.0" encoding="UTF-8" ?>
 <tmx version="1.4"><header segtype="sentence" srclang="en" datatype="PlainText" />
@@ -57,18 +58,22 @@ REFUSED = {
     "corrupt gzip": (GZIP[:40] + bytes(40) + GZIP[80:], "the gzip file is truncated or corrupt"),
     "UTF-16": (GOOD.decode().encode("utf-16"), "is UTF-16; convert it to UTF-8"),
     "UTF-16 in gzip": (gzip.compress(GOOD.decode().encode("utf-16")), "is UTF-16; convert it to UTF-8"),
-    "xz": (lzma.compress(GOOD), "is compressed with xz; decompress it"),
-    "bzip2": (bz2.compress(GOOD), "is compressed with bzip2; decompress it"),
-    "bzip2 of nothing": (bz2.compress(b""), "is compressed with bzip2; decompress it"),
-    "zstd": (b"\x28\xb5\x2f\xfd\x24" + GOOD, "is compressed with zstd; decompress it"),
+    "truncated xz": (lzma.compress(GOOD)[:-9], "the xz file is truncated or corrupt .*fetch it again"),
+    "truncated bzip2": (bz2.compress(GOOD)[:-9], "the bzip2 file is truncated or corrupt"),
+    "bzip2 of nothing": (bz2.compress(b""), "the file is empty"),
+    "truncated zstd": (ZSTD[:-9], "the zstd file is truncated or corrupt"),
+    "corrupt zstd": (b"\x28\xb5\x2f\xfd\x24" + GOOD, "the zstd file is truncated or corrupt"),
+    "truncated zip": (archive("zip")[:-9], "the ZIP file is truncated or corrupt|the file is truncated or corrupt"),
     "7-zip": (b"7z\xbc\xaf\x27\x1c\0\4" + GOOD, "is a 7-zip archive; unpack it"),
-    "zip": (archive("zip"), "is a ZIP archive; unpack it and name the file inside"),
     "tar": (archive("w"), "is a tar archive; unpack it and name the file inside"),
     "tar in gzip": (archive("w:gz"), "is a tar archive; unpack it and name the file inside"),
-    "Parquet": (parquet(), "is a Parquet file; convert it to lines"),
-    "Arrow": (b"ARROW1\0\0" + GOOD, "is an Arrow file; convert it to lines"),
-    "TMX": (TMX, "is TMX, which is XML; convert it to lines"),
-    "TMX in gzip, with a mark": (gzip.compress(b"\xef\xbb\xbf" + TMX), "is TMX, which is XML; convert it to lines"),
+    "Parquet": (parquet(), "is a Parquet file; read it with a source of kind parquet"),
+    "Arrow": (b"ARROW1\0\0" + GOOD, "is an Arrow file; read it with a source of kind parquet"),
+    "TMX": (TMX, "is TMX, which is XML; read it with a source of kind tmx"),
+    "TMX in gzip, with a mark": (
+        gzip.compress(b"\xef\xbb\xbf" + TMX),
+        "is TMX, which is XML; read it with a source of kind tmx",
+    ),
     "XML": (b'<?xml version="1.0"?>\n<corpus>\n</corpus>\n', "is XML; convert it to lines"),
     "HTML": (b"<!doctype html>\n<title>404</title>\n", "is a web page, perhaps about an error; fetch the file again"),
     # github.com/git-lfs/git-lfs, docs/spec.md
@@ -109,7 +114,7 @@ def file(tmp_path, request):
 
 @pytest.mark.parametrize(("file", "message"), REFUSED.values(), ids=REFUSED, indirect=["file"])
 def test_a_file_that_cannot_be_read_is_named(file, message):
-    readers = {"train": lambda: prepare(config(file.parent), 0), "evaluate": lambda: read_tsv(file)}
+    readers = {"train": lambda: gather(config(file.parent), 0), "evaluate": lambda: read_tsv(file)}
     if "empty" not in message:  # that gives no rows and a warning
         readers["encode"] = lambda: encode(file)
     for read in readers.values():
@@ -136,10 +141,10 @@ def test_a_bad_line_is_named_where_it_counts_and_left_out_of_training(file, mess
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     if "line 1:" in message:
         with pytest.raises(UserError, match=r"en-de\.tsv: .*lines"):
-            prepare(config(file.parent), 0)
+            gather(config(file.parent), 0)
     else:
-        data = prepare(config(file.parent), 0)
-        assert len(data.train) == 300
+        data = gather(config(file.parent), 0)
+        assert data.examples == 300
         (bad,) = data.report["bad_lines"]
         assert bad["bad"] == 1
         assert re.search(f"en-de.tsv:{message.removeprefix('line ')}", bad["first"])
@@ -152,9 +157,9 @@ def test_a_bad_line_is_named_where_it_counts_and_left_out_of_training(file, mess
     "file", ["\ufeff".encode() + GOOD.replace(b"\n", b"\r\n")], ids=["BOM and CRLF"], indirect=True
 )
 def test_marks_of_other_systems_are_no_text(file):
-    anchors, positives = read_tsv(file)
+    anchors, positives, _ = read_tsv(file)
     assert (anchors[0], positives[0]) == ("sentence number 0", "Satz Nummer 0")
-    record = next(record for record in prepare(config(file.parent), 0).train if record.id.endswith(":1"))
+    record = next(record for record in gather(config(file.parent), 0).records() if record.id.endswith(":1"))
     assert (record.anchor, record.positive) == ("sentence number 0", "Satz Nummer 0")
     assert encode(file) == 300
     np.testing.assert_allclose(
@@ -181,8 +186,8 @@ def test_a_bad_line_of_json_is_counted_in_training_and_named_in_encoding(tmp_pat
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join([*lines[:200], line, *lines[200:]]) + "\n")
     for source in (JsonlSource(path="x.jsonl"), TextSource(path="x.jsonl"), NliSource(path="x.jsonl")):
-        data = prepare(config(tmp_path).model_copy(update={"sources": (source,)}), 0)
-        assert len(data.train) == 300
+        data = gather(config(tmp_path).model_copy(update={"sources": (source,)}), 0)
+        assert data.examples == 300
         assert re.search(rf"x.jsonl:201: ({message})", data.report["bad_lines"][0]["first"])
     with pytest.raises(UserError, match=rf"x.jsonl, line 201: .*({message})"):
         encode_file(tiny_embedder(), path, tmp_path / "out.npy")
@@ -193,5 +198,5 @@ def test_a_score_beyond_every_float_is_a_bad_line(tmp_path):
     lines[200] = '{"anchor": "a", "positive": "b", "s": 1' + "0" * 400 + "}"
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
     sources = (JsonlSource(path="x.jsonl", score_key="s"),)
-    data = prepare(config(tmp_path).model_copy(update={"sources": sources}), 0)
-    assert (len(data.train), data.report["totals"]["bad_lines"]) == (299, 1)
+    data = gather(config(tmp_path).model_copy(update={"sources": sources}), 0)
+    assert (data.examples, data.report["totals"]["bad_lines"]) == (299, 1)

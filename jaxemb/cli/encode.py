@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-EPILOG = """INPUT: one text per line, .tsv with --column NUMBER (from 0), or .jsonl with --column KEY; plain or .gz.
-OUT: .npy (float32 [N, E]) or .parquet (a column `embedding`). Row N belongs to line N of INPUT.
+EPILOG = """INPUT: one text per line; a table between tabs, or a .csv, with --column NUMBER (from 0) or --column NAME
+(in the header); or .jsonl with --column KEY; plain or compressed.
+OUT: .npy (float32 [N, E]) or .parquet (a column `embedding`). Row N belongs to line N of INPUT, behind a header.
 Memory does not grow with the size of INPUT. OUT appears only when it is complete."""
 
 
@@ -23,9 +24,14 @@ def run(argv: Sequence[str]) -> int:
         help="run directory (RUN, RUN@STEP, RUN@best), Hugging Face directory, or owner/name[@REVISION] of the Hub "
         "(fetched only with HF_HUB_OFFLINE=0 in the environment)",
     )
-    parser.add_argument("input", metavar="INPUT", type=Path, help="texts: lines, .tsv or .jsonl, plain or .gz")
+    parser.add_argument(
+        "input", metavar="INPUT", type=Path, help="texts: lines, .tsv, .csv or .jsonl, plain or compressed"
+    )
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help=".npy or .parquet")
-    parser.add_argument("--column", help="column of a .tsv (number, from 0) or key of a .jsonl")
+    parser.add_argument("--column", help="column of a table (number, from 0, or name in the header) or key of a .jsonl")
+    parser.add_argument(
+        "--header", action="store_true", help="the first line of a table names its columns; implied by a column's name"
+    )
     parser.add_argument(
         "--tower",
         choices=["anchor", "positive"],
@@ -43,6 +49,7 @@ def run(argv: Sequence[str]) -> int:
         arguments.input,
         arguments.output,
         column=arguments.column,
+        header=arguments.header,
         batch_size=arguments.batch_size,
         show_progress=not arguments.quiet,
     )

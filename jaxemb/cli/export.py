@@ -79,8 +79,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         nargs="+",
-        help="trim the vocabulary to the tokens of these texts (one per line, plain or .gz), special tokens and single "
-        "characters or bytes: these texts keep their embeddings, other texts may take more tokens",
+        help="trim the vocabulary to the tokens of these texts (one per line, may be compressed), special tokens and "
+        "single characters or bytes: these texts keep their embeddings, other texts may take more tokens",
     )
     parser.add_argument(
         "--target",

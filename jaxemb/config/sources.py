@@ -9,16 +9,32 @@ from jaxemb.config.base import Language, Settings
 Extra = Literal["label", "score", "negatives", "twin"]
 """What the examples of a source have in addition to two texts; `twin`: both texts are the same."""
 EXTRAS: dict[Extra, str] = {
-    "label": "labels (kind nli, or label_key of jsonl and tfds)",
-    "score": "scores (kind sts, or score_key of jsonl and tfds)",
-    "negatives": "hard negatives (triplets of kind nli, negative_column of tsv, or negative_keys of jsonl and tfds)",
+    "label": "labels (kind nli, or label_key of records)",
+    "score": "scores (kind sts, or score_key of records)",
+    "negatives": "hard negatives (triplets of kind nli, negative_column of tsv, or negative_keys of records)",
     "twin": "single sentences (kind text)",
 }
-"""Names of these for messages, with the sources that give them."""
+"""Names of these for messages, with the sources that give them; records are jsonl, parquet, hf and tfds."""
+
+
+def _both(key: str, column: int | str | None, lowest: float | None) -> None:
+    """Raises ValueError if only one of a column of numbers and the lowest number is set."""
+    if (column is None) != (lowest is None):
+        raise ValueError(f"{key}: set it together with min_quality, the lowest number that is taken")
 
 
 class _Source(Settings):
     """Base of all sources."""
+
+    weight: PositiveFloat = 1.0
+    """How often an example of this source is drawn, relative to one of a source with weight 1 in the same language."""
+    anchor_prompt: str | None = None
+    """Text put before each anchor of this source in training; null for `data.anchor_prompt`."""
+    positive_prompt: str | None = None
+    """Text put before each positive and hard negative of this source in training; null for `data.positive_prompt`."""
+    objective: str | None = None
+    """Name of the objective that its examples train, one of `objectives`; null for the config's `objective`. Each batch
+    then has examples of one source (`data.batches: one_source`)."""
 
     @property
     def gives(self) -> frozenset[Extra]:
@@ -37,11 +53,11 @@ class GettextSource(_Source):
 
 
 class TsvSource(_Source):
-    """Tab-separated pairs, one per line, without quoting, or CSV with a header; plain or `.gz`."""
+    """Tab-separated pairs, one per line, without quoting, CSV with a header, or Parquet; plain or compressed."""
 
     kind: Literal["tsv"] = "tsv"
     path: str
-    """A file, or a pattern such as `bitext/en-*.tsv.gz`; relative to `data.root`."""
+    """A file, a URL, or a pattern such as `bitext/en-*.tsv.gz`; relative to `data.root`."""
     anchor_column: NonNegativeInt | str = 0
     """Column of the anchor, counted from 0, or its name in the header."""
     positive_column: NonNegativeInt | str = 1
@@ -49,6 +65,11 @@ class TsvSource(_Source):
     negative_column: NonNegativeInt | str | None = None
     """Column of a hard negative, counted from 0, or its name in the header; null for none. MS MARCO's triples have it
     in column 2."""
+    quality_column: NonNegativeInt | str | None = None
+    """Column of a number that says how good the pair is, such as the margin score of WikiMatrix, CCMatrix and NLLB;
+    counted from 0, or its name in the header."""
+    min_quality: float | None = None
+    """The lowest number in `quality_column` that is taken; pairs below are dropped and counted as `low_score`."""
     header: bool = False
     """Whether the first line names the columns. It does if a column is given by its name."""
     split: str | None = "train"
@@ -63,9 +84,9 @@ class TsvSource(_Source):
 
     @property
     def columns(self) -> tuple[int | str, ...]:
-        """Columns of the anchor, the positive and, if there is one, the hard negative."""
-        negative = () if self.negative_column is None else (self.negative_column,)
-        return self.anchor_column, self.positive_column, *negative
+        """Columns of the anchor, the positive and, where there are any, the hard negative and the quality."""
+        others = (self.negative_column, self.quality_column)
+        return self.anchor_column, self.positive_column, *(column for column in others if column is not None)
 
     @property
     def has_header(self) -> bool:
@@ -77,15 +98,34 @@ class TsvSource(_Source):
         """What its examples have in addition to two texts."""
         return frozenset() if self.negative_column is None else frozenset({"negatives"})
 
+    @model_validator(mode="after")
+    def _check(self) -> "TsvSource":
+        _both("quality_column", self.quality_column, self.min_quality)
+        return self
+
+
+class TmxSource(_Source):
+    """Translation memories (TMX), as OPUS, the EU and translators' programs write them."""
+
+    kind: Literal["tmx"] = "tmx"
+    path: str
+    """A file, a URL, or a pattern such as `tmx/*.tmx.gz`; relative to `data.root`."""
+    anchor_lang: Language = "en"
+    """Language of the anchors; `en` takes `en-GB`, too."""
+    positive_lang: Language | None = None
+    """Language of the positives; null takes the translations into every other language."""
+    licence: str | None = None
+    """Licence of the data, for the model card."""
+
 
 class MosesSource(_Source):
-    """Two aligned plain-text files (or `.gz`): line N of one translates line N of the other."""
+    """Two aligned files of plain text, compressed or not: line N of one translates line N of the other."""
 
     kind: Literal["moses"] = "moses"
     anchor_path: str
-    """File of the anchors; relative to `data.root`."""
+    """File of the anchors, or its URL; relative to `data.root`."""
     positive_path: str
-    """File of the positives; relative to `data.root`."""
+    """File of the positives, or its URL; relative to `data.root`."""
     anchor_lang: Language = "en"
     """Language of the anchors."""
     positive_lang: Language
@@ -98,7 +138,7 @@ class _Files(_Source):
     """Files, each in one language."""
 
     path: str
-    """A file, or a pattern such as `wiki/*.txt.gz`; relative to `data.root`."""
+    """A file, a URL, or a pattern such as `wiki/*.txt.gz`; relative to `data.root`."""
     licence: str | None = None
     """Licence of the data, for the model card."""
 
@@ -115,7 +155,7 @@ class _Rows(_Files):
 
 
 class TextSource(_Files):
-    """Single sentences, one per line: plain lines, a column of a `.tsv`, a key of a `.jsonl`; plain or `.gz`."""
+    """Single sentences: plain lines, a column of a table or a `.parquet`, a key of a `.jsonl`; plain or compressed."""
 
     kind: Literal["text"] = "text"
     language: Language | None = "en"
@@ -123,10 +163,11 @@ class TextSource(_Files):
     Of a file with a column `language`, only the rows in this language are taken; null takes all and gives each its
     own."""
     column: int | str | None = None
-    """Column of a `.tsv`, counted from 0 (the first when null) or by its name in the header, or key of a `.jsonl`
-    (`text` when null). A `.csv` with a header is read if `column` is a name, else as plain lines."""
+    """Column of a table, counted from 0 or by its name in the header, or key of a `.jsonl` or column of a `.parquet`
+    (`text` when null). When null, a `.tsv` gives its first column, and other files are read as plain lines, unless
+    `header` is true."""
     header: bool = False
-    """Whether the first line of a `.tsv` or `.csv` names the columns. It does if `column` is a name."""
+    """Whether the first line of a table names the columns. It does if `column` is a name."""
     split: str | None = "train"
     """Of a table with a header, or a `.jsonl`, that has a column of splits, only these rows are taken; null takes all
     rows."""
@@ -138,10 +179,10 @@ class TextSource(_Files):
 
 
 class NliSource(_Rows):
-    """Natural language inference: SNLI, MultiNLI, XNLI, AllNLI, SICK and others; plain or `.gz`.
+    """Natural language inference: SNLI, MultiNLI, XNLI, AllNLI, SICK and others; plain or compressed.
 
-    Files are `.jsonl`, or tables with a header, between tabs or CSV: docs/formats.md lists the names of columns. Labels
-    are 0 contradiction, 1 entailment, 2 neutral; pairs without agreement (`-`) are left out.
+    Files are `.jsonl`, or tables with a header, between tabs, CSV or Parquet: docs/formats.md lists the names of
+    columns. Labels are 0 contradiction, 1 entailment, 2 neutral; pairs without agreement (`-`) are left out.
     """
 
     kind: Literal["nli"] = "nli"
@@ -159,7 +200,7 @@ class NliSource(_Rows):
 
 
 class StsSource(_Rows):
-    """Scored pairs: STSb, STSbenchmark, SICK, SemEval, GLUE, or a CSV with a header; plain or `.gz`.
+    """Scored pairs: STSb, STSbenchmark, SICK, SemEval, GLUE, or a table with a header; plain or compressed.
 
     docs/formats.md lists the layouts. Pairs without a score are left out and counted.
     """
@@ -175,13 +216,14 @@ class StsSource(_Rows):
 
 
 class _Keyed(_Source):
-    """Records with named fields."""
+    """Records with named fields. `translation.en` is the field `en` of an object under `translation`."""
 
     anchor_key: str = "anchor"
     """Field of the anchor (premise, query)."""
     positive_key: str | None = "positive"
     """Field of the positive (hypothesis, document); null for single sentences. A list holds several positives: each
-    epoch takes one of them."""
+    epoch takes one of them. The same field as `anchor_key` holds a set of texts that belong together: each epoch takes
+    another pair of them."""
     negative_keys: tuple[str, ...] = ()
     """Fields of hard negatives: a text each, or lists (see `negatives`)."""
     negatives: PositiveInt | None = None
@@ -193,19 +235,33 @@ class _Keyed(_Source):
     """Field of a similarity score."""
     max_score: PositiveFloat = 1.0
     """The highest score; all scores are divided by it."""
-    anchor_lang: Language = "en"
-    """Language of the anchors."""
-    positive_lang: Language = "en"
-    """Language of the positives and negatives."""
+    quality_key: str | None = None
+    """Field of a number that says how good the example is, such as a margin score."""
+    min_quality: float | None = None
+    """The lowest number under `quality_key` that is taken; records below are dropped and counted as `low_score`."""
+    anchor_lang: Language | None = "en"
+    """Language of the anchors; null for the language of their positives."""
+    positive_lang: Language | None = "en"
+    """Language of the positives and negatives. Of records with a field `language`, only those in this language are
+    taken; null takes all and gives each its own."""
     licence: str | None = None
     """Licence of the data, for the model card."""
 
     @property
+    def language(self) -> str | None:
+        """The language that a field `language` names: of the positives, or of single sentences."""
+        return self.anchor_lang if self.positive_key is None else self.positive_lang
+
+    @property
+    def language_key(self) -> str:
+        """The setting that `language` is from."""
+        return "anchor_lang" if self.positive_key is None else "positive_lang"
+
+    @property
     def keys(self) -> frozenset[str | None]:
         """The fields that texts, labels and scores are taken from."""
-        return frozenset(
-            (self.anchor_key, self.positive_key, *self.negative_keys, self.label_key, self.score_key),
-        )
+        others = (self.label_key, self.score_key, self.quality_key)
+        return frozenset((self.anchor_key, self.positive_key, *self.negative_keys, *others))
 
     @property
     def gives(self) -> frozenset[Extra]:
@@ -224,11 +280,12 @@ class _Keyed(_Source):
             raise ValueError("positive_key: null means single sentences, which have no negatives, labels or scores")
         if self.negatives is not None and not self.negative_keys:
             raise ValueError("negatives: set negative_keys, too: the fields that the hard negatives are drawn from")
+        _both("quality_key", self.quality_key, self.min_quality)
         return self
 
 
 class JsonlSource(_Keyed):
-    """Records with named fields, a JSON object per line; plain or `.gz`.
+    """Records with named fields, a JSON object per line; plain or compressed.
 
     A text may be an object `{"title": ..., "text": ...}`; the title comes first. A line that is a list of texts has the
     fields anchor, positive, negative, negative_1 and so on.
@@ -236,9 +293,37 @@ class JsonlSource(_Keyed):
 
     kind: Literal["jsonl"] = "jsonl"
     path: str
-    """A file or a pattern, relative to `data.root`."""
+    """A file, a URL or a pattern; relative to `data.root`."""
     split: str | None = "train"
     """Of lines with a field `split` (or `SemEval_set`), only these are taken; null takes all."""
+
+
+class ParquetSource(_Keyed):
+    """Records with named fields in Parquet files, read by row group, or in Arrow files (IPC, Feather).
+
+    Fields may be lists and objects, as in `jsonl`.
+    """
+
+    kind: Literal["parquet"] = "parquet"
+    path: str
+    """A file, a URL or a pattern; relative to `data.root`."""
+    split: str | None = "train"
+    """Of files with a column `split` (or `SemEval_set`), only these rows are taken; null takes all."""
+
+
+class HfSource(_Keyed):
+    """A dataset of the Hugging Face hub, which is streamed, or one that lies in a folder; needs `jaxemb[hf]`."""
+
+    kind: Literal["hf"] = "hf"
+    name: str
+    """Folder of a dataset (written by `save_to_disk`, or with `.parquet` or `.jsonl` files), relative to `data.root`;
+    else the name on the hub: `sentence-transformers/all-nli`."""
+    config: str | None = None
+    """Configuration (subset) of the dataset: `pair-class`."""
+    split: str = "train"
+    """Split of the dataset."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub; null for the newest version."""
 
 
 class TfdsSource(_Keyed):
@@ -257,6 +342,16 @@ class TfdsSource(_Keyed):
 
 
 Source = Annotated[
-    GettextSource | TsvSource | MosesSource | TextSource | NliSource | StsSource | JsonlSource | TfdsSource,
+    GettextSource
+    | TsvSource
+    | MosesSource
+    | TmxSource
+    | TextSource
+    | NliSource
+    | StsSource
+    | JsonlSource
+    | ParquetSource
+    | HfSource
+    | TfdsSource,
     Field(discriminator="kind"),
 ]

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxemb.config import EvaluationConfig
 from jaxemb.evaluation.pools import EncodeFns
 from jaxemb.evaluation.report import Report
+from jaxemb.readers.sts_files import SPLITS
 
 
 @runtime_checkable
@@ -44,6 +45,15 @@ class Flag:
     def value(self, arguments: argparse.Namespace) -> Any:
         """What the user gave."""
         return getattr(arguments, self.name.lstrip("-").replace("-", "_"))
+
+
+SPLIT = Flag(
+    "--split",
+    has="splits to choose from",
+    help="the split to score: files of a folder, rows of a file (default: test)",
+    settings={"choices": list(SPLITS)},
+)
+"""For suites whose files or rows are of different splits."""
 
 
 @dataclass(frozen=True)

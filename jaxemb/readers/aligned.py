@@ -3,20 +3,29 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from jaxemb.errors import UserError
+from jaxemb.readers.compression import ENDING, ENDINGS, plain_name
 from jaxemb.readers.lines import read_good_lines
 from jaxemb.readers.sides import SideTally
 from jaxemb.readers.splits import SplitTally, split_column
 from jaxemb.readers.tables import TAB, choose_column, first_row, read_good_rows, read_header
 
-_TSV = (".tsv", ".tsv.gz")
-_CSV = (".csv", ".csv.gz")
-PAIR_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?P<kind>tsv|txt)(?:\.gz)?")
+PAIR_NAME = re.compile(r"[A-Za-z]{2,3}-(?P<language>[A-Za-z0-9_-]+)\.(?P<kind>tsv|txt)" + ENDING)
 """Name of a file of pairs, `en-de.tsv.gz`: the second language is that of the translations."""
 _MOSES_NAME = re.compile(
-    r"(?:.*\.)?(?P<first>[A-Za-z0-9_-]+?)-(?P<second>[A-Za-z0-9_]+)\.(?P<side>[A-Za-z0-9_-]+?)(\.gz)?"
+    r"(?:.*\.)?(?P<first>[A-Za-z0-9_-]+?)-(?P<second>[A-Za-z0-9_]+)\.(?P<side>[A-Za-z0-9_-]+?)" + ENDING
 )
+
+
+class AlignedColumns(NamedTuple):
+    """Both sides of a table: row N of one translates row N of the other."""
+
+    anchors: list[str]
+    positives: list[str]
+    empty_lines: int
+    """Lines that were skipped."""
 
 
 def read_moses(anchor_path: Path, positive_path: Path) -> tuple[list[str], list[str]]:
@@ -50,10 +59,10 @@ def read_tsv(
     *,
     header: bool = False,
     splits: SplitTally | None = None,
-) -> tuple[list[str], list[str]]:
-    """Two columns of a tab-separated file, or of a CSV with a header, plain or `.gz`.
+) -> AlignedColumns:
+    """Two columns of a tab-separated file, or of a CSV with a header, plain or compressed.
 
-    An empty line is a pair of empty texts.
+    Empty lines are skipped and counted.
 
     Args:
       path: the file.
@@ -74,29 +83,35 @@ def read_tsv(
     sides = SideTally(path, "choose other columns with --anchor-column and --positive-column", by_name=all(named))
     anchors: list[str] = []
     positives: list[str] = []
+    empty_lines = 0
     split: int | None = None
     looked = names is None
     rows = read_good_rows(path, delimiter)
     if names is not None:
         next(rows)
     for row in rows:
-        cells = row.cells if row.text else [""] * (max(anchor, positive) + 1)
+        cells = row.cells
+        if not row.text.strip(" "):
+            empty_lines += 1
+            continue
         if len(cells) <= max(anchor, positive):
             raise UserError(
                 f"{path}, line {row.line}: {len(cells)} column(s), but columns {anchor} and {positive} "
                 f"(counted from 0) are needed: {row.text[:80]!r}"
             )
-        if not looked and row.text:
+        if not looked:
             split, looked = split_column(names or (), cells), True
-        if splits is not None and split is not None and row.text and not _takes(splits, cells, split):
+        if splits is not None and split is not None and not _takes(splits, cells, split):
             continue
         sides.add(cells[anchor], cells[positive], len(cells))
         anchors.append(cells[anchor])
         positives.append(cells[positive])
     if splits is not None:
-        splits.check(path, "write the wanted rows to a file of their own")
+        splits.check(path, "choose with --split")
     sides.check()
-    return anchors, positives
+    if empty_lines and not anchors:
+        raise UserError(f"{path}: all {empty_lines} lines are empty; leave it out or fetch it again")
+    return AlignedColumns(anchors, positives, empty_lines)
 
 
 def _takes(splits: SplitTally, cells: Sequence[str], column: int) -> bool:
@@ -106,13 +121,13 @@ def _takes(splits: SplitTally, cells: Sequence[str], column: int) -> bool:
 def find_aligned(paths: Sequence[Path], *, csv: bool = False) -> list[tuple[str, Path, Path | None]]:
     """Resolves the user's paths into aligned sets: (name, TSV file, None) or (name, first side, second side).
 
-    A directory means its `.tsv` and `.tsv.gz` files and its pairs of files with OPUS's names (`NAME.de-en.de`,
-    `NAME.de-en.en`). A `.tsv` or `.tsv.gz` file is one set, and so is `en-de.txt` or `en-de.txt.gz` if its lines have
-    tabs. Other files come in pairs: first side, second side.
+    A directory means its `.tsv` files and its pairs of files with OPUS's names (`NAME.de-en.de`, `NAME.de-en.en`). A
+    `.tsv` file is one set, and so is `en-de.txt` if its lines have tabs. Other files come in pairs: first side, second
+    side. Each may be compressed (`.gz`, `.bz2`, `.xz`, `.zst`, `.zip`).
 
     Args:
       paths: files and directories.
-      csv: whether a `.csv` or `.csv.gz` file is a set, too.
+      csv: whether a `.csv` file is a set, too.
 
     Raises:
       UserError: if a path is missing, a directory has no such files, or a file lacks its other side.
@@ -142,13 +157,13 @@ def find_aligned(paths: Sequence[Path], *, csv: bool = False) -> list[tuple[str,
 
 def _is_table(path: Path, csv: bool) -> bool:
     """Whether a file has both sides: by its name, as in training."""
-    if path.name.endswith(_TSV) or (csv and path.name.endswith(_CSV)):
+    if plain_name(path.name).endswith((".tsv", ".csv") if csv else ".tsv"):
         return True
     return bool(PAIR_NAME.fullmatch(path.name)) and path.stat().st_size > 0 and len(first_row(path, TAB)) > 1
 
 
 def _stem(path: Path) -> str:
-    return re.sub(r"\.(tsv|csv|txt)$", "", path.name.removesuffix(".gz"))
+    return re.sub(r"\.(tsv|csv|txt)$", "", plain_name(path.name))
 
 
 def _in_directory(folder: Path, csv: bool) -> list[tuple[str, Path, Path | None]]:
@@ -161,13 +176,13 @@ def _in_directory(folder: Path, csv: bool) -> list[tuple[str, Path, Path | None]
         match = _MOSES_NAME.fullmatch(path.name)
         if match is None or match["side"] not in (match["first"], match["second"]):
             continue
-        prefix = path.name.removesuffix(".gz").removesuffix(match["side"])
-        first, second = (_plain_or_gz(folder / (prefix + match[side])) for side in ("first", "second"))
+        prefix = plain_name(path.name).removesuffix(match["side"])
+        first, second = (_plain_or_packed(folder / (prefix + match[side])) for side in ("first", "second"))
         if path == first or not first.exists():
             sets.append((prefix.removesuffix("."), first, second))
     return sets
 
 
-def _plain_or_gz(path: Path) -> Path:
-    packed = path.with_name(path.name + ".gz")
-    return packed if packed.exists() and not path.exists() else path
+def _plain_or_packed(path: Path) -> Path:
+    names = (path.with_name(path.name + ending) for ending in ("", *ENDINGS))
+    return next((name for name in names if name.exists()), path)

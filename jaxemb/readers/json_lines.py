@@ -3,10 +3,10 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from jaxemb.readers.lines import BadLine, read_lines
+from jaxemb.readers.locations import Location
 from jaxemb.texts import half_characters
 
 _ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
@@ -15,7 +15,7 @@ NOT_JSON = "not JSON"
 """Reason of a bad line."""
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
+def read_json_lines(path: Location) -> Iterator[tuple[int, str, Any] | BadLine]:
     """Yields the number, the text and the JSON value of each line, or a `BadLine`.
 
     Raises:
@@ -34,6 +34,11 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, str, Any] | BadLine]:
             yield BadLine(number, "half of a character, which is no valid Unicode", line)
         else:
             yield number, line, value
+
+
+def is_empty(line: BadLine) -> bool:
+    """Whether a line that `read_json_lines` refuses is only an empty one."""
+    return line.reason == NOT_JSON and not line.content.strip()
 
 
 def json_value(line: str) -> Any:

@@ -1,18 +1,16 @@
-"""Lines of plain or gzipped UTF-8 text. Bad lines are marked or refused; errors name unreadable files."""
+"""Lines of UTF-8 text, plain or compressed. Bad lines are marked or refused; errors name unreadable files."""
 
 import dataclasses
-import gzip
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePath
 
 from jaxemb.errors import UserError
+from jaxemb.readers.compression import opened, plain_name
+from jaxemb.readers.locations import Location
 from jaxemb.readers.other_formats import SIGNATURE_BYTES, other_format
 
 MAX_LINE_BYTES = 1 << 20
 """A longer line is malformed; memory never holds more of it than this."""
-
-_GZIP = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,46 +23,41 @@ class BadLine:
     """The beginning of the line, as read."""
 
 
-def uncompressed_suffix(path: Path) -> str:
-    """The suffix of a file's name, without `.gz`.
+def uncompressed_suffix(path: Location) -> str:
+    """The suffix of a file's name, without that of its compression.
 
+    >>> from pathlib import Path
     >>> uncompressed_suffix(Path("snli.jsonl.gz"))
     '.jsonl'
     """
-    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix
+    return PurePath(plain_name(path.name)).suffix
 
 
-def read_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str | BadLine]:
+def read_lines(path: Location, *, may_be_empty: bool = False) -> Iterator[str | BadLine]:
     """Yields each line without its end (LF or CRLF), or a `BadLine` if it is not UTF-8, has a NUL byte or is too long.
 
-    Gzipped files are recognised by their first bytes, not by their name. A byte-order mark is dropped.
+    Compressed files are recognised by their first bytes, not by their names. A byte-order mark is dropped.
 
     Raises:
-      UserError: if the file is missing, empty (unless it may be), truncated, corrupt, or of another format, such as
-        UTF-16, xz or XML (`other_format`).
+      UserError: if the file is missing, empty (unless it may be), truncated, corrupt, changed meanwhile, or of another
+        format, such as UTF-16, Parquet or XML (`other_format`).
     """
-    try:
-        with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == _GZIP else raw as file:
-            if what := other_format(file.peek(SIGNATURE_BYTES)[:SIGNATURE_BYTES]):
-                raise UserError(f"{path}: {what}")
-            number = 0
-            # The limit bounds the memory for a "line" of a binary file.
-            while data := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                yield _decode(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, number)
-                while len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
-                    data = file.readline(MAX_LINE_BYTES + 1)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: the gzip file is truncated or corrupt ({error}); fetch it again") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    number = 0
+    with opened(path) as file:
+        start = file.peek(SIGNATURE_BYTES)[:SIGNATURE_BYTES]
+        if what := other_format(start):
+            raise UserError(f"{path}: {what}")
+        # The limit bounds the memory for a "line" of a binary file.
+        while data := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            yield _decode(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data, number)
+            while len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
+                data = file.readline(MAX_LINE_BYTES + 1)
     if not number and not may_be_empty:
         raise UserError(f"{path}: the file is empty; leave it out or fetch it again")
 
 
-def read_good_lines(path: Path, *, may_be_empty: bool = False) -> Iterator[str]:
+def read_good_lines(path: Location, *, may_be_empty: bool = False) -> Iterator[str]:
     """Yields the lines like `read_lines`, but refuses bad ones, so that line N stays line N.
 
     Raises:

@@ -1,8 +1,7 @@
 """What two columns of an aligned file hold: whether they can be two texts at all."""
 
-from pathlib import Path
-
 from jaxemb.errors import UserError
+from jaxemb.readers.locations import Location
 from jaxemb.readers.tables import is_number
 
 _NEARLY_ALL = 0.9
@@ -16,7 +15,7 @@ class SideTally:
     numbers of sentences, and ted2020.tsv.gz of sbert.net has a column for each of 108 languages, mostly empty.
     """
 
-    def __init__(self, path: Path, advice: str, *, by_name: bool = False) -> None:
+    def __init__(self, path: Location, advice: str, *, by_name: bool = False) -> None:
         """Starts a file.
 
         Args:
@@ -30,7 +29,8 @@ class SideTally:
         self._too_many = 1.0 if by_name else _NEARLY_ALL
         self._pairs = 0
         self._empty = 0
-        self._numbers = [0, 0]
+        self._words = [False, False]
+        self._header = [False, False]
         self._columns = 0
 
     def add(self, anchor: str, positive: str, columns: int = 2) -> None:
@@ -41,8 +41,9 @@ class SideTally:
             self._empty += 1
             return
         for side, text in enumerate((anchor, positive)):
-            if self._numbers[side] == self._pairs - self._empty - 1:  # so have been all before
-                self._numbers[side] += is_number(text)
+            if not self._words[side] and not is_number(text):
+                # The first line may be a header that the user did not tell of.
+                (self._header if self._pairs == 1 else self._words)[side] = True
 
     def check(self) -> None:
         """Refuses a file whose columns cannot be the two texts, at its end.
@@ -57,8 +58,9 @@ class SideTally:
             raise UserError(
                 f"{self._path}: {self._empty} of {self._pairs} pairs have an empty side; {self._advice}{there}"
             )
-        for side, numbers in zip(("first", "second"), self._numbers, strict=True):
-            if full > 1 and numbers == full and self._columns > 2:
+        for side, words, header in zip(("first", "second"), self._words, self._header, strict=True):
+            if full - header > 1 and not words and self._columns > 2:
+                but = " but that of the first line, which is a header," * header
                 raise UserError(
-                    f"{self._path}: every {side} text is a number, such as a margin score; {self._advice}{there}"
+                    f"{self._path}: every {side} text{but} is a number, such as a margin score; {self._advice}{there}"
                 )

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.readers.locations import Location
 from jaxemb.readers.tables import find_column
 
 LANGUAGE = ("language", "lang")
@@ -13,6 +13,8 @@ _SPLIT = ("split", "SemEval_set")
 """Names of a column that has each row's split: AllNLI and stsbenchmark of sbert.net, SICK."""
 _MAY_BE_SPLIT = ("set", "subset", "partition", "data_split", "fold")
 """These names are used for other things, too, so the first row must have the name of a split in them."""
+SPLIT_NAMES = _SPLIT
+"""Names of the field that has a record's split."""
 _NAMES = {
     "train": "train",
     "training": "train",
@@ -67,7 +69,7 @@ class SplitTally:
         self.others[split_name(value)] += 1
         return False
 
-    def check(self, path: Path, advice: str) -> None:
+    def check(self, path: Location, advice: str) -> None:
         """Refuses a file that has rows of other splits only.
 
         Raises:

@@ -1,10 +1,13 @@
 """Reads STS test sets. Strict: a malformed file is an error, never a smaller test set."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from jaxemb.errors import UserError
+from jaxemb.language_tags import language_tag
 from jaxemb.readers.splits import SplitTally
 from jaxemb.readers.sts_rows import StsRow, sts_rows
 
@@ -27,10 +30,12 @@ class StsPairs:
     """Pairs that were left out because they have no gold score."""
     others: str = ""
     """Rows of other splits, with their numbers: `train 4439, dev 495`."""
+    empty_lines: int = 0
+    """Lines that were skipped."""
 
 
 def read_sts(path: Path, split: str | None = None) -> StsPairs:
-    """Reads a file, plain or `.gz`. Its layout is found by its header or its first line; see `sts_layout`.
+    """Reads a file, plain or compressed. Its layout is found by its header or its first line; see `sts_layout`.
 
     Pairs without a gold score are left out and counted, as in all published results.
 
@@ -41,34 +46,48 @@ def read_sts(path: Path, split: str | None = None) -> StsPairs:
     Raises:
       UserError: as `sts_rows`; if no row is of the split, there are fewer than 2 pairs, or all scores are equal.
     """
-    rows, others = _of_split(path, split)
-    return _pairs(str(path), rows, others)
+    rows, left_out = _of_split(path, split)
+    return dataclasses.replace(_pairs(str(path), rows), **left_out)
 
 
 def read_sts_by_language(path: Path, split: str | None = None) -> dict[str | None, StsPairs]:
     """Like `read_sts`, but the pairs of each language, if the file has a column of languages; else all under None.
 
+    A language may have several names in the file: `EN`, `eng` and `en` are one (`language_tag`).
+
     Raises:
       UserError: as `read_sts`, for each language.
     """
-    rows, others = _of_split(path, split)
-    languages = list(dict.fromkeys(row.language for row in rows))
+    rows, left_out = _of_split(path, split)
+    tags = [row.language and (language_tag(row.language) or row.language) for row in rows]
+    languages = list(dict.fromkeys(tags))
     if len(languages) < 2:
-        return {None: _pairs(str(path), rows, others)}
+        return {None: dataclasses.replace(_pairs(str(path), rows), **left_out)}
     return {
-        language: _pairs(f"{path}, language {language}", [row for row in rows if row.language == language], others)
+        language: dataclasses.replace(
+            _pairs(
+                f"{path}, language {language}", [row for row, tag in zip(rows, tags, strict=True) if tag == language]
+            ),
+            **left_out,
+        )
         for language in languages
     }
 
 
-def _of_split(path: Path, split: str | None) -> tuple[list[StsRow], str]:
+class _LeftOut(TypedDict):
+    others: str
+    empty_lines: int
+
+
+def _of_split(path: Path, split: str | None) -> tuple[list[StsRow], _LeftOut]:
     tally = SplitTally(split)
-    rows = [row for row in sts_rows(path) if tally.takes(row.split)]
+    every = list(sts_rows(path))
+    rows = [row for row in every if not row.empty and tally.takes(row.split)]
     tally.check(path, "choose with --split")
-    return rows, tally.described()
+    return rows, {"others": tally.described(), "empty_lines": sum(row.empty for row in every)}
 
 
-def _pairs(source: str, rows: Sequence[StsRow], others: str) -> StsPairs:
+def _pairs(source: str, rows: Sequence[StsRow]) -> StsPairs:
     scored = [(number, row, row.score) for number, row in enumerate(rows, start=1) if row.score is not None]
     unscored = len(rows) - len(scored)
     if len(scored) < 2:
@@ -87,5 +106,4 @@ def _pairs(source: str, rows: Sequence[StsRow], others: str) -> StsPairs:
         scores,
         tuple(number for number, _, _ in scored),
         unscored,
-        others,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.readers.compression import ENDING, plain_name
 from jaxemb.readers.sts_layouts import has_sts_header
 
 SPLITS = {"train": "train", "dev": "trial", "test": "test"}
@@ -30,7 +31,7 @@ class StsSet:
 def find_sts(paths: Sequence[Path], split: str) -> list[StsSet]:
     """Resolves what the user named into sets: those of `split` in a folder, a file as it is; each once, in order.
 
-    What a folder is searched for, plain or `.gz` (of both, the plain file is taken):
+    What a folder is searched for, plain or compressed (of both, the plain file is taken):
     - `2012/NAME.SPLIT.tsv` and so on for other years: one set of all files of the year. The folder may itself be one.
     - `STS12-en-test/STS.input.NAME.txt` and so on, with `STS.gs.NAME.txt` (SentEval): likewise. All are of the split
       test, unless the folder's name says `train` or `trial`.
@@ -99,14 +100,17 @@ def _senteval(folder: Path, split: str) -> list[Path]:
 
 
 def named(folder: Path, pattern: str) -> list[Path]:
-    """The files in a folder whose whole name matches, plain or `.gz`, sorted; of both, the plain one."""
-    compiled = re.compile(rf"{pattern}(\.gz)?")
+    """The files in a folder whose whole name matches, plain or compressed, sorted; of both, the plain one."""
+    compiled = re.compile(pattern + ENDING)
     files = sorted(path for path in folder.iterdir() if compiled.fullmatch(path.name) and path.is_file())
-    return [file for file in files if file.suffix != ".gz" or file.with_suffix("") not in files]
+    chosen: dict[str, Path] = {}
+    for file in files:
+        chosen.setdefault(plain_name(file.name), file)  # the plain file comes first
+    return list(chosen.values())
 
 
 def _stem(path: Path) -> str:
-    return re.sub(r"\.[a-z]+$", "", path.name.removesuffix(".gz"))
+    return re.sub(r"\.[a-z]+$", "", plain_name(path.name))
 
 
 def _place(one: StsSet) -> Path:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.language_tags import language_tag
+from jaxemb.readers.compression import ENDING
 from jaxemb.readers.sts import StsPairs, read_sts
 from jaxemb.readers.sts_files import SPLITS, named
 
@@ -22,15 +24,16 @@ def cross_lingual(
     translated row by row, such as STSb-multi-mt. A language may be paired with itself.
 
     Args:
-      paths: folders, of which `LANG.SPLIT.csv` are taken, plain or `.gz`, and files of such names, of any split.
+      paths: folders, of which `LANG.SPLIT.csv` are taken, plain or compressed, and files of such names, of any split.
       split: `train`, `dev` or `test`.
-      language_pairs: languages as the files are named; a pair that is given twice counts once.
+      language_pairs: languages, by any of their names (`language_tag`); a pair that is given twice counts once.
 
     Raises:
       UserError: if a path is missing, a folder has no such file, a language has none or two, a file is malformed, or
         two files have not the same number of rows and the same scores.
     """
     files = _language_files(paths, split)
+    language_pairs = [(_tag(first), _tag(second)) for first, second in language_pairs]
     languages = dict.fromkeys(language for pair in language_pairs for language in pair)
     for language in languages:
         if language not in files:
@@ -51,13 +54,17 @@ def _language_files(paths: Sequence[Path], split: str) -> dict[str, Path]:
         if not found:
             raise UserError(f"{path}: holds no LANG.{split}.csv (or .gz), of which pairs of languages are made")
         for file in found:
-            match = re.fullmatch(_NAME.format("|".join(SPLITS)) + r"(\.gz)?", file.name)
+            match = re.fullmatch(_NAME.format("|".join(SPLITS)) + ENDING, file.name)
             if match is None:
                 raise UserError(f"{file}: pairs of languages are made of files named LANG.{split}.csv (or .gz)")
-            other = files.setdefault(match["language"], file)
+            other = files.setdefault(_tag(match["language"]), file)
             if other.resolve() != file.resolve():
-                raise UserError(f"{other} and {file} are both {match['language']}: name one of them")
+                raise UserError(f"{other} and {file} are both {_tag(match['language'])}: name one of them")
     return files
+
+
+def _tag(name: str) -> str:
+    return language_tag(name) or name
 
 
 def _crossed(first: StsPairs, second: StsPairs) -> StsPairs:

@@ -7,10 +7,10 @@ Layouts: SemEval's pairs as one file (github.com/brmson/dataset-sts), STSb-multi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import uncompressed_suffix
+from jaxemb.readers.locations import Location
 from jaxemb.readers.tables import COMMA, TAB, find_column, first_row, is_number
 
 SICK_COLUMNS = ("sentence_A", "sentence_B", "relatedness_score")
@@ -50,7 +50,7 @@ _STS_BENCHMARK = Layout("genre, file, year, id, score, sentence 1, sentence 2, b
 _SCORE_LAST = Layout("sentence 1, sentence 2, score, between tabs", 0, 1, 2, 3, 3)
 
 
-def sts_layout(path: Path) -> Layout:
+def sts_layout(path: Location) -> Layout:
     """The layout of a file, from its first line; its suffix decides only if the line fits none or several.
 
     Raises:
@@ -77,7 +77,7 @@ def sts_layout(path: Path) -> Layout:
     )
 
 
-def has_sts_header(path: Path) -> bool:
+def has_sts_header(path: Location) -> bool:
     """Whether the first line names two sentences and a score.
 
     Raises:
@@ -95,7 +95,7 @@ def _by_names(cells: Sequence[str], delimiter: str) -> Layout | None:
     return None
 
 
-def _check_header(path: Path, rows: dict[str, Sequence[str]]) -> None:
+def _check_header(path: Location, rows: dict[str, Sequence[str]]) -> None:
     """Says so if a header names the sentences and no score, as that of GLUE's test.tsv."""
     for cells in rows.values():
         if any(find_column(cells, [a]) is not None and find_column(cells, [b]) is not None for a, b in _SENTENCES):

@@ -4,15 +4,16 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from jaxemb.errors import UserError
+from jaxemb.readers.compression import ENDING, ENDINGS
 from jaxemb.readers.lines import read_good_lines
+from jaxemb.readers.locations import Location
 from jaxemb.readers.splits import LANGUAGE, split_column
 from jaxemb.readers.sts_layouts import Layout, sts_layout
 from jaxemb.readers.tables import Row, find_column, read_good_rows
 
-_INPUT = re.compile(r"STS\.input\.(?P<name>.+)\.txt(?:\.gz)?")
+_INPUT = re.compile(rf"STS\.input\.(?P<name>.+)\.txt{ENDING}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,14 @@ class StsRow:
     language: str | None = None
     """As in the file; None if the file has no such column."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether it is an empty line, which is no pair."""
+        return self.score is None and not self.first and not self.second
 
-def sts_rows(path: Path) -> Iterator[StsRow]:
-    """Yields the pairs of a file, plain or `.gz`. For the layouts see `sts_layout`.
+
+def sts_rows(path: Location) -> Iterator[StsRow]:
+    """Yields the pairs of a file, plain or compressed, and its empty lines. For the layouts see `sts_layout`.
 
     `STS.input.NAME.txt` (SemEval's own files, and SentEval's) has the sentences; the scores are read from
     `STS.gs.NAME.txt` next to it.
@@ -48,7 +54,7 @@ def sts_rows(path: Path) -> Iterator[StsRow]:
         yield row
 
 
-def gold_file(path: Path) -> Path | None:
+def gold_file(path: Location) -> Location | None:
     """The file that has the scores of `STS.input.NAME.txt`; None for a file of another name.
 
     Raises:
@@ -57,19 +63,22 @@ def gold_file(path: Path) -> Path | None:
     match = _INPUT.fullmatch(path.name)
     if match is None:
         return None
-    names = [f"STS.gs.{match['name']}.txt{end}" for end in ("", ".gz")]
+    names = [f"STS.gs.{match['name']}.txt{end}" for end in ("", *ENDINGS)]
     found = [path.with_name(name) for name in names if path.with_name(name).is_file()]
     if not found:
         raise UserError(f"{path}: its gold scores, {names[0]}, are not next to it")
     return found[0]
 
 
-def _two_files(path: Path) -> Iterator[StsRow]:
+def _two_files(path: Location) -> Iterator[StsRow]:
     gold = gold_file(path)
     assert gold is not None
     scores = list(read_good_lines(gold))
     number = 0
     for number, text in enumerate(read_good_lines(path), start=1):
+        if not text.strip(" ") and not "".join(scores[number - 1 : number]).strip():
+            yield StsRow(number, "", "", None)
+            continue
         cells = text.split("\t")  # STS 2016 has the sentences' sources behind them
         if len(cells) < 2:
             raise UserError(f"{path}, line {number}: {len(cells)} column(s), not 2 (sentence 1, sentence 2)")
@@ -81,15 +90,20 @@ def _two_files(path: Path) -> Iterator[StsRow]:
         )
 
 
-def _one_file(path: Path) -> Iterator[StsRow]:
+def _one_file(path: Location) -> Iterator[StsRow]:
     layout = sts_layout(path)
     names = layout.names
     split = language = None
+    looked = False
     for number, row in enumerate(read_good_rows(path, layout.delimiter)):
         if names is not None and number == 0:
             continue
+        if not row.text.strip(" "):
+            yield StsRow(row.line, "", "", None)
+            continue
         _check_columns(path, row, layout)
-        if names is not None and number == 1:
+        if names is not None and not looked:
+            looked = True
             split, language = split_column(names, row.cells), find_column(names, LANGUAGE)
         yield StsRow(
             row.line,
@@ -101,7 +115,7 @@ def _one_file(path: Path) -> Iterator[StsRow]:
         )
 
 
-def _check_columns(path: Path, row: Row, layout: Layout) -> None:
+def _check_columns(path: Location, row: Row, layout: Layout) -> None:
     if not layout.fewest <= len(row.cells) <= layout.most:
         many = layout.fewest if layout.fewest == layout.most else f"{layout.fewest} to {layout.most}"
         raise UserError(

@@ -19,9 +19,9 @@ EMBEDDER = tiny_embedder()
     ("name", "content", "column", "message"),
     [
         ("a.tsv", "a\tb\nc\n", 1, r"a\.tsv, line 2: no column 1; the line has 1"),
-        ("a.tsv", "a\tb\n", "text", r"column 'text' must be a number"),
+        ("a.tsv", "a\tb\n", "text", r"line 1: the header has no column 'text' \(--column\); it names 'a', 'b'"),
         ("a.tsv", "a\tb\n", -1, r"column -1 must be a number"),
-        ("a.txt", "a\n", 1, r"in \.tsv and \.jsonl files only"),
+        ("a.txt", "a\n", 1, r"line 1: no column 1; the line has 1"),
         ("a.jsonl", '{"text": "a"}\n\n', None, r"a\.jsonl, line 2: not JSON"),
         ("a.jsonl", '{"text": "a"}\n{"t": 1, "u": 2}\n', None, r"line 2: no key 'text'; its keys are t, u"),
         ("a.jsonl", "[1]\n", None, r"line 1: no key 'text'; it is not an object"),
@@ -33,7 +33,7 @@ EMBEDDER = tiny_embedder()
             r"line 1: 'text' is not valid Unicode: it holds '\\ud83d', half of a character",
         ),
         ("a.txt", b"good\nb\xe4d\n", None, r"a\.txt, line 2: not UTF-8 at byte 2"),
-        ("a.csv", "a,b\n", None, r"\.csv cannot be read; convert it"),
+        ("a.csv", "a,b\n", None, r"a\.csv: choose a column of the \.csv, by its number"),
         ("a.parquet.gz", "a", None, r"\.parquet cannot be read"),
     ],
 )

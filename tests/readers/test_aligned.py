@@ -29,10 +29,15 @@ def test_both_sides_must_have_as_many_lines(tmp_path):
 def test_tsv_columns_and_malformed_lines(tmp_path):
     path = tmp_path / "en-de.tsv"
     path.write_text("a\tb\tc\nd\te\tf\n")
-    assert read_tsv(path) == (["a", "d"], ["b", "e"])
-    assert read_tsv(path, 2, 0) == (["c", "f"], ["a", "d"])
+    assert read_tsv(path) == (["a", "d"], ["b", "e"], 0)
+    assert read_tsv(path, 2, 0) == (["c", "f"], ["a", "d"], 0)
     path.write_text("a\tb\nonly one\n")
     with pytest.raises(UserError, match=r"en-de\.tsv, line 2: 1 column\(s\).*'only one'"):
+        read_tsv(path)
+    path.write_text("a\tb\n\n  \n\tc\n")  # a cell may be empty, and is not skipped
+    assert read_tsv(path) == (["a", ""], ["b", "c"], 2)
+    path.write_text("\n\n")
+    with pytest.raises(UserError, match=r"en-de\.tsv: all 2 lines are empty"):
         read_tsv(path)
     path.write_text("")
     with pytest.raises(UserError, match=r"en-de\.tsv: the file is empty"):

@@ -1,4 +1,8 @@
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data.conftest import compiled_catalogue
 from jaxemb.errors import UserError
@@ -103,3 +107,21 @@ def test_source_catalogue_that_is_not_in_its_charset():
     assert isinstance(bad, BadLine)
     assert bad.line == 2
     assert (good.english, good.translation) == ("a", "b")
+
+
+WHOLE = compiled_catalogue(MESSAGES)
+DAMAGE = st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=5), st.integers(0, 9)), max_size=4)
+
+
+def damaged(data, damage):
+    for place, inserted, removed in damage:
+        data = data[:place] + inserted + data[place + removed :]
+    return data
+
+
+@settings(max_examples=300, deadline=None)
+@given(DAMAGE)
+def test_any_damage_to_a_catalogue_is_a_bad_line_or_a_plain_error(damage):
+    with contextlib.suppress(UserError):
+        assert all(isinstance(item, Message | BadLine) for item in parse_mo(damaged(WHOLE, damage), "x.mo"))
+    assert all(isinstance(item, Message | BadLine) for item in parse_po(damaged(PO.encode(), damage)))

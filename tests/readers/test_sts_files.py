@@ -101,7 +101,7 @@ def test_sick_columns_go_by_their_names(tmp_path):
     [
         ("a.tsv", "1\tx\ty\n2\tx\n", r"a\.tsv, line 2: 2 column\(s\), not 3 \(score, sentence 1"),
         ("a.tsv", "1\tx\ty\n2\tx\ty\tz\n", r"line 2: 4 column"),
-        ("a.tsv", "1\tx\ty\n\n2\tx\ty\n", r"line 2: 1 column"),
+        ("a.tsv", "1\tx\ty\n-\n2\tx\ty\n", r"line 2: 1 column"),
         ("a.tsv", "score\tx\ty\n2\tx\ty\n", r"line 1: the score 'score' is not a finite number; only SICK"),
         ("a.tsv", "1\tx\ty\nnan\tx\ty\n", r"line 2: the score 'nan'"),
         ("a.tsv", "1\tx\ty\n-inf\tx\ty\n", r"line 2: the score '-inf'"),

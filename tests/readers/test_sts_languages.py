@@ -68,6 +68,16 @@ def test_the_split_and_files_by_their_names(folder):
     assert cross_lingual([folder], "test", [("de", "de")])["de", "de"].source == str(folder / "de.test.csv")
 
 
+def test_a_language_goes_by_all_its_names(folder):
+    (folder / "eng.dev.csv").write_text("0,0,5\n0,60,3\n")
+    (folder / "en.dev.csv").unlink()
+    for pair in (("en", "it"), ("eng", "ITA"), ("eng_Latn", "it")):
+        assert list(cross_lingual([folder], "dev", [pair, ("EN", "it")])) == [("en", "it")]
+    (folder / "en.dev.csv").touch()
+    with pytest.raises(UserError, match=r"en\.dev\.csv and .*eng\.dev\.csv are both en: name one of them"):
+        cross_lingual([folder], "dev", [("en", "it")])
+
+
 def test_files_that_do_not_fit(folder):
     path = folder / "nl.test.csv"
     path.write_text(DE + "0,0,1\n")
@@ -83,7 +93,7 @@ def test_errors_are_for_people(folder):
         with pytest.raises(UserError, match=message):
             cross_lingual(paths, split, [("en", "en"), pair])
 
-    fails(r"unknown language 'deu': did you mean 'de'\? There are files of de, en, fr$", pair=("en", "deu"))
+    fails(r"unknown language 'da': did you mean 'de'\? There are files of de, en, fr$", pair=("en", "dan"))
     fails(r"unknown language 'it'", pair=("it", "en"))  # has another split only
     fails(r"holds no LANG\.train\.csv \(or \.gz\)", split="train")
     fails(r"nowhere: there is no such file or directory", paths=[folder / "nowhere"])

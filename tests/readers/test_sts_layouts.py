@@ -22,7 +22,8 @@ TAB = [
         'main-captions\tMSRvid\t2012test\t0001\t2.500\tA dog, a cat\tThe "dog"\n'
         "main-news\theadlines\t2013\t0004\t0\tHe sings\tShe reads\tlicence\thttp://x\n",
     ),
-    # sbert.net's stsbenchmark.tsv.gz: csv.DictReader in sentence-transformers' training_stsbenchmark.py
+    # sbert.net's stsbenchmark.tsv.gz: csv.DictReader in sentence-transformers' training_stsbenchmark.py; the
+    # columns, in this order, as features of huggingface.co/datasets/mteb/stsbenchmark-sts
     (
         "stsbenchmark.tsv",
         "split\tgenre\tdataset\tyear\tsid\tscore\tsentence1\tsentence2\n"
@@ -36,7 +37,7 @@ TAB = [
         '0\tmain-captions\tMSRvid\t2012test\t0000\tnone\tnone\tA dog, a cat\tThe "dog"\t2.500\n'
         "1\tmain-news\theadlines\t2013\t0002\tnone\tnone\tHe sings\tShe reads\t0.000\n",
     ),
-    # KorSTS: github.com/kakaobrain/KorNLUDatasets
+    # KorSTS: github.com/kakaobrain/kor-nlu-datasets
     (
         "sts-test.tsv",
         "genre\tfilename\tyear\tid\tscore\tsentence1\tsentence2\n"

@@ -1,19 +1,20 @@
 """Sources of examples. Each kind of source is divided into parts: one file, or one pair of aligned files, each."""
 
-from pathlib import Path
-
 from jaxemb.config import (
     GettextSource,
+    HfSource,
     JsonlSource,
     MosesSource,
     NliSource,
+    ParquetSource,
     Source,
     StsSource,
     TextSource,
     TfdsSource,
+    TmxSource,
     TsvSource,
 )
-from jaxemb.data.sources import gettext, jsonl, moses, nli, sts, text, tfds, tsv
+from jaxemb.data.sources import gettext, hf, jsonl, moses, nli, parquet, sts, text, tfds, tmx, tsv
 from jaxemb.data.sources.part import SourcePart
 
 __all__ = ["SourcePart", "source_parts"]
@@ -24,26 +25,31 @@ def source_parts(source: Source, root: str | None) -> list[SourcePart]:
 
     Args:
       source: one of `data.sources`.
-      root: `data.root`, where relative paths start; the working directory when None.
+      root: `data.root`, a folder or a URL where relative paths start; the working directory when None.
 
     Raises:
       UserError: if a package or file is missing.
     """
-    folder = Path(root).expanduser() if root else Path()
     match source:
         case GettextSource():
             return gettext.parts(source)
         case TsvSource():
-            return tsv.parts(source, folder)
+            return tsv.parts(source, root)
         case MosesSource():
-            return moses.parts(source, folder)
+            return moses.parts(source, root)
+        case TmxSource():
+            return tmx.parts(source, root)
         case TextSource():
-            return text.parts(source, folder)
+            return text.parts(source, root)
         case NliSource():
-            return nli.parts(source, folder)
+            return nli.parts(source, root)
         case StsSource():
-            return sts.parts(source, folder)
+            return sts.parts(source, root)
         case JsonlSource():
-            return jsonl.parts(source, folder)
+            return jsonl.parts(source, root)
+        case ParquetSource():
+            return parquet.parts(source, root)
+        case HfSource():
+            return hf.parts(source, root)
         case TfdsSource():
-            return tfds.parts(source, folder)
+            return tfds.parts(source, root)

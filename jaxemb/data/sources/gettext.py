@@ -144,12 +144,12 @@ def _read(
             continue
         if _MESSAGE_KEY.fullmatch(english):
             english = message.default or english_texts.get(english, "")
-        if not english:
-            yield Skipped(language, "message_key")
-        elif message.fuzzy:
-            yield Skipped(language, "fuzzy")
-        elif message.forms > _MOST_PLURAL_FORMS:
-            yield Skipped(language, "plural_forms")
+        reason = "message_key" if not english else "fuzzy" if message.fuzzy else None
+        if reason is None and message.forms > _MOST_PLURAL_FORMS:
+            reason = "plural_forms"
+        if reason is not None:
+            shown = Record(english or message.english, translation, id=f"{name}:{message.number}")
+            yield Skipped(language, reason, shown)
         else:
             english, translation = without_accelerators(english, translation)
             yield Record(

@@ -1,47 +1,65 @@
 """Records with named fields, a JSON object per line."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from jaxemb.config import JsonlSource
+from jaxemb.config import JsonlSource, ParquetSource
 from jaxemb.data.pairs.alternatives import Alternatives
 from jaxemb.data.pairs.languages import pair_language
-from jaxemb.data.pairs.records import Record
+from jaxemb.data.pairs.records import Record, text_names
 from jaxemb.data.pairs.report import Skipped
-from jaxemb.data.sources.keyed import example
+from jaxemb.data.sources.keyed import example, of_row
 from jaxemb.data.sources.part import SourcePart, file_parts
-from jaxemb.data.tokenized import negative
-from jaxemb.readers.json_lines import NOT_JSON, read_json_lines
+from jaxemb.data.sources.rows import UNKNOWN, RowChoice
+from jaxemb.readers.json_lines import is_empty, read_json_lines
 from jaxemb.readers.lines import BadLine
-from jaxemb.readers.splits import SplitTally, split_column
+from jaxemb.readers.locations import Location
+from jaxemb.readers.splits import LANGUAGE, split_column
 
 
-def parts(config: JsonlSource, root: Path) -> list[SourcePart]:
+def parts(config: JsonlSource, root: str | None) -> list[SourcePart]:
     """The files; see `file_parts`."""
     return file_parts(config, root, _read)
 
 
-def _read(path: Path, config: JsonlSource) -> Iterator[Record | Alternatives | BadLine | Skipped]:
-    splits = SplitTally(config.split)
-    for item in read_json_lines(path):
+def _read(path: Location, config: JsonlSource) -> Iterator[Record | Alternatives | BadLine | Skipped]:
+    choice = RowChoice(path, config.split, config.language, config.language_key)
+    yield from examples(read_json_lines(path), path, config, choice)
+    choice.check()
+
+
+def examples(
+    items: Iterator[tuple[int, str, Any] | BadLine],
+    path: Location,
+    config: JsonlSource | ParquetSource,
+    choice: RowChoice,
+) -> Iterator[Record | Alternatives | BadLine | Skipped]:
+    """The examples of a file.
+
+    Args:
+      items: its records: number, text for messages, and value.
+      path: the file.
+      config: says what each field is.
+      choice: takes the records of one split and one language.
+    """
+    for item in items:
         if isinstance(item, BadLine):
-            empty = item.reason == NOT_JSON and not item.content.strip()
-            yield Skipped(pair_language(config.anchor_lang, config.positive_lang), "empty_line") if empty else item
+            language = pair_language(config.anchor_lang or UNKNOWN, config.positive_lang or UNKNOWN)
+            yield Skipped(language, "empty_line") if is_empty(item) else item
             continue
         number, line, values = item
         try:
             fields = _fields(values)
-            if splits.takes(_split(fields, config)):
-                yield example(fields, config, config.path, f"{path.name}:{number}")
+            chosen = choice.of(_split(fields, config), of_row(fields, config, LANGUAGE))
+            if isinstance(chosen, Skipped):
+                yield chosen
             else:
-                yield Skipped(pair_language(config.anchor_lang, config.positive_lang), "other_split")
+                yield example(fields, config, config.path, f"{path.name}:{number}", chosen)
         except (OverflowError, TypeError, ValueError) as error:
-            yield BadLine(number, str(error), line)
-    splits.check(path, "choose with split of this source")
+            yield BadLine(number, str(error), line or str(values))
 
 
-def _split(fields: Mapping[str, Any], config: JsonlSource) -> str | None:
+def _split(fields: Mapping[str, Any], config: JsonlSource | ParquetSource) -> str | None:
     """The split that a line names; None if it names none, or the field is one that the source takes texts from."""
     names = [name for name in fields if isinstance(name, str)]
     column = split_column(names, None)
@@ -56,5 +74,4 @@ def _fields(values: Any) -> Mapping[str, Any]:
         return values
     if not isinstance(values, list) or len(values) < 2:
         raise ValueError("not a JSON object")
-    names = ["anchor", "positive", *map(negative, range(len(values) - 2))]
-    return dict(zip(names, values, strict=True))
+    return dict(zip(text_names(len(values)), values, strict=True))

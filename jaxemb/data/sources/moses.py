@@ -4,27 +4,27 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 from jaxemb.config import MosesSource
 from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
-from jaxemb.data.sources.part import SourcePart
+from jaxemb.data.sources.part import SourcePart, matching_files
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine, read_lines
+from jaxemb.readers.locations import Location, whole_path
 
 
-def parts(config: MosesSource, root: Path) -> list[SourcePart]:
+def parts(config: MosesSource, root: str | None) -> list[SourcePart]:
     """A pair of files as a single part.
 
     Raises:
-      UserError: if one of them is missing.
+      UserError: if one of them is missing, or a pattern matches several.
     """
-    paths = tuple(root / Path(name).expanduser() for name in (config.anchor_path, config.positive_path))
-    for path, key in zip(paths, ("anchor_path", "positive_path"), strict=True):
-        if not path.is_file():
-            raise UserError(f"{path}: no such file ({key} of a moses source; relative paths start from data.root)")
+    paths = (
+        _one_file(config.anchor_path, root, "anchor_path"),
+        _one_file(config.positive_path, root, "positive_path"),
+    )
     return [
         SourcePart(
             name=f"{paths[0]} + {paths[1].name}",
@@ -36,7 +36,14 @@ def parts(config: MosesSource, root: Path) -> list[SourcePart]:
     ]
 
 
-def _read(anchor_path: Path, positive_path: Path, config: MosesSource) -> Iterator[Record | BadLine | Skipped]:
+def _one_file(path: str, root: str | None, key: str) -> Location:
+    files = matching_files(path, root, "moses", key)
+    if len(files) > 1:
+        raise UserError(f"{whole_path(path, root)}: {len(files)} files match {key} of a source of kind moses; name one")
+    return files[0]
+
+
+def _read(anchor_path: Location, positive_path: Location, config: MosesSource) -> Iterator[Record | BadLine | Skipped]:
     source = f"{config.anchor_path} + {config.positive_path}"
     anchors = positives = 0
     aligned = True

@@ -1,7 +1,6 @@
 """Natural language inference: labelled pairs, or a premise with an entailed and a contradicting sentence."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from jaxemb.config import NliSource
 from jaxemb.data.pairs.normalize import normalize_text
@@ -11,16 +10,17 @@ from jaxemb.data.sources.nli_rows import NliRow, nli_rows
 from jaxemb.data.sources.part import SourcePart, file_parts
 from jaxemb.data.sources.rows import UNKNOWN, RowChoice
 from jaxemb.readers.lines import BadLine
+from jaxemb.readers.locations import Location
 
 CONTRADICTION, ENTAILMENT = 0, 1
 
 
-def parts(config: NliSource, root: Path) -> list[SourcePart]:
+def parts(config: NliSource, root: str | None) -> list[SourcePart]:
     """The files; see `file_parts`."""
     return file_parts(config, root, _triplets if config.triplets else _labelled)
 
 
-def _labelled(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skipped]:
+def _labelled(path: Location, config: NliSource) -> Iterator[Record | BadLine | Skipped]:
     for item in _taken(path, config):
         if not isinstance(item, tuple):
             yield item
@@ -32,7 +32,7 @@ def _labelled(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skip
             yield _record(path, config, row, language, label=row.label)
 
 
-def _triplets(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skipped]:
+def _triplets(path: Location, config: NliSource) -> Iterator[Record | BadLine | Skipped]:
     """A premise's hypotheses may be anywhere in the file, so the whole file is read first."""
     premises: dict[tuple[str, str], tuple[list[NliRow], list[NliRow]]] = {}
     for item in _taken(path, config):
@@ -50,7 +50,7 @@ def _triplets(path: Path, config: NliSource) -> Iterator[Record | BadLine | Skip
             yield _record(path, config, right, language, negatives=(wrong.hypothesis,))
 
 
-def _taken(path: Path, config: NliSource) -> Iterator[tuple[NliRow, str] | BadLine | Skipped]:
+def _taken(path: Location, config: NliSource) -> Iterator[tuple[NliRow, str] | BadLine | Skipped]:
     """The rows of the source's split and language, with their languages."""
     choice = RowChoice(path, config.split, config.language)
     for row in nli_rows(path, config.label_names):
@@ -66,7 +66,7 @@ def _taken(path: Path, config: NliSource) -> Iterator[tuple[NliRow, str] | BadLi
 
 
 def _record(
-    path: Path,
+    path: Location,
     config: NliSource,
     row: NliRow,
     language: str,

@@ -1,12 +1,12 @@
 """The pairs of natural language inference in `.jsonl` files and in tables with a header."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from jaxemb.errors import UserError
-from jaxemb.readers.json_lines import read_json_lines
+from jaxemb.readers.json_lines import is_empty, read_json_lines
 from jaxemb.readers.lines import BadLine, uncompressed_suffix
+from jaxemb.readers.locations import Location
 from jaxemb.readers.splits import LANGUAGE, split_column
 from jaxemb.readers.tables import COMMA, TAB, find_column, first_row, read_rows
 
@@ -31,6 +31,9 @@ _NO_LABEL = ("-", "", "hidden")
 _ANNOTATORS = ("label1", "label2", "label3", "label4", "label5")
 """Last columns of SNLI's and MultiNLI's `.txt`; lines end at the last annotator's label."""
 
+_JSNLI = ("label", "premise", "hypothesis")
+"""Columns of JSNLI, which has no header."""
+
 
 class NliRow(NamedTuple):
     """One pair of sentences."""
@@ -46,11 +49,11 @@ class NliRow(NamedTuple):
     """As in the file; None if the file has no such column."""
 
 
-def nli_rows(path: Path, label_names: Sequence[str] | None) -> Iterator[NliRow | BadLine]:
-    """Yields the pairs of a file, plain or `.gz`, and its malformed lines.
+def nli_rows(path: Location, label_names: Sequence[str] | None) -> Iterator[NliRow | BadLine]:
+    """Yields the pairs of a file, plain or compressed, and its malformed lines.
 
     Args:
-      path: a `.jsonl`, or a table between tabs or commas (CSV) with a header.
+      path: a `.jsonl`, or a table with a header, between tabs or commas (CSV), or Parquet.
       label_names: what labels that are numbers mean; None if the file names its labels.
 
     Raises:
@@ -74,11 +77,11 @@ class _Cells(NamedTuple):
     language: object = None
 
 
-def _jsonl(path: Path) -> Iterator[_Cells | BadLine]:
+def _jsonl(path: Location) -> Iterator[_Cells | BadLine]:
     known: dict[tuple[str, ...], list[int | None]] = {}  # most lines have the same keys
     for item in read_json_lines(path):
         if isinstance(item, BadLine):
-            yield item
+            yield _Cells(item.line, "", "", "", "-") if is_empty(item) else item
             continue
         number, line, values = item
         names = tuple(values) if isinstance(values, dict) else ()
@@ -100,13 +103,16 @@ def _columns(names: Sequence[str], first: Sequence[str]) -> list[int | None]:
     ]
 
 
-def _table(path: Path) -> Iterator[_Cells | BadLine]:
+def _table(path: Location) -> Iterator[_Cells | BadLine]:
     heads = {delimiter: first_row(path, delimiter) for delimiter in (TAB, COMMA)}
     found = [
         (delimiter, names)
         for delimiter, names in heads.items()
         if all(find_column(names, wanted) is not None for wanted in _COLUMNS)
     ]
+    has_header = bool(found)
+    if not found and _is_jsnli(heads[TAB]):
+        found = [(TAB, _JSNLI)]
     if not found:
         raise UserError(
             f"{path}, line 1: the header names no {', '.join(PREMISE)}, no {', '.join(HYPOTHESIS)} or no "
@@ -118,12 +124,13 @@ def _table(path: Path) -> Iterator[_Cells | BadLine]:
         fewest -= 1
     columns: list[int | None] = []
     rows = read_rows(path, delimiter)
-    next(rows)  # the header
+    if has_header:
+        next(rows)
     for row in rows:
         if isinstance(row, BadLine):
             yield row
             continue
-        if not row.text:
+        if not row.text.strip(" "):
             yield _Cells(row.line, "", "", "", "-")
             continue
         if not fewest <= len(row.cells) <= len(names):
@@ -131,6 +138,11 @@ def _table(path: Path) -> Iterator[_Cells | BadLine]:
             continue
         columns = columns or _columns(names, row.cells)
         yield _Cells(row.line, row.text, *(None if column is None else row.cells[column] for column in columns))
+
+
+def _is_jsnli(cells: Sequence[str]) -> bool:
+    label = cells[0].strip().lower() if len(cells) == len(_JSNLI) else ""
+    return label in LABELS or label in _OTHER_NAMES
 
 
 def _row(cells: _Cells, labels: "_Labels") -> NliRow | BadLine:
@@ -147,7 +159,7 @@ def _row(cells: _Cells, labels: "_Labels") -> NliRow | BadLine:
 class _Labels:
     """Turns the labels of a file into numbers. They are names, in any case; `-` means that annotators did not agree."""
 
-    def __init__(self, path: Path, names: Sequence[str] | None) -> None:
+    def __init__(self, path: Location, names: Sequence[str] | None) -> None:
         self._path = path
         self._names = names
         self._named = False

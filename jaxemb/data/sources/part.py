@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import glob
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from jaxemb.data.pairs.alternatives import Alternatives
@@ -14,6 +12,7 @@ from jaxemb.errors import UserError
 from jaxemb.language_tags import language_tag
 from jaxemb.readers.aligned import PAIR_NAME
 from jaxemb.readers.lines import BadLine
+from jaxemb.readers.locations import Location, find_files, whole_path
 from jaxemb.texts import half_characters
 
 
@@ -23,7 +22,7 @@ class SourcePart:
 
     name: str
     """The name of the file in messages."""
-    paths: tuple[Path, ...]
+    paths: tuple[Location, ...]
     """The files that are read; if one changes, the cache is stale."""
     source: str
     """The name of the source in reports (`Django 5.2`, `bitext/en-*.tsv.gz`)."""
@@ -33,25 +32,25 @@ class SourcePart:
     """Yields the contents from the beginning."""
 
 
-def matching_files(path: str, root: Path, kind: str) -> list[Path]:
-    """The files that the path or pattern of a source matches, by name.
+def matching_files(path: str, root: str | None, kind: str, key: str = "path") -> list[Location]:
+    """The files that the path, URL or pattern of a source matches, by name.
 
     Raises:
-      UserError: if there is none, or a name is not UTF-8.
+      UserError: if there is none, a name is not UTF-8, or a store cannot be read.
     """
-    whole = root / Path(path).expanduser()
-    # A name with brackets may be the name of a file, not a pattern.
-    matches = [whole] if whole.is_file() else [root / name for name in glob.glob(path, root_dir=root, recursive=True)]
-    files = sorted(match for match in matches if match.is_file())
+    files = find_files(path, root)
     if not files:
-        raise UserError(f"{whole}: no such file (path of a source of kind {kind}; relative paths start from data.root)")
+        raise UserError(
+            f"{whole_path(path, root)}: no such file ({key} of a source of kind {kind}; relative paths start from "
+            "data.root)"
+        )
     for file in files:
         if half_characters(str(file)):  # Python's way to hold bytes that are not UTF-8
             raise UserError(f"{str(file)!a}: the name is not UTF-8; rename the file")
     return files
 
 
-def language_in_name(path: Path, key: str, *, of_pair: bool) -> str:
+def language_in_name(path: Location, key: str, *, of_pair: bool) -> str:
     """The language in a file's name: `de` in `en-de.tsv.gz`, a file of pairs, and in `de.txt`.
 
     Raises:
@@ -69,7 +68,9 @@ def language_in_name(path: Path, key: str, *, of_pair: bool) -> str:
 
 
 def file_parts(
-    config: Any, root: Path, read: Callable[[Path, Any], Iterator[Record | Alternatives | BadLine | Skipped]]
+    config: Any,
+    root: str | None,
+    read: Callable[[Location, Any], Iterator[Record | Alternatives | BadLine | Skipped]],
 ) -> list[SourcePart]:
     """One part for each file that `config.path`, a path or a pattern, matches, by name; `read` gets file and config.
 

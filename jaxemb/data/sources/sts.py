@@ -2,18 +2,18 @@
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 
 from jaxemb.config import StsSource
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart, file_parts
-from jaxemb.data.sources.rows import RowChoice
+from jaxemb.data.sources.rows import UNKNOWN, RowChoice
 from jaxemb.errors import UserError
+from jaxemb.readers.locations import Location
 from jaxemb.readers.sts_rows import gold_file, sts_rows
 
 
-def parts(config: StsSource, root: Path) -> list[SourcePart]:
+def parts(config: StsSource, root: str | None) -> list[SourcePart]:
     """The files; see `file_parts`. A pair of files, `STS.input.NAME.txt` and `STS.gs.NAME.txt`, is one part.
 
     Raises:
@@ -28,10 +28,13 @@ def parts(config: StsSource, root: Path) -> list[SourcePart]:
     ]
 
 
-def _read(path: Path, config: StsSource) -> Iterator[Record | Skipped]:
+def _read(path: Location, config: StsSource) -> Iterator[Record | Skipped]:
     """Strict, as in evaluation: one bad line refuses the whole file."""
     choice = RowChoice(path, config.split, config.language)
     for number, row in enumerate(sts_rows(path), start=1):
+        if row.empty:
+            yield Skipped(config.language or UNKNOWN, "empty_line")
+            continue
         language = choice.of(row.split, row.language)
         if isinstance(language, Skipped):
             yield language

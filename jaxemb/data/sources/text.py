@@ -1,21 +1,22 @@
 """Single sentences, one per line: each sentence is paired with itself."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from jaxemb.config import TextSource
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart, file_parts, language_in_name
-from jaxemb.data.sources.rows import RowChoice
+from jaxemb.data.sources.rows import UNKNOWN, RowChoice
 from jaxemb.errors import UserError
-from jaxemb.readers.json_lines import read_json_lines
+from jaxemb.readers.json_lines import is_empty, read_json_lines
 from jaxemb.readers.lines import BadLine, read_lines, uncompressed_suffix
+from jaxemb.readers.locations import Location
 from jaxemb.readers.splits import LANGUAGE, split_column
-from jaxemb.readers.tables import TAB, choose_column, find_column, read_header, read_rows
+from jaxemb.readers.tables import find_column, read_rows
+from jaxemb.readers.text_columns import TextColumn, text_column
 
 
-def parts(config: TextSource, root: Path) -> list[SourcePart]:
+def parts(config: TextSource, root: str | None) -> list[SourcePart]:
     """The files; see `file_parts`.
 
     Raises:
@@ -29,47 +30,44 @@ def parts(config: TextSource, root: Path) -> list[SourcePart]:
     return found
 
 
-def _is_table(path: Path, config: TextSource) -> bool:
-    """Whether the file has columns; a `.csv` without a header is read as plain lines."""
-    suffix = uncompressed_suffix(path)
-    return suffix == ".tsv" or (suffix == ".csv" and _has_header(config))
+def _table(path: Location, config: TextSource) -> TextColumn | None:
+    """The column of the texts; None if the file has none."""
+    return text_column(path, config.column, header=config.header, key="column of the text source")
 
 
-def _has_header(config: TextSource) -> bool:
-    return config.header or isinstance(config.column, str)
-
-
-def _header(path: Path, config: TextSource) -> tuple[str, Sequence[str] | None]:
-    """The delimiter, and the names in the header; None if there is none."""
-    return read_header(path, [config.column or 0]) if _has_header(config) else (TAB, None)
-
-
-def _language(path: Path, config: TextSource) -> str | None:
+def _language(path: Location, config: TextSource) -> str | None:
     """The language of the whole file; None if a column names it."""
     if config.language is not None:
         return config.language
-    if _is_table(path, config) and find_column(_header(path, config)[1] or (), LANGUAGE) is not None:
+    table = _table(path, config)
+    if table is not None and find_column(table.names or (), LANGUAGE) is not None:
         return None
     return language_in_name(path, "language", of_pair=uncompressed_suffix(path) == ".tsv")
 
 
-def _check_column(path: Path, config: TextSource) -> None:
-    suffix = uncompressed_suffix(path)
-    if _is_table(path, config):
+def _check_column(path: Location, config: TextSource) -> None:
+    if uncompressed_suffix(path).lower() != ".jsonl":
         return
-    wants = (str, "a key") if suffix == ".jsonl" else ((), "left out: these are plain lines")
-    if config.column is not None and not isinstance(config.column, wants[0]):
-        raise UserError(f"{path}: column of the text source is {config.column!r}, it must be {wants[1]}")
+    if isinstance(config.column, int):
+        raise UserError(f"{path}: column of the text source is {config.column!r}, it must be a key")
     if config.header:
-        raise UserError(f"{path}: header of the text source is true, but only a .tsv or a .csv has a header")
+        raise UserError(f"{path}: header of the text source is true, but a .jsonl has none")
 
 
-def _read(path: Path, config: TextSource) -> Iterator[Record | BadLine | Skipped]:
-    texts = _column if _is_table(path, config) else _values if uncompressed_suffix(path) == ".jsonl" else _lines
-    choice = RowChoice(path, config.split, _language(path, config))
-    for item in texts(path, config):
+def _read(path: Location, config: TextSource) -> Iterator[Record | BadLine | Skipped]:
+    table = _table(path, config)
+    if table is not None:
+        texts = _column(path, table)
+    else:
+        texts = _values(path, config) if uncompressed_suffix(path).lower() == ".jsonl" else _lines(path)
+    language_of_file = _language(path, config)
+    choice = RowChoice(path, config.split, language_of_file)
+    for item in texts:
         if isinstance(item, BadLine):
             yield item
+            continue
+        if item is None:
+            yield Skipped(language_of_file or UNKNOWN, "empty_line")
             continue
         number, text, split, of_row = item
         language = choice.of(split, of_row)
@@ -87,25 +85,26 @@ def _read(path: Path, config: TextSource) -> Iterator[Record | BadLine | Skipped
     choice.check()
 
 
-_Texts = Iterator[tuple[int, str, str | None, str | None] | BadLine]
-"""The number of each line, its text, and its split and language if the file has such columns."""
+_Texts = Iterator[tuple[int, str, str | None, str | None] | BadLine | None]
+"""The number of each line, its text, and its split and language if the file has such columns; None: an empty line."""
 
 
-def _lines(path: Path, config: TextSource) -> _Texts:
-    del config
+def _lines(path: Location) -> _Texts:
     for number, line in enumerate(read_lines(path), start=1):
         yield line if isinstance(line, BadLine) else (number, line, None, None)
 
 
-def _column(path: Path, config: TextSource) -> _Texts:
-    delimiter, names = _header(path, config)
-    column = choose_column(names, config.column or 0, "column of the text source", path)
+def _column(path: Location, table: TextColumn) -> _Texts:
+    column, delimiter, names = table
     others: tuple[int | None, int | None] | None = None if names else (None, None)
     for number, row in enumerate(read_rows(path, delimiter)):
         if isinstance(row, BadLine):
             yield row
             continue
         if names is not None and number == 0:
+            continue
+        if not row.text.strip(" "):
+            yield None
             continue
         if column >= len(row.cells):
             yield BadLine(row.line, f"{len(row.cells)} columns where column {column} is wanted", row.text)
@@ -117,12 +116,12 @@ def _column(path: Path, config: TextSource) -> _Texts:
         yield row.line, row.cells[column], split, language
 
 
-def _values(path: Path, config: TextSource) -> _Texts:
+def _values(path: Location, config: TextSource) -> _Texts:
     key = str(config.column or "text")
     known: dict[tuple[str, ...], tuple[int | None, int | None]] = {}  # most lines have the same keys
     for item in read_json_lines(path):
         if isinstance(item, BadLine):
-            yield item
+            yield None if is_empty(item) else item
             continue
         number, line, values = item
         text = values.get(key) if isinstance(values, dict) else None

@@ -1,22 +1,27 @@
 """Datasets of TensorFlow Datasets by name, read by random access and without TensorFlow."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jaxemb.config import TfdsSource
 from jaxemb.data.cache import in_chunks
 from jaxemb.data.pairs.alternatives import Alternatives
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
-from jaxemb.data.sources.keyed import example
+from jaxemb.data.sources.keyed import example, of_row
 from jaxemb.data.sources.part import SourcePart
+from jaxemb.data.sources.rows import RowChoice
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine
+from jaxemb.readers.locations import whole_path
+from jaxemb.readers.splits import LANGUAGE
+
+T = TypeVar("T")
 
 
-def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
+def parts(config: TfdsSource, root: str | None) -> list[SourcePart]:
     """A split as a single part; the versions of its files identify its version.
 
     Raises:
@@ -24,7 +29,7 @@ def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
     """
     import tensorflow_datasets as tfds
 
-    folder = None if config.data_dir is None else str(root / Path(config.data_dir).expanduser())
+    folder = None if config.data_dir is None else whole_path(config.data_dir, root)
     name = f"{config.name}, split {config.split}"
     try:
         builder = tfds.builder(config.name, data_dir=folder)
@@ -42,13 +47,36 @@ def parts(config: TfdsSource, root: Path) -> list[SourcePart]:
         ) from error
     paths = tuple(sorted(path for path in Path(builder.data_dir).iterdir() if path.is_file()))
     licence = config.licence or (builder.info.redistribution_info.license or None)
-    return [SourcePart(name, paths, config.name, licence, functools.partial(_read, source, config))]
+    return [SourcePart(name, paths, config.name, licence, functools.partial(_read, source, config, builder.data_dir))]
 
 
-def _read(source: Any, config: TfdsSource) -> Iterator[Record | Alternatives | BadLine | Skipped]:
-    for indices in in_chunks(len(source)):
-        for index, values in zip(indices, source.__getitems__(list(indices)), strict=True):
+def _read(source: Any, config: TfdsSource, folder: Any) -> Iterator[Record | Alternatives | BadLine | Skipped]:
+    """The examples, in order.
+
+    Raises:
+      UserError: if a file is truncated or corrupt.
+    """
+    choice = RowChoice(Path(config.name), None, config.language, config.language_key)
+    for indices in in_chunks(_tried(lambda: len(source), config, folder)):
+        examples = _tried(functools.partial(source.__getitems__, list(indices)), config, folder)
+        for index, values in zip(indices, examples, strict=True):
             try:
-                yield example(values, config, config.name, f"{config.split}:{index}")
+                language = choice.of(None, of_row(values, config, LANGUAGE))
+                if isinstance(language, Skipped):
+                    yield language
+                else:
+                    yield example(values, config, config.name, f"{config.split}:{index}", language)
             except (OverflowError, TypeError, ValueError) as error:
                 yield BadLine(index + 1, str(error), str(values))
+    choice.check()
+
+
+def _tried(act: Callable[[], T], config: TfdsSource, folder: Any) -> T:
+    try:
+        return act()
+    except Exception as error:  # array_record's RuntimeError, among others
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{folder}: the dataset {config.name}, split {config.split}, is truncated or corrupt ({reason}); fetch it "
+            "again, or prepare it again"
+        ) from error

@@ -1,22 +1,23 @@
-"""Pairs in two columns of a tab-separated file, or of a CSV with a header; plain or gzipped."""
+"""Pairs in two columns of a tab-separated file, of a CSV with a header, or of a Parquet file."""
 
 import functools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from jaxemb.config import TsvSource
 from jaxemb.data.pairs.languages import pair_language
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources.part import SourcePart, language_in_name, matching_files
+from jaxemb.data.sources.quality import is_low
 from jaxemb.data.sources.rows import UNKNOWN, RowChoice
 from jaxemb.readers.lines import BadLine
+from jaxemb.readers.locations import Location
 from jaxemb.readers.sides import SideTally
 from jaxemb.readers.splits import LANGUAGE, split_column
-from jaxemb.readers.tables import TAB, choose_column, find_column, read_header, read_rows
+from jaxemb.readers.tables import TAB, choose_column, find_column, is_columnar, read_header, read_rows
 
 
-def parts(config: TsvSource, root: Path) -> list[SourcePart]:
+def parts(config: TsvSource, root: str | None) -> list[SourcePart]:
     """One part for each file that the path or pattern matches, by name.
 
     Raises:
@@ -34,20 +35,19 @@ def parts(config: TsvSource, root: Path) -> list[SourcePart]:
     ]
 
 
-def _positive_lang(path: Path, config: TsvSource) -> str | None:
+def _positive_lang(path: Location, config: TsvSource) -> str | None:
     """The language of the whole file; None if a column names it."""
-    names = _header(path, config)[1] or ()
-    if config.positive_lang is None and find_column(names, LANGUAGE) is not None:
+    if config.positive_lang is None and find_column(_header(path, config)[1] or (), LANGUAGE) is not None:
         return None
     return config.positive_lang or language_in_name(path, "positive_lang", of_pair=True)
 
 
-def _header(path: Path, config: TsvSource) -> tuple[str, Sequence[str] | None]:
+def _header(path: Location, config: TsvSource) -> tuple[str, Sequence[str] | None]:
     """The delimiter, and the names in the header; None if there is none."""
-    return read_header(path, config.columns) if config.has_header else (TAB, None)
+    return read_header(path, config.columns) if config.has_header or is_columnar(path) else (TAB, None)
 
 
-def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[Record | BadLine | Skipped]:
+def _read(path: Location, config: TsvSource, positive_lang: str | None) -> Iterator[Record | BadLine | Skipped]:
     delimiter, names = _header(path, config)
     anchor = choose_column(names, config.anchor_column, "anchor_column", path)
     positive = choose_column(names, config.positive_column, "positive_column", path)
@@ -56,8 +56,11 @@ def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[
         for column in (config.negative_column,)
         if column is not None
     ]
-    needed = max(anchor, positive, *negatives) + 1
-    choice = RowChoice(path, config.split, positive_lang)
+    quality = None
+    if config.quality_column is not None:
+        quality = choose_column(names, config.quality_column, "quality_column", path)
+    needed = max(anchor, positive, *negatives, quality or 0) + 1
+    choice = RowChoice(path, config.split, positive_lang, "positive_lang")
     by_name = isinstance(config.anchor_column, str) and isinstance(config.positive_column, str)
     sides = SideTally(path, "choose other columns with anchor_column and positive_column", by_name=by_name)
     columns = 0 if names is None else len(names)
@@ -87,6 +90,15 @@ def _read(path: Path, config: TsvSource, positive_lang: str | None) -> Iterator[
         chosen = choice.of(None if split is None else cells[split], None if language is None else cells[language])
         if isinstance(chosen, Skipped):
             yield chosen
+            continue
+        try:
+            low = quality is not None and is_low(cells[quality], config.min_quality)
+        except ValueError as error:
+            yield BadLine(row.line, str(error), row.text)
+            continue
+        if low:
+            shown = Record(cells[anchor], cells[positive], id=f"{path.name}:{row.line}")
+            yield Skipped(pair_language(config.anchor_lang, chosen), "low_score", shown)
             continue
         sides.add(cells[anchor], cells[positive], len(cells))
         yield Record(

@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
 from jaxemb.evaluation.report import Report
 from jaxemb.evaluation.retrieval_report import PairAccuracy, RetrievalReport, macro_average
-from jaxemb.evaluation.suite import Command, Entry, Flag
+from jaxemb.evaluation.suite import SPLIT, Command, Entry, Flag
 from jaxemb.readers.aligned import find_aligned, read_moses, read_tsv
 from jaxemb.readers.splits import SplitTally
 
@@ -20,6 +20,7 @@ def parallel(
     anchor_column: int | str = 0,
     positive_column: int | str = 1,
     header: bool = False,
+    split: str = "test",
 ) -> RetrievalReport:
     """Accuracy in both directions on each aligned set that `paths` name, and their macro average.
 
@@ -32,7 +33,8 @@ def parallel(
       anchor_column: column of the first side in TSV files, counted from 0, or its name in the header.
       positive_column: column of the second side.
       header: whether the first line of TSV files names the columns; it does if a column is given by its name. Then
-        CSV files are read, too. Of a file with a column of splits, the rows of `test` are read.
+        CSV files are read, too.
+      split: of a file whose header has a column of splits, only these rows are read; the others are noted.
 
     Raises:
       UserError: if a file is missing, malformed, its sides do not fit, or nearly all its pairs have an empty side.
@@ -41,12 +43,15 @@ def parallel(
     notes: list[str] = []
     named = header or isinstance(anchor_column, str) or isinstance(positive_column, str)
     for name, first, second in find_aligned(paths, csv=named):
-        splits = SplitTally("test")
+        splits = SplitTally(split)
+        empty_lines = 0
         if second is None:
-            sides = read_tsv(first, anchor_column, positive_column, header=header, splits=splits)
+            *sides, empty_lines = read_tsv(first, anchor_column, positive_column, header=header, splits=splits)
         else:
-            sides = read_moses(first, second)
+            sides = [*read_moses(first, second)]
         pairs = [(a, p) for a, p in zip(*sides, strict=True) if a.strip() and p.strip()]
+        if empty_lines:
+            notes.append(f"{name}: {empty_lines} empty {'line' if empty_lines == 1 else 'lines'} skipped")
         if splits.others:
             notes.append(f"{name}: the rows of other splits are left out ({splits.described()})")
         if len(pairs) < len(sides[0]):
@@ -67,6 +72,7 @@ class Parallel:
     anchor_column: int | str = 0
     positive_column: int | str = 1
     header: bool = False
+    split: str = "test"
 
     def evaluate(self, encode_fn: EncodeFns) -> Report:
         """As `parallel`."""
@@ -76,6 +82,7 @@ class Parallel:
             anchor_column=self.anchor_column,
             positive_column=self.positive_column,
             header=self.header,
+            split=self.split,
         ).report()
 
     def baseline(self) -> None:
@@ -107,7 +114,8 @@ _HEADER = Flag(
 _FILES = """\
 DIR is a .tsv (or .gz) file, a folder of them, or of two aligned text files; several paths may follow.
 Columns 0 and 1 of a .tsv are compared. WikiMatrix: --anchor-column 1 --positive-column 2; ted2020.tsv.gz:
---anchor-column en --positive-column de. With a header or columns by name, .csv files are read, too"""
+--anchor-column en --positive-column de. With a header or columns by name, .csv files are read, too, and
+of rows that name their split those of --split"""
 
 
 def _suite_of(arguments: argparse.Namespace) -> Parallel:
@@ -117,6 +125,7 @@ def _suite_of(arguments: argparse.Namespace) -> Parallel:
         0 if anchor is None else anchor,
         1 if positive is None else positive,
         bool(_HEADER.value(arguments)),
+        SPLIT.value(arguments) or "test",
     )
 
 
@@ -126,7 +135,7 @@ ENTRY = Entry(
         about="Retrieval: for each sentence, is its translation the nearest one?",
         files=_FILES,
         suite_of=_suite_of,
-        flags=(_ANCHOR, _POSITIVE, _HEADER),
+        flags=(_ANCHOR, _POSITIVE, _HEADER, SPLIT),
     ),
     order=2,
 )

@@ -16,9 +16,8 @@ from jaxemb.evaluation.correlation import check_spread, correlations, cosine
 from jaxemb.evaluation.pools import EncodeFns, embed_sides
 from jaxemb.evaluation.report import Report
 from jaxemb.evaluation.sts_report import StsReport, StsScore, sts_report_from_json
-from jaxemb.evaluation.suite import Command, Entry, Flag, InRuns
+from jaxemb.evaluation.suite import SPLIT, Command, Entry, Flag, InRuns
 from jaxemb.readers.sts import StsPairs
-from jaxemb.readers.sts_files import SPLITS
 from jaxemb.readers.sts_sets import StsSetPairs, read_sts_sets
 
 PUBLISHED_PAIRS = {"STS12": 3108, "STS13": 1500, "STS14": 3750, "STS15": 3000, "STS16": 1186}
@@ -108,6 +107,8 @@ def _left_out(one: StsSetPairs) -> list[str]:
     notes = []
     if unscored:
         notes.append(f"{one.name}: {unscored:,} of {unscored + scored:,} pairs have no gold score and are left out")
+    if empty := sum(pairs.empty_lines for pairs in one.pairs):
+        notes.append(f"{one.name}: {empty} empty {'line' if empty == 1 else 'lines'} skipped")
     if others := ", ".join(pairs.others for pairs in one.pairs if pairs.others):
         notes.append(f"{one.name}: the rows of other splits are left out ({others})")
     return notes
@@ -167,12 +168,6 @@ or a table with a header (sentence1, sentence2, score); each may be .gz; several
 Pairs without a score are left out and counted. Of a file whose rows name their split, --split chooses.
 With --language-pairs the sets are made of the LANG.test.csv: en-de takes sentence 1 from en's file and
 sentence 2 from de's, which must be translated row by row (STSb-multi-mt)"""
-_SPLIT = Flag(
-    "--split",
-    has="splits to choose from",
-    help="the split to score: files of a folder, rows of a file (default: test)",
-    settings={"choices": list(SPLITS)},
-)
 _LANGUAGE_PAIRS = Flag(
     "--language-pairs",
     has="pairs of languages",
@@ -186,7 +181,7 @@ def _suite_of(arguments: argparse.Namespace) -> Sts:
         pairs = [split_language_pair("--language-pairs", pair) for pair in _LANGUAGE_PAIRS.value(arguments) or ()]
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Sts(arguments.data, _SPLIT.value(arguments) or "test", pairs or None)
+    return Sts(arguments.data, SPLIT.value(arguments) or "test", pairs or None)
 
 
 def _card_note(report: Report, config: EvaluationConfig) -> str:
@@ -199,7 +194,7 @@ ENTRY = Entry(
         about="STS: do the cosines of sentence pairs agree with human similarity scores?",
         files=_FILES,
         suite_of=_suite_of,
-        flags=(_SPLIT, _LANGUAGE_PAIRS),
+        flags=(SPLIT, _LANGUAGE_PAIRS),
     ),
     InRuns(
         key="sts", always=True, report_of=lambda values: sts_report_from_json(values).report(), card_note=_card_note

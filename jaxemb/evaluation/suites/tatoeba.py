@@ -12,6 +12,7 @@ from jaxemb.evaluation.pools import EncodeFns, Pool, score_pools
 from jaxemb.evaluation.report import Report
 from jaxemb.evaluation.retrieval_report import RetrievalReport, macro_average
 from jaxemb.evaluation.suite import Command, Entry, Flag
+from jaxemb.language_tags import language_tag
 from jaxemb.readers.aligned import read_moses
 
 _CODES = {
@@ -42,8 +43,8 @@ def tatoeba(encode_fn: EncodeFns, data_dir: Path, languages: Sequence[str] | Non
       encode_fn: texts to embeddings; called once with all distinct texts. Of two functions the first, that of the
         anchors, gets the English ones, as in training.
       data_dir: folder of the files `tatoeba.XXX-eng.XXX` and `tatoeba.XXX-eng.eng`.
-      languages: ISO 639-3 codes or groups (`14`, `36`, `112`); all that the folder holds when None. Of a group, the
-        languages that the folder holds are taken; a language that is named must be there.
+      languages: languages (`deu`, `de` or `deu_Latn`) or groups (`14`, `36`, `112`); all that the folder holds when
+        None. Of a group, the languages that the folder holds are taken; a language that is named must be there.
 
     Raises:
       UserError: if the folder, a side or a language is missing, or line counts differ.
@@ -95,18 +96,31 @@ def _choose(languages: Sequence[str], present: Sequence[str], data_dir: Path) ->
     for name in languages:
         if name in GROUPS:
             chosen.update(set(GROUPS[name]) & set(present))
-        elif name in GROUPS["112"] or name in present:
-            chosen.add(name)
+            continue
+        known = sorted({*GROUPS["112"], *present})
+        if code := _code(name, known):
+            chosen.add(code)
         else:
-            known = sorted({*GROUPS["112"], *present})
             near = difflib.get_close_matches(name, [*known, *GROUPS], n=1, cutoff=0.0)
             raise UserError(
-                f"unknown language {name!r}: did you mean {near[0]!r}? Known are the ISO 639-3 codes of the test set "
-                f"and the groups {', '.join(GROUPS)}"
+                f"unknown language {name!r}: did you mean {near[0]!r}? Known are the languages of the test set, such "
+                f"as deu or de, and the groups {', '.join(GROUPS)}"
             )
     if not chosen:
         raise UserError(f"{data_dir}: holds none of the languages asked for ({', '.join(languages)})")
     return sorted(chosen)
+
+
+def _code(name: str, known: Sequence[str]) -> str | None:
+    """The code in the files' names of a language: `deu` for `de`, `deu` and `deu_Latn`; None if there is none."""
+    if name in known:
+        return name
+    tag = language_tag(name)
+    if tag is None:
+        return None
+    without_script = re.sub("-[A-Z][a-z]{3}$", "", tag)
+    tags = {code: language_tag(code) for code in known}
+    return next((code for wanted in (tag, without_script) for code in known if tags[code] == wanted), None)
 
 
 @dataclass(frozen=True)
@@ -127,7 +141,7 @@ class Tatoeba:
 _LANGUAGES = Flag(
     "--languages",
     has="languages to choose from",
-    help="codes such as deu, or groups 14, 36, 112 (default: all)",
+    help="languages such as deu or de, or groups 14, 36, 112 (default: all)",
     settings={"nargs": "+"},
 )
 

@@ -111,6 +111,8 @@ def test_source_catalogues_count_where_there_is_no_compiled_one(install):
     items = read("pkg-po")[1]
     assert [item.positive for item in items if isinstance(item, Record)] == ["Öffnen", "Ouvrir"]
     assert Skipped("fr", "fuzzy") in items
+    (shown,) = [item.record for item in items if isinstance(item, Skipped) and item.reason == "fuzzy"]
+    assert (shown.anchor, shown.positive) == ("Close", "Ouvrir")
 
 
 def test_languages_can_be_chosen(install):

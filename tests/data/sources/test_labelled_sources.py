@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -17,12 +18,13 @@ from jaxemb.config import (
     TokenizerConfig,
     TsvSource,
 )
-from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+from jaxemb.data import gather, train_tokenizer
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine
+from support.batches import batches_of, stored
 
 
 def read(source, root):
@@ -51,8 +53,8 @@ def test_sentences_are_their_own_positives(tmp_path):
         "a", "not JSON", "no text under the key 'text'",
     ]  # fmt: skip
     assert read(TextSource(path="wiki.jsonl", column="title"), tmp_path)[0].anchor == "t"
-    with pytest.raises(UserError, match=r"wiki.txt.gz: column of the text source is 1, it must be left out"):
-        read(TextSource(path="wiki.txt.gz", column=1), tmp_path)
+    with pytest.raises(UserError, match=r"wiki.jsonl: column of the text source is 1, it must be a key"):
+        read(TextSource(path="wiki.jsonl", column=1), tmp_path)
     with pytest.raises(UserError, match=r"no such file \(path of a source of kind text"):
         read(TextSource(path="nowhere.txt"), tmp_path)
 
@@ -74,8 +76,37 @@ def test_sentences_by_the_name_of_their_column(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"text": "a", "split": "train"}\n{"text": "b", "split": "test"}\n')
     items = read(TextSource(path="x.jsonl"), tmp_path)
     assert [getattr(item, "anchor", None) or item.reason for item in items] == ["a", "other_split"]
-    with pytest.raises(UserError, match=r"header of the text source is true, but only a \.tsv or a"):
+    with pytest.raises(UserError, match=r"header of the text source is true, but a \.jsonl has none"):
         read(TextSource(path="x.jsonl", header=True), tmp_path)
+
+
+def test_sentences_of_tables_with_other_suffixes(tmp_path):
+    """SICK.txt (zenodo.org/records/2787612); STSbenchmark's sts-dev.csv, between tabs (senteval/sts.py of SentEval)."""
+    (tmp_path / "SICK.txt").write_text("pair_ID\tsentence_A\tSemEval_set\n1\ta\tTRAIN\n2\tb\tTEST\n")
+    items = read(TextSource(path="SICK.txt", column="sentence_A"), tmp_path)
+    assert [getattr(item, "anchor", None) or item.reason for item in items] == ["a", "other_split"]
+    (tmp_path / "sts-dev.csv").write_text("g\tf\t2012\t1\t2.5\ta, b\tc\n")
+    assert [item.anchor for item in read(TextSource(path="sts-dev.csv", column=5), tmp_path)] == ["a, b"]
+    (tmp_path / "stsb-en-dev.csv").write_text('"a, b",c,2.5\n')
+    assert [item.anchor for item in read(TextSource(path="stsb-en-dev.csv", column=0), tmp_path)] == ["a, b"]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (TextSource(path="x.jsonl"), '{"text": "a"}\n\n  \n{"text": "b"}\n'),
+        (TextSource(path="x.tsv", column=1), "-\ta\n\n  \n-\tb\n"),
+        (NliSource(path="x.jsonl"), '{"sentence1": "a", "sentence2": "c", "gold_label": "neutral"}\n\n  \n'
+         '{"sentence1": "b", "sentence2": "c", "gold_label": "neutral"}\n'),
+        (StsSource(path="x.tsv"), "5\ta\tc\n\n  \n5\tb\tc\n"),
+        (NliSource(path="x.tsv"), "premise\thypo\tlabel\na\tc\tneutral\n\n  \nb\tc\tneutral\n"),
+    ],
+)  # fmt: skip
+def test_empty_lines_are_no_bad_lines(tmp_path, source, text):
+    (tmp_path / source.path).write_text(text)
+    first, *empty, last = read(source, tmp_path)
+    assert (first.anchor, last.anchor) == ("a", "b")
+    assert empty == [Skipped("en", "empty_line")] * 2
 
 
 def test_the_language_of_sentences_in_the_name_of_their_file(tmp_path):
@@ -192,6 +223,57 @@ def test_records_with_keys(tmp_path):
         JsonlSource(path="x.jsonl", positive_key=None, label_key="y")
 
 
+# Fields as those of XNLI's xnli.dev.jsonl: language, gold_label, sentence1, ... (github.com/facebookresearch/XNLI)
+XNLI = "".join(
+    json.dumps({"language": language, "gold_label": "neutral", "sentence1": language, "sentence2": "x"}) + "\n"
+    for language in ("en", "DE", "deu", "zh", "en-GB")
+)
+
+
+@pytest.mark.parametrize(
+    ("anchor_lang", "positive_lang", "expected"),
+    [
+        ("en", "en", {"en": ("en", "en"), "en-GB": ("en-GB", "en-GB")}),
+        ("de", "de", {"DE": ("de", "de"), "deu": ("de", "de")}),
+        (None, "de", {"DE": ("de", "de"), "deu": ("de", "de")}),
+        ("en", "de", {"DE": ("en", "de"), "deu": ("en", "de")}),
+        (None, None, {"en": ("en", "en"), "DE": ("de", "de"), "deu": ("de", "de"), "zh": ("zh", "zh"),
+                      "en-GB": ("en-GB", "en-GB")}),
+        ("en", None, {"en": ("en", "en"), "DE": ("en", "de"), "deu": ("en", "de"), "zh": ("en", "zh"),
+                      "en-GB": ("en", "en-GB")}),
+    ],
+)  # fmt: skip
+def test_a_field_of_languages_selects_or_names_the_language(tmp_path, anchor_lang, positive_lang, expected):
+    (tmp_path / "x.jsonl").write_text(XNLI)
+    source = JsonlSource(
+        path="x.jsonl", anchor_key="sentence1", positive_key="sentence2", anchor_lang=anchor_lang,
+        positive_lang=positive_lang,
+    )  # fmt: skip
+    items = read(source, tmp_path)
+    taken = {item.anchor: (item.anchor_lang, item.positive_lang) for item in items if isinstance(item, Record)}
+    assert taken == expected
+    skipped = [item for item in items if isinstance(item, Skipped)]
+    assert len(skipped) == 5 - len(expected)
+    assert {item.reason for item in skipped} <= {"other_language"}
+
+
+def test_single_sentences_and_files_of_other_languages(tmp_path):
+    (tmp_path / "x.jsonl").write_text(XNLI)
+    alone = JsonlSource(path="x.jsonl", anchor_key="sentence1", positive_key=None, anchor_lang=None)
+    languages = [(item.anchor_lang, item.positive_lang) for item in read(alone, tmp_path)]
+    assert languages == [(tag, tag) for tag in ("en", "de", "de", "zh", "en-GB")]
+    pairs = {"path": "x.jsonl", "anchor_key": "sentence1", "positive_key": "sentence2"}
+    with pytest.raises(
+        UserError, match=r"no row is of the language fr, there are en 1, de 2, zh 1, en-GB 1; choose with positive_lang"
+    ):
+        read(JsonlSource(**pairs, positive_lang="fr"), tmp_path)
+    # A field that the source takes texts from is no language.
+    assert all(isinstance(item, Record) for item in read(JsonlSource(**{**pairs, "anchor_key": "language"}), tmp_path))
+    (tmp_path / "x.jsonl").write_text('{"sentence1": "a", "sentence2": "b"}\n')
+    with pytest.raises(UserError, match=r"has no column of languages; set positive_lang of this source"):
+        read(JsonlSource(**pairs, positive_lang=None), tmp_path)
+
+
 @pytest.fixture(scope="module")
 def prepared_tfds(tmp_path_factory):
     """A dataset as `tfds build --file_format=array_record` leaves it."""
@@ -202,7 +284,7 @@ def prepared_tfds(tmp_path_factory):
 
         def _info(self):
             label = tfds.features.ClassLabel(names=["entailment", "neutral", "contradiction"])
-            texts = {name: tfds.features.Text() for name in ("premise", "hypothesis")}
+            texts = {name: tfds.features.Text() for name in ("premise", "hypothesis", "language")}
             return self.dataset_info_from_configs(features=tfds.features.FeaturesDict({**texts, "label": label}))
 
         def _split_generators(self, dl_manager):
@@ -210,7 +292,8 @@ def prepared_tfds(tmp_path_factory):
 
         def _generate_examples(self):
             for number in range(5):
-                yield number, {"premise": f"Sätze {number}", "hypothesis": "yes", "label": [-1, 0, 1, 2, 2][number]}
+                label, language = [-1, 0, 1, 2, 2][number], ["en", "en", "en", "en", "de"][number]
+                yield number, {"premise": f"Sätze {number}", "hypothesis": "yes", "label": label, "language": language}
 
     folder = tmp_path_factory.mktemp("tfds")
     TinyNli(data_dir=folder, file_format="array_record").download_and_prepare()
@@ -222,22 +305,37 @@ def test_tensorflow_datasets(prepared_tfds):
         name="tiny_nli", data_dir=str(prepared_tfds), anchor_key="premise", positive_key="hypothesis", label_key="label"
     )
     found = read(source, ".")
-    assert sum(isinstance(item, Skipped) for item in found) == 1
+    skipped = sorted((item.language, item.reason) for item in found if isinstance(item, Skipped))
+    assert skipped == [("de", "other_language"), ("en", "no_agreement")]
     records = sorted((item for item in found if isinstance(item, Record)), key=lambda record: record.anchor)
     assert [(record.anchor, record.label) for record in records] == [
-        (f"Sätze {n}", label) for n, label in enumerate((0, 1, 2, 2), 1)
+        (f"Sätze {n}", label) for n, label in enumerate((0, 1, 2), 1)
     ]
     with pytest.raises(UserError, match=r"the dataset tiny_nli has no split 'test'; splits: train"):
         read(source.model_copy(update={"split": "test"}), ".")
     with pytest.raises(UserError, match=r"the dataset tiny_mli, split train cannot be opened .* `tfds build tiny_mli"):
         read(source.model_copy(update={"name": "tiny_mli"}), ".")
-    (bad, *_) = read(source.model_copy(update={"anchor_key": "text"}), ".")
-    assert isinstance(bad, BadLine)
+    without = read(source.model_copy(update={"anchor_key": "text"}), ".")
+    bad = next(item for item in without if isinstance(item, BadLine))
     assert "no field 'text'" in bad.reason
 
 
+@pytest.mark.parametrize("damage", ["cut", "middle"])
+def test_a_damaged_tensorflow_dataset(prepared_tfds, tmp_path, damage):
+    shutil.copytree(prepared_tfds, tmp_path / "tfds")
+    (path,) = tmp_path.rglob("*.array_record*")
+    whole = path.read_bytes()
+    records = whole.index("Sätze".encode())
+    path.write_bytes(whole[:-20] if damage == "cut" else whole[:records] + bytes(8) + whole[records + 8 :])
+    fields = {"anchor_key": "premise", "positive_key": "hypothesis"}
+    with pytest.raises(
+        UserError, match=r"tiny_nli/1\.0\.0: the dataset tiny_nli, split train, is truncated or corrupt \("
+    ):
+        read(TfdsSource(name="tiny_nli", data_dir=str(tmp_path / "tfds"), **fields), ".")
+
+
 def first_batch(source, root, size):
-    """The first batch of a source, with the text of each token id row by row, the data and the tokenizer."""
+    """The first batch of a source, with the text of each token id row by row, and the data with and without texts."""
     config = DataConfig(
         root=str(root),
         sources=(source,),
@@ -247,15 +345,16 @@ def first_batch(source, root, size):
         length_buckets=(16,),
         window=1,
     )
-    data = prepare(config, seed=0)
+    data = gather(config, seed=0)
     tokenizer = train_tokenizer(data, TokenizerConfig(vocab_size=80, min_frequency=1), 16)
-    batch = Batches(tokenize(data, tokenizer, 16), config, size, seed=0).batch(0)
+    examples = stored(data, config, tokenizer)
+    batch = batches_of(examples, config, size, seed=0).batch(0)
     texts = {
         side: tokenizer.batch_decode(tokens["input_ids"], skip_special_tokens=True)
         for side, tokens in batch.items()
         if isinstance(tokens, dict)
     }
-    return batch, texts, data, tokenizer
+    return batch, texts, data, examples
 
 
 def test_a_batch_has_negatives_labels_and_scores(tmp_path):
@@ -283,7 +382,7 @@ def test_a_batch_has_negatives_labels_and_scores(tmp_path):
     lines[3].pop("n")
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(UserError, match=r"line 4, no field 'n'"):
-        prepare(data_of(source, tmp_path), seed=0)
+        gather(data_of(source, tmp_path), seed=0)
 
 
 def data_of(source, root):
@@ -294,25 +393,33 @@ def data_of(source, root):
 
 def test_sentences_are_tokenized_once(tmp_path):
     (tmp_path / "text.txt").write_text("".join(f"one two {n}\n" for n in range(8)))
-    batch, texts, data, tokenizer = first_batch(TextSource(path="text.txt"), tmp_path, 8)
-    assert texts["anchor"] == texts["positive"] == [f"one two {n}" for n in batch["id"]]
+    batch, texts, data, examples = first_batch(TextSource(path="text.txt"), tmp_path, 8)
+    assert texts["anchor"] == texts["positive"]
+    assert sorted(texts["anchor"]) == sorted(record.anchor for record in data.records())
+    assert sorted(texts["anchor"]) == [f"one two {n}" for n in range(8)]
     for key in ("input_ids", "attention_mask"):
         np.testing.assert_array_equal(batch["anchor"][key], batch["positive"][key])
     np.testing.assert_array_equal(batch["anchor_hash"], batch["positive_hash"])
-    tokenized = tokenize(data, tokenizer, 16)
-    (stored,) = tokenized._ids.__getitems__([0])
-    assert tokenized.lengths[0].tolist() == [len(stored), len(stored)]
+    assert examples.is_single(np.arange(8)).all()
+    for example in examples.shards.examples(np.arange(8)):
+        assert example.ids[0] is example.ids[1]
 
 
 def test_examples_with_unequally_many_negatives_are_refused(tmp_path):
+    """In one batch; a step may take them of one source."""
     (tmp_path / "one.jsonl").write_text('{"anchor": "a", "positive": "b", "n": "c"}\n')
     (tmp_path / "two.tsv").write_text("d\te\n")
     sources = (JsonlSource(path="one.jsonl", negative_keys=("n",)), TsvSource(path="two.tsv", positive_lang="en"))
     config = data_of(sources[0], tmp_path).model_copy(update={"sources": sources})
+    data = gather(config, seed=0)
+    examples = stored(data, config, train_tokenizer(data, TokenizerConfig(vocab_size=80, min_frequency=1), 16))
     with pytest.raises(
-        UserError, match=r"two.tsv:1 has 0 hard negatives, but the examples before it have 1: all must have"
+        UserError,
+        match=r"sources\.0 \(anchor, positive, negative\) and of data\.sources\.1 \(anchor, positive\) do not fit",
     ):
-        prepare(config, seed=0)
+        batches_of(examples, config, 1, seed=0)
+    apart = batches_of(examples, config.model_copy(update={"batches": "one_source"}), 1, seed=0)
+    assert {apart.sides(step) for step in range(8)} == {("anchor", "positive"), ("anchor", "positive", "negative")}
 
 
 def test_lines_of_another_split_are_counted(tmp_path):

@@ -1,4 +1,5 @@
 import gzip
+import zipfile
 
 import pytest
 
@@ -58,3 +59,18 @@ def test_a_missing_file_names_the_key(tmp_path):
     (tmp_path / "a.en").write_text("x\n")
     with pytest.raises(UserError, match=r"a\.de: no such file \(positive_path"):
         source_parts(MosesSource(anchor_path="a.en", positive_path="a.de", positive_lang="de"), str(tmp_path))
+
+
+def test_both_files_in_an_archive_of_opus(tmp_path):
+    """OPUS packs `NAME.de-en.de` and `NAME.de-en.en` with a README and a LICENSE."""
+    with zipfile.ZipFile(tmp_path / "de-en.txt.zip", "w") as archive:
+        for name, text in (("README", "x"), ("Tatoeba.de-en.de", "ja\n"), ("Tatoeba.de-en.en", "yes\n")):
+            archive.writestr(name, text)
+    paths = [f"zip://Tatoeba.de-en.{side}::de-en.txt.zip" for side in ("en", "de")]
+    source = MosesSource(anchor_path=paths[0], positive_path=paths[1], positive_lang="de")
+    (part,) = source_parts(source, str(tmp_path))
+    (record,) = part.read()
+    assert (record.anchor, record.positive, record.id) == ("yes", "ja", "Tatoeba.de-en.en:1")
+    several = source.model_copy(update={"anchor_path": "zip://Tatoeba.*::de-en.txt.zip"})
+    with pytest.raises(UserError, match=r"2 files match anchor_path of a source of kind moses; name one"):
+        source_parts(several, str(tmp_path))

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from jaxemb.config import DataConfig, HoldoutConfig, NliSource, StsSource
-from jaxemb.data import prepare
+from jaxemb.data import gather
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
@@ -40,6 +40,16 @@ FORMATS = {
         "-\t( A )\t( C )\t(ROOT A)\t(ROOT C)\tA\tC\t1\t1n\ttelephone\tneutral\tneutral\tentailment\tentailment\tx\n"
         "entailment\t( A )\t( C )\t(ROOT A)\t(ROOT C)\tA\tC\t1\t1n\n",
         [("A", "B", 2), "no_agreement", "9 columns where the header has 15"],
+    ),
+    # JSNLI: label, premise, hypothesis, no header, in the card of huggingface.co/datasets/shunk031/jsnli
+    "train_w_filtering.tsv": (
+        "entailment\t自転車 で 競い ます 。\t人々 は 自転車 に 乗って います 。\nneutral\tA\tB\n\nA\tB\n",
+        [
+            ("自転車 で 競い ます 。", "人々 は 自転車 に 乗って います 。", 1),
+            ("A", "B", 2),
+            "empty_line",
+            "2 columns where the header has 3",
+        ],
     ),
     # GLUE's MNLI/train.tsv: fastNLP's MNLILoader
     "train.tsv": (
@@ -76,7 +86,7 @@ def test_columns_go_by_header(tmp_path, name):
 
 
 # AllNLI.tsv.gz of sbert.net: csv.DictReader with `split`, `dataset`, `sentence1`, `sentence2` and `label`, in the
-# examples of sentence-transformers and EasyNMT
+# examples of sentence-transformers and EasyNMT; a program that reads it notes all six columns in this order
 ALL_NLI = "split\tdataset\tfilename\tsentence1\tsentence2\tlabel\n" + "".join(
     f"{split}\tSNLI\tsnli_1.0_{split}.txt\tA {split} {n}\tB {n}\tneutral\n"
     for split, count in (("train", 4), ("dev", 1), ("test", 2))
@@ -117,7 +127,7 @@ def report_of(source, root):
     config = DataConfig(
         root=str(root), sources=(source,), holdout=HoldoutConfig(pairs_per_language=0), cache_dir=str(root / "cache")
     )
-    return prepare(config, seed=0).report
+    return gather(config, seed=0).report
 
 
 def test_the_report_counts_the_other_splits(tmp_path):
@@ -163,7 +173,11 @@ def test_premises_of_two_languages_make_no_triplet(tmp_path):
 
 
 def test_labels_that_are_numbers(tmp_path):
-    """Hugging Face's snli and multi_nli: 0 entailment, 1 neutral, 2 contradiction, -1 none; their dataset cards."""
+    """Hugging Face's snli and multi_nli: 0 entailment, 1 neutral, 2 contradiction, -1 none.
+
+    docs/community_catalog/huggingface/snli.md and multi_nli.md of github.com/tensorflow/datasets name the labels in
+    this order.
+    """
     names = ("entailment", "neutral", "contradiction")
     lines = [{"premise": "A", "hypothesis": f"B {n}", "label": n} for n in (0, 1, 2, -1)]
     (tmp_path / "hf.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from jaxemb.config import DataConfig, HoldoutConfig, TsvSource
-from jaxemb.data import prepare
+from jaxemb.data import gather
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
 from jaxemb.data.sources import source_parts
@@ -65,7 +65,7 @@ def test_empty_lines_are_skipped_and_counted(tmp_path):
         holdout=HoldoutConfig(pairs_per_language=0),
         cache_dir=str(tmp_path / "cache"),
     )
-    totals = prepare(config, 0).report["totals"]
+    totals = gather(config, 0).report["totals"]
     assert (totals["read"], totals["train"], totals["bad_lines"]) == (7, 2, 0)
     assert totals["dropped"] == {"empty": 1, "empty_line": 4}
 
@@ -116,6 +116,17 @@ def test_columns_by_name(tmp_path):
         read("ted2020.tsv.gz", tmp_path, anchor_column="en", positive_column="fr", positive_lang="fr")
     with pytest.raises(UserError, match=r"line 1: positive_column is 4, but the header has 4 columns, from 0"):
         read("ted2020.tsv.gz", tmp_path, positive_column=4, header=True, positive_lang="fr")
+
+
+def test_tatoeba_s_sentence_pairs(tmp_path):
+    """tatoeba.org/en/downloads, custom export "Sentence pairs": id, sentence, id, translation, between tabs, as the
+    readmes of several programs that read it say; the file begins with a byte-order mark."""
+    (tmp_path / "pairs.tsv").write_text("\ufeff1276\tLet's try.\t77\tVersuchen wir es.\n1277\tGo!\t78\tGeh!\n")
+    columns = {"anchor_column": 1, "positive_column": 3, "positive_lang": "de"}
+    pairs = [(item.anchor, item.positive) for item in read("pairs.tsv", tmp_path, **columns)]
+    assert pairs == [("Let's try.", "Versuchen wir es."), ("Go!", "Geh!")]
+    with pytest.raises(UserError, match=r"every first text is a number"):
+        read("pairs.tsv", tmp_path, positive_lang="de")
 
 
 def test_csv_with_a_header(tmp_path):

@@ -51,6 +51,8 @@ def test_columns_by_name(tmp_path):
         UserError, match=r"21 of 22 pairs have an empty side; choose other columns with --anchor-column"
     ):
         parallel(_encode, [tmp_path], anchor_column=2, positive_column=3)
+    with pytest.raises(UserError, match=r"every first text but that of the first line, which is a header, is a number"):
+        parallel(_encode, [tmp_path])
     with pytest.raises(UserError, match=r"21 of 21 pairs have an empty side"):
         parallel(_encode, [tmp_path], anchor_column="en", positive_column="be")
 
@@ -88,7 +90,7 @@ def test_names_as_in_training(tmp_path):
     for place in (tmp_path, tmp_path / "en-de.txt.gz"):
         report = parallel(_encode, [place])
         assert [(pair.name, pair.mean, pair.n) for pair in report.pairs] == [("en-de", 100.0, 2)]
-        assert report.notes == ("en-de: 1 of 3 pairs with an empty side left out",)
+        assert report.notes == ("en-de: 1 empty line skipped",)
     sides = [tmp_path / "en-de.txt", tmp_path / "en-fr.txt"]  # without tabs they are still two sides
     for side, words in zip(sides, ("cat\ndog\n", "tac\ngod\n"), strict=True):
         side.write_text(words)
@@ -100,7 +102,10 @@ def test_rows_of_other_splits_are_left_out(tmp_path):
     (tmp_path / "x.tsv").write_text("split\ten\txx\n\ntest\tcat\ttac\ntrain\tdog\tgod\ntest\tbird\tdrib\n")
     report = parallel(_encode, [tmp_path], anchor_column="en", positive_column="xx")
     assert report.pairs[0].n == 2
-    assert report.notes[0] == "x: the rows of other splits are left out (train 1)"
+    assert report.notes == ("x: 1 empty line skipped", "x: the rows of other splits are left out (train 1)")
+    report = parallel(_encode, [tmp_path], anchor_column="en", positive_column="xx", split="train")
+    assert report.pairs[0].n == 1
+    assert report.notes[1] == "x: the rows of other splits are left out (test 2)"
     (tmp_path / "x.tsv").write_text("split\ten\txx\ntrain\tcat\ttac\n")
-    with pytest.raises(UserError, match=r"no row is of the split test, there are train 1; write the wanted rows"):
+    with pytest.raises(UserError, match=r"no row is of the split test, there are train 1; choose with --split"):
         parallel(_encode, [tmp_path], anchor_column="en", positive_column="xx")
