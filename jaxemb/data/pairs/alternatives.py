@@ -13,7 +13,7 @@ MOST = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Alternatives:
-    """Examples of one row: each epoch takes one of them (`Mixture`)."""
+    """Examples of one row: each epoch takes one of them (`Layout.starts`)."""
 
     records: tuple[Record, ...]
     """At least one."""
@@ -50,5 +50,29 @@ def alternatives(row: Record, positives: Sequence[str], negatives: Sequence[str]
             negatives=tuple(wrong[(example * count + place) % len(wrong)] for place in range(count)) or row.negatives,
         )
         for example in range(examples)
+    )
+    return records[0] if len(records) == 1 else Alternatives(records)
+
+
+def pairs_of_set(row: Record, texts: Sequence[str]) -> Record | Alternatives | None:
+    """Pairs of a set of texts that belong together, such as `{"set": [...]}` of embedding-training-data.
+
+    The texts are shuffled by a hash of the row's source and id. Example v pairs text v with the next one, in a circle,
+    so that the epochs pass through all texts, if `MOST` examples have room for them.
+
+    Args:
+      row: everything but the texts.
+      texts: the set.
+
+    Returns: a single pair if the set has two texts; None if it has fewer.
+    """
+    texts = list(dict.fromkeys(texts))
+    if len(texts) < 2:
+        return None
+    random.Random(text_hash(f"{row.source}\n{row.id}")).shuffle(texts)
+    count = 1 if len(texts) == 2 else min(MOST, len(texts))
+    records = tuple(
+        dataclasses.replace(row, anchor=texts[example], positive=texts[(example + 1) % len(texts)])
+        for example in range(count)
     )
     return records[0] if len(records) == 1 else Alternatives(records)

@@ -14,7 +14,11 @@ def reason_to_drop(record: Record, config: FilterConfig) -> str | None:
     'identical'
     """
     anchor, positive = record.anchor, record.positive
-    shorter, *_, longer = sorted(map(len, (anchor, positive, *record.negatives)))
+    shorter, longer = len(anchor), len(positive)
+    if shorter > longer:
+        shorter, longer = longer, shorter
+    for negative in record.negatives:
+        shorter, longer = min(shorter, len(negative)), max(longer, len(negative))
     if not shorter:
         return "empty"
     if shorter < config.min_chars:
@@ -23,7 +27,13 @@ def reason_to_drop(record: Record, config: FilterConfig) -> str | None:
         return "too_long"
     if config.drop_identical and anchor == positive and record.anchor_lang != record.positive_lang:
         return "identical"
-    fewer, more = sorted((len(anchor.encode()), len(positive.encode())))
+    fewer, more = _utf8_length(anchor), _utf8_length(positive)
+    if fewer > more:
+        fewer, more = more, fewer
     if more >= LENGTH_RATIO_FROM_BYTES and more > config.max_length_ratio * fewer:
         return "length_ratio"
     return None
+
+
+def _utf8_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

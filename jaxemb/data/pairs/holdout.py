@@ -24,6 +24,16 @@ class PairKeys:
     """int [N], from 0."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Population:
+    """What the limits are shares of, if the choice is made from a sample."""
+
+    sides: int
+    """Number of distinct English sides."""
+    pairs: np.ndarray
+    """int [languages], number of pairs."""
+
+
 def mix(values: np.ndarray, salt: int) -> np.ndarray:
     """Hashes uint64 values to uint64 values (the finaliser of splitmix64)."""
     with np.errstate(over="ignore"):
@@ -33,7 +43,9 @@ def mix(values: np.ndarray, salt: int) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def choose_heldout(keys: PairKeys, config: HoldoutConfig, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def choose_heldout(
+    keys: PairKeys, config: HoldoutConfig, seed: int, population: Population | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Chooses English sides and, for each language, the pairs that make up its pool.
 
     English sides are tried in a random order; one with translations in k languages is drawn with weight k (Efraimidis
@@ -43,9 +55,10 @@ def choose_heldout(keys: PairKeys, config: HoldoutConfig, seed: int) -> tuple[np
     Within a pool, no English side and no target occurs twice.
 
     Args:
-      keys: all distinct pairs.
+      keys: all distinct pairs, or all that have one of the English sides of a sample.
       config: pairs to hold out for each language, and the limits.
       seed: of the order.
+      population: of what `keys` are a sample; None if they are all there are.
 
     Returns:
       pool: int64 indices of the pairs in the pools, in the order they were chosen.
@@ -65,9 +78,11 @@ def choose_heldout(keys: PairKeys, config: HoldoutConfig, seed: int) -> tuple[np
     order = np.argsort(-np.log(uniform) / np.maximum(width, 1), kind="stable")
     order = order[width[order] > 0]
 
-    budget = int(config.max_share * len(sides))
+    if population is None:
+        population = Population(len(sides), np.bincount(keys.language, minlength=languages))
+    budget = int(config.max_share * population.sides)
     wanted = config.pairs_per_language
-    may_lose = (np.bincount(keys.language, minlength=languages) * MAX_LANGUAGE_SHARE).astype(int).tolist()
+    may_lose = (population.pairs * MAX_LANGUAGE_SHARE).astype(int).tolist()
     have = [0] * languages
     targets: list[set[int]] = [set() for _ in range(languages)]
     chosen = np.zeros(len(sides), bool)

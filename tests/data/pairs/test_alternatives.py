@@ -1,18 +1,21 @@
 """Rows with lists of positives and hard negatives, lines that are lists, and triples of columns."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxemb.config import DataConfig, HoldoutConfig, JsonlSource, TokenizerConfig, TsvSource
-from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+from jaxemb.data import gather, train_tokenizer
 from jaxemb.data.pairs.alternatives import MOST, Alternatives, alternatives
 from jaxemb.data.pairs.records import Record
 from jaxemb.data.pairs.report import Skipped
+from jaxemb.data.preparing.finishing import STARTS
 from jaxemb.data.sources import source_parts
 from jaxemb.errors import UserError
 from jaxemb.readers.lines import BadLine
+from support.batches import batches_of, stored
 
 # github.com/FlagOpen/FlagEmbedding, examples/finetune/embedder/README.md, "Data format", and toy_finetune_data.jsonl.
 FLAG = [
@@ -65,7 +68,7 @@ def test_several_negatives_need_their_number(tmp_path):
     with pytest.raises(ValueError, match="negatives: set negative_keys, too"):
         JsonlSource(path="x.jsonl", negatives=2)
     with pytest.raises(UserError, match=r"x.jsonl: 3 of 4 lines .* line 1, neg is a list; several negatives need"):
-        prepare(config(flag(), tmp_path), 0)
+        gather(config(flag(), tmp_path), 0)
 
 
 def test_lists_of_positives_alone(tmp_path):
@@ -98,6 +101,24 @@ def test_lines_that_are_lists(tmp_path):
     without, with_negative, *_ = read(JsonlSource(path="x.jsonl", negative_keys=("negative",)), tmp_path)
     assert without.reason == "no field 'negative'; there are 'anchor', 'positive'"
     assert with_negative.negatives == ("c",)
+
+
+def test_sets_of_texts(tmp_path):
+    """huggingface.co/datasets/sentence-transformers/embedding-training-data, README: sets, `{"set": [...]}`."""
+    write(tmp_path / "x.jsonl", [{"set": ["a", "b", "c", "a"]}, {"set": ["a", "b"]}, {"set": ["a"]}, {"set": ["a", 3]}])
+    items = read(JsonlSource(path="x.jsonl", anchor_key="set", positive_key="set"), tmp_path)
+    three, two, one, bad = items
+    pairs = [(record.anchor, record.positive) for record in three.records]
+    assert sorted(anchor for anchor, _ in pairs) == sorted(positive for _, positive in pairs) == ["a", "b", "c"]
+    assert all(anchor != positive for anchor, positive in pairs)
+    assert {two.anchor, two.positive} == {"a", "b"}
+    assert one == Skipped("en", "no_positive")
+    assert bad.reason == "set is no text but int"
+    (tmp_path / "y.jsonl").write_text(json.dumps({"set": [str(number) for number in range(100)]}) + "\n")
+    (many,) = read(JsonlSource(path="y.jsonl", anchor_key="set", positive_key="set"), tmp_path)
+    assert len(many.records) == MOST
+    (labelled,) = read(JsonlSource(path="y.jsonl", anchor_key="set", positive_key="set", label_key="y"), tmp_path)
+    assert labelled.reason == "set is a set of texts, which has no negatives, labels or scores"
 
 
 def test_triples_of_ms_marco(tmp_path):
@@ -162,11 +183,12 @@ def test_an_epoch_takes_one_example_of_each_row_and_the_next_another(tmp_path, e
     ]
     write(tmp_path / "x.jsonl", lines)
     data_config = config(flag(negatives=2), tmp_path, language_exponent=exponent)
-    data = prepare(data_config, 0)
-    assert (len(data.train), data.epoch) == (sum(counts), len(counts))
+    data = gather(data_config, 0)
+    assert (data.examples, data.epoch) == (sum(counts), len(counts))
     tokenizer = train_tokenizer(data, TokenizerConfig(vocab_size=80, min_frequency=1), 16)
-    tokenized = tokenize(data, tokenizer, 16)
-    batches = Batches(tokenized, data_config, 4, seed=3)
+    examples = stored(data, data_config, tokenizer)
+    assert (examples.examples, examples.epoch) == (data.examples, data.epoch)
+    batches = batches_of(examples, data_config, 4, seed=3)
     positives = {row: [] for row in range(len(counts))}
     for step in range(2 * 60):  # 60 epochs of two batches
         batch = batches.batch(step)
@@ -183,25 +205,29 @@ def test_an_epoch_takes_one_example_of_each_row_and_the_next_another(tmp_path, e
         assert len(positives[row]) == 60
         assert positives[row][:count] == positives[row][count : 2 * count]
         assert set(positives[row][:count]) == set(lines[row]["pos"])
-    again = Batches(tokenized, data_config, 4, seed=3).batch(77)
+    again = batches_of(examples, data_config, 4, seed=3).batch(77)
     np.testing.assert_array_equal(again["id"], batches.batch(77)["id"])
-    others = [[Batches(tokenized, data_config, 4, seed).batch(step)["id"] for step in (0, 1)] for seed in range(4)]
+    others = [[batches_of(examples, data_config, 4, seed).batch(step)["id"] for step in (0, 1)] for seed in range(4)]
     assert len({frozenset(np.concatenate(ids).tolist()) for ids in others}) > 1  # the seed draws, too
     with pytest.raises(UserError, match="9 examples a batch, but there are only 8 to train on"):
-        Batches(tokenized, data_config, 9, seed=0)
+        batches_of(examples, data_config, 9, seed=0)
 
 
-def test_rows_of_one_example_each_are_stored_as_ever(tmp_path):
+def test_rows_of_one_example_each_are_not_told_apart(tmp_path):
     write(tmp_path / "x.jsonl", [{"anchor": f"a {n}", "positive": "b"} for n in range(5)])
-    data = prepare(config(JsonlSource(path="x.jsonl"), tmp_path), 0)
-    assert data.starts is None
-    assert data.epoch == 5
-    assert not (data.path / "starts.npy").exists()
+    data_config = config(JsonlSource(path="x.jsonl"), tmp_path)
+    data = gather(data_config, 0)
+    examples = stored(data, data_config, train_tokenizer(data, TokenizerConfig(vocab_size=80, min_frequency=1), 16))
+    assert examples.starts is None
+    assert data.epoch == examples.epoch == 5
+    assert not (Path(examples.place) / STARTS).exists()
 
 
 def test_a_row_that_loses_examples_keeps_the_others(tmp_path):
     lines = [{"query": f"query {n}", "pos": [f"right {n}", "x" * 2000, f"good {n}"], "neg": ["n"]} for n in range(4)]
     write(tmp_path / "x.jsonl", lines)
-    data = prepare(config(flag(negatives=1), tmp_path), 0)
+    data_config = config(flag(negatives=1), tmp_path)
+    data = gather(data_config, 0)
     assert data.report["totals"]["dropped"] == {"too_long": 4}
-    assert np.diff(data.starts, append=len(data.train)).tolist() == [2, 2, 2, 2]
+    examples = stored(data, data_config, train_tokenizer(data, TokenizerConfig(vocab_size=80, min_frequency=1), 16))
+    assert np.diff(examples.starts, append=examples.examples).tolist() == [2, 2, 2, 2]

@@ -1,17 +1,20 @@
-from hypothesis import given
-from hypothesis import strategies as st
+import dataclasses
 
-from jaxemb.data.pairs.records import Record, decode_record, encode_record
+import pytest
 
-text = st.text(st.characters(codec="utf-8"))
+from jaxemb.data.pairs.records import Record, text_names
 
 
-@given(
-    st.lists(text, min_size=6, max_size=6),
-    st.lists(text),
-    st.none() | st.integers(),
-    st.none() | st.floats(allow_nan=False),
-)
-def test_round_trip(texts, negatives, label, score):
-    record = Record(texts[0], texts[1], tuple(negatives), label, score, *texts[2:])
-    assert decode_record(encode_record(record)) == record
+def test_texts_are_named_in_order():
+    assert text_names(1) == ("anchor",)
+    assert text_names(2) == ("anchor", "positive")
+    assert text_names(5) == ("anchor", "positive", "negative", "negative_1", "negative_2")
+
+
+def test_a_record_does_not_change():
+    record = Record("a", "b", anchor_lang="en", positive_lang="de")
+    assert (record.negatives, record.label, record.score, record.source, record.id) == ((), None, None, "", "")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.label = 1
+    assert record == Record("a", "b", (), None, None, "en", "de")
+    assert record != dataclasses.replace(record, label=0)
