@@ -1,0 +1,1 @@
+"""Prepared, tokenised examples in ArrayRecord shards, with a manifest: written once, read by position."""
