@@ -3,6 +3,7 @@
 `jaxemb.models.packing` separates them again.
 """
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -59,7 +60,8 @@ def pack(lengths: Sequence[int], allowed: Sequence[int]) -> list[Row]:
     rows: list[Row] = []
     with_room: list[list[Row]] = [[] for _ in range(allowed[-1] + 1)]  # rows by their number of free tokens
     somewhere = 0  # bit n is set where with_room[n] is not empty
-    for text in sorted(range(len(lengths)), key=lambda text: -lengths[text]):
+    most = {size: texts_per_row(size) for size in allowed}
+    for text in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
         length = lengths[text]
         fitting = somewhere >> length
         if fitting:
@@ -68,14 +70,58 @@ def pack(lengths: Sequence[int], allowed: Sequence[int]) -> list[Row]:
             if not with_room[free]:
                 somewhere ^= 1 << free
         else:
-            row = Row(next(size for size in allowed if size >= length))
+            row = Row(allowed[bisect.bisect_left(allowed, length)])
             rows.append(row)
             free = row.length
         row.texts.append(text)
-        if free > length and len(row.texts) < texts_per_row(row.length):
+        if free > length and len(row.texts) < most[row.length]:
             with_room[free - length].append(row)
             somewhere |= 1 << (free - length)
     return rows
+
+
+def rows_needed(lengths: Integer[np.ndarray, "G N"], row_length: int) -> list[int]:
+    """The number of rows that `pack` takes for each of some groups of texts, without saying which text is where.
+
+    Args:
+      lengths: number of tokens of each text of each group, at most `row_length`.
+      row_length: tokens of a row.
+
+    >>> rows_needed(np.array([[3, 60, 50, 10], [30, 30, 2, 2]]), 64)
+    [2, 1]
+    """
+    groups, kinds = len(lengths), row_length + 1
+    counts = np.bincount((np.arange(groups)[:, None] * kinds + lengths).reshape(-1), minlength=groups * kinds)
+    return [_rows_needed(each, row_length) for each in counts.reshape(groups, kinds).tolist()]
+
+
+def _rows_needed(counts: Sequence[int], row_length: int) -> int:
+    """The same for so many texts of each length, from 0: rows that are alike are counted."""
+    most = texts_per_row(row_length)
+    with_room: list[list[tuple[int, int]]] = [[] for _ in range(row_length + 1)]  # (texts, rows) by free tokens
+    somewhere = used = 0
+    for length in range(row_length, -1, -1):
+        left = counts[length]
+        while left:
+            free, held, alike = row_length, 0, left
+            if fitting := somewhere >> length:
+                free = length + (fitting & -fitting).bit_length() - 1
+                held, alike = with_room[free].pop()
+            # The row that a text goes into is the best for the next one of this length, too, until it is full.
+            each = min(left, most - held, free // length if length else left)
+            rows = min(alike, left // each)
+            left -= each * rows
+            if not fitting:
+                used += rows
+            elif alike > rows:
+                with_room[free].append((held, alike - rows))
+            elif not with_room[free]:
+                somewhere ^= 1 << free
+            free, held = free - each * length, held + each
+            if free and held < most:
+                with_room[free].append((held, rows))
+                somewhere |= 1 << free
+    return used
 
 
 def one_row(lengths: Sequence[int], longest: int) -> Row | None:

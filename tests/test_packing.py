@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from jaxemb.packing import lay_out_groups, pack, row_lengths, texts_per_row
+from jaxemb.packing import lay_out_groups, pack, row_lengths, rows_needed, texts_per_row
 
 RNG = np.random.default_rng(0)
 
@@ -56,3 +58,16 @@ def test_every_token_has_a_place_of_its_own_and_can_be_found_again(groups, low):
             places = np.flatnonzero(tokens["segment_ids"][group * rows + row] == segment + 1)
             assert (np.diff(places) == 1).all()
             np.testing.assert_array_equal(tokens["input_ids"][group * rows + row, places], next(expected))
+
+
+@example([16, 0], 16)
+@given(st.lists(st.integers(0, 64), max_size=120), st.sampled_from([16, 20, 64, 200]))
+def test_as_many_rows_are_needed_as_packed(lengths, row_length):
+    lengths = [min(length, row_length) for length in lengths]
+    assert rows_needed(np.array([lengths], np.uint16), row_length) == [len(pack(lengths, (row_length,)))]
+
+
+@pytest.mark.parametrize("low", [1, 4, 30])
+def test_as_many_rows_are_needed_as_packed_for_many_texts(low):
+    lengths = np.minimum(RNG.geometric(0.08, (3, 3000)) + low, 64)
+    assert rows_needed(lengths, 64) == [len(pack(group, (64,))) for group in lengths.tolist()]

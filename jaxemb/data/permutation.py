@@ -8,7 +8,7 @@ from jaxemb.data.pairs.holdout import mix
 _ROUNDS = 6
 
 
-def permuted(positions: Int[np.ndarray, " K"], size: int, key: int) -> Int[np.ndarray, " K"]:
+def permuted(positions: Int[np.ndarray, " K"], size: int | np.ndarray, key: int | np.ndarray) -> Int[np.ndarray, " K"]:
     """The images of these positions under a random permutation of 0..size-1, chosen by `key`.
 
     A Feistel network over the next even power of two, walked until the value is in range (Black and Rogaway 2002):
@@ -17,20 +17,24 @@ def permuted(positions: Int[np.ndarray, " K"], size: int, key: int) -> Int[np.nd
 
     Args:
       positions: int64, each in [0, size).
-      size: number of elements of the permutation.
-      key: any non-negative integer below 2**64.
+      size: number of elements of the permutation, below 2**53; or of that of each position, int64 [K].
+      key: any non-negative integer below 2**64; or one for each position, uint64 [K].
 
     Returns: int64, each in [0, size).
     """
-    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-    low = np.uint64((1 << int(half)) - 1)
+    sizes = np.broadcast_to(np.asarray(size, np.int64), positions.shape)
+    keys = np.broadcast_to(np.asarray(key, np.uint64), positions.shape)
+    bits = np.frexp((sizes - 1).astype(np.float64))[1]  # of the largest element
+    halves = np.maximum(1, (bits + 1) // 2).astype(np.uint64)
     values = positions.astype(np.uint64)
     walking = np.arange(len(values))
     while len(walking):
-        x = values[walking]
+        half, own, x = halves[walking], keys[walking], values[walking]
+        low = (np.uint64(1) << half) - np.uint64(1)
         left, right = x >> half, x & low
         for round_ in range(_ROUNDS):
-            left, right = right, left ^ (mix(right ^ np.uint64(key), round_) & low)
-        values[walking] = (left << half) | right
-        walking = walking[values[walking] >= np.uint64(size)]
+            left, right = right, left ^ (mix(right ^ own, round_) & low)
+        x = (left << half) | right
+        values[walking] = x
+        walking = walking[x >= sizes[walking].astype(np.uint64)]
     return values.astype(np.int64)

@@ -6,14 +6,13 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
 from jaxemb.config.explicit import flat
-from jaxemb.data.cut import Cut
+from jaxemb.data.order import order
 from jaxemb.errors import UsageError, UserError
 from jaxemb.files import is_partial, lock_exclusively, remove_partial, write_atomically
 from jaxemb.runs import random_bits
@@ -23,9 +22,10 @@ from jaxemb.runs.results import Reports, Results, reports_from_json
 MAY_CHANGE_ON_RESUME = (
     "output_dir", "mesh", "training.steps", "training.epochs", "training.log_every", "training.evaluate_every",
     "training.checkpoint_every", "training.keep_checkpoints", "training.best_metric", "export",
-    "training.skip_not_finite", "data.root", "data.cache_dir", "data.workers",
+    "training.skip_not_finite", "data.prepared", "data.root", "data.cache_dir", "data.workers",
 )  # fmt: skip
 _RANDOM_BITS = "# random bits: version "
+_ORDER = "# order of the examples: version "
 _OWN_OBJECTIVE = "# trained with an objective passed to jaxemb.train, not with the one below: "
 
 
@@ -139,8 +139,8 @@ class RunDirectory:
     def save_config(self, config: TrainConfig, objective: str | None) -> None:
         """Writes the resolved config; `objective` is the name of an objective that was passed to `jaxemb.train`."""
         note = "" if objective is None else f"{_OWN_OBJECTIVE}{objective}\n"
-        bits = f"{_RANDOM_BITS}{random_bits.VERSION}\n"
-        write_atomically(self.config, config_files.dump_resolved(config, note + bits))
+        versions = f"{_RANDOM_BITS}{random_bits.VERSION}\n{_ORDER}{order.VERSION}\n"
+        write_atomically(self.config, config_files.dump_resolved(config, note + versions))
 
     def objective_note(self) -> str:
         """The comment line of `config.yaml` about an objective that was passed to `jaxemb.train`; empty without one."""
@@ -149,13 +149,25 @@ class RunDirectory:
 
     def random_bits(self) -> int:
         """The version of the random numbers of the run; 1 if none is recorded."""
-        found = re.search(rf"^{_RANDOM_BITS}(\d+)$", self.config.read_text(encoding="utf-8"), re.MULTILINE)
+        return self._version(_RANDOM_BITS)
+
+    def _version(self, comment: str) -> int:
+        """The version in a comment line of `config.yaml`; 1 if it is not there."""
+        found = re.search(rf"^{comment}(\d+)$", self.config.read_text(encoding="utf-8"), re.MULTILINE)
         return int(found[1]) if found else 1
 
-    def save_cut(self, cut: Mapping[str, Cut]) -> None:
-        """Writes into `data_report.json` how much `data.max_length` cuts off each language's texts."""
-        report = json.loads(self.data_report.read_text(encoding="utf-8"))
-        report["cut"] = {language: asdict(one) for language, one in cut.items()}
+    def check_same_order(self, config: TrainConfig) -> None:
+        """Raises UsageError if steps are left, and the run took its examples in another order than this release."""
+        if self.steps[-1] < config.training.steps and (version := self._version(_ORDER)) != order.VERSION:
+            raise UsageError(
+                f"{self.path}: the run to resume took its examples in an order (version {version}) that this release "
+                f"does not have (but version {order.VERSION}): finish the run with the release that began it, or start "
+                "a new one, with `model.init_from` from its export if there is one"
+            )
+
+    def add_to_data_report(self, more: Mapping[str, Any]) -> None:
+        """Writes more entries into `data_report.json`: `cut`, `lengths`, `padding`, `pairs`."""
+        report = json.loads(self.data_report.read_text(encoding="utf-8")) | more
         write_atomically(self.data_report, json.dumps(report, indent=1, ensure_ascii=False))
 
     def load_config(self) -> TrainConfig:
@@ -191,7 +203,7 @@ class RunDirectory:
           UsageError: if keys differ that must not; the message names them.
         """
         loaded = self.load_config()
-        local = getattr(loaded.objective, "negatives", None) == "local"
+        local = "local" in (getattr(one, "negatives", None) for one in loaded.trained_objectives.values())
         free = [key for key in MAY_CHANGE_ON_RESUME if key != "mesh" or not local]
         saved, now = flat(loaded.model_dump(mode="json")), flat(config.model_dump(mode="json"))
         changed = [

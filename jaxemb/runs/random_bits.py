@@ -21,7 +21,9 @@ def changed_since(version: int, config: TrainConfig) -> str | None:
         changed.append("dropout")
     elif encoder.attention_probs_dropout_prob:
         changed.append("attention dropout")
-    masking = getattr(config.objective, "masking", None)
-    if config.objective.masks_tokens and masking is not None and masking.whole_word:
-        changed.append("whole-word masking")
+    for objective in config.trained_objectives.values():
+        masking = getattr(objective, "masking", None)
+        if objective.masks_tokens and masking is not None and masking.whole_word:
+            changed.append("whole-word masking")
+            break
     return " and ".join(changed) or None

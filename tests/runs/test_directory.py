@@ -123,6 +123,19 @@ def test_other_examples_are_refused(tmp_path):
         run.check_same_data({"train_hash": "b", "totals": {"train": 1300}})
 
 
+def test_another_order_is_refused_where_steps_are_left(tmp_path):
+    run, config = RunDirectory(tmp_path), config_of({"kind": "mlm"}, {})
+    run.save_config(config, None)
+    checkpoint(run, 1)
+    more = config.model_copy(update={"training": config.training.model_copy(update={"steps": 9})})
+    run.check_same_order(more)
+    older = [line for line in run.config.read_text().splitlines(keepends=True) if "# order" not in line]
+    run.config.write_text("".join(older))
+    run.check_same_order(config)  # nothing is left but the export
+    with pytest.raises(UsageError, match=r"an order \(version 1\) that this release does not have .*: finish the run"):
+        run.check_same_order(more)
+
+
 def test_what_an_early_end_left_is_removed(tmp_path):
     run = RunDirectory(tmp_path)
     run.save_config(config_of({"kind": "mlm"}, {}), None)
@@ -131,3 +144,10 @@ def test_what_an_early_end_left_is_removed(tmp_path):
     run.export.mkdir()
     run.clear()
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_more_is_added_to_the_data_report(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.data_report.write_text(json.dumps({"train_hash": "a", "padding": 1}))
+    run.add_to_data_report({"padding": 2, "pairs": {"de": "ä"}})
+    assert json.loads(run.data_report.read_text()) == {"train_hash": "a", "padding": 2, "pairs": {"de": "ä"}}

@@ -1,0 +1,1 @@
+"""The training order: which example is at which position of a run."""
