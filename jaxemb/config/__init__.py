@@ -6,10 +6,19 @@ it; the docstring under a field is its `--help`. Nothing here imports jax or fla
 
 import itertools
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from jaxemb.config.assignment import MAIN, check_mixable, check_names, check_sources, objectives_of
 from jaxemb.config.base import Settings
-from jaxemb.config.data import DataConfig, FilterConfig, HoldoutConfig, TokenizerConfig
+from jaxemb.config.data import (
+    DataConfig,
+    FilterConfig,
+    HoldoutConfig,
+    LanguageIdentification,
+    NearDuplicates,
+    NgramOverlap,
+    TokenizerConfig,
+)
 from jaxemb.config.encoder import (
     BertConfig,
     DistilBertConfig,
@@ -38,15 +47,17 @@ from jaxemb.config.objective import (
 )
 from jaxemb.config.options import LoraConfig, Prompt
 from jaxemb.config.sources import (
-    EXTRAS,
     GettextSource,
+    HfSource,
     JsonlSource,
     MosesSource,
     NliSource,
+    ParquetSource,
     Source,
     StsSource,
     TextSource,
     TfdsSource,
+    TmxSource,
     TsvSource,
 )
 from jaxemb.config.training import (
@@ -61,6 +72,7 @@ from jaxemb.config.training import (
 )
 
 __all__ = [
+    "MAIN",
     "Architecture",
     "BertConfig",
     "CustomObjective",
@@ -73,10 +85,12 @@ __all__ = [
     "ExportConfig",
     "FilterConfig",
     "GettextSource",
+    "HfSource",
     "HoldoutConfig",
     "InfoNceObjective",
     "JsonlSource",
     "LabseObjective",
+    "LanguageIdentification",
     "LoraConfig",
     "MPNetConfig",
     "MaskingConfig",
@@ -85,9 +99,12 @@ __all__ = [
     "ModelConfig",
     "ModernBertConfig",
     "MosesSource",
+    "NearDuplicates",
+    "NgramOverlap",
     "NliSource",
     "Objective",
     "OptimizerConfig",
+    "ParquetSource",
     "Prompt",
     "Qwen3Config",
     "RobertaConfig",
@@ -104,6 +121,7 @@ __all__ = [
     "SupervisedSimcse",
     "TextSource",
     "TfdsSource",
+    "TmxSource",
     "TokenizerConfig",
     "TrainConfig",
     "TrainingConfig",
@@ -129,6 +147,9 @@ class TrainConfig(Settings):
     objective: Objective = LabseObjective()
     """The loss (`kind: labse | info_nce | sbert_classification | sbert_regression | sbert_triplet | simcse |
     supervised_simcse | distillation | mlm | custom`); chosen in YAML."""
+    objectives: dict[str, Objective] = Field(default_factory=dict)
+    """More losses by name, for the sources that name one (`objective: NAME`); `objective` is that of the others. Each
+    step trains one of them, on a batch of one source. Chosen in YAML."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """AdamW, LAMB or Adafactor."""
     training: TrainingConfig
@@ -167,7 +188,7 @@ class TrainConfig(Settings):
                 f"model.encoder.vocab_size: {rows} rows are fewer than tokenizer.vocab_size ({vocabulary}); "
                 "leave it out"
             )
-        self._check_objective()
+        self._check_objectives()
         self._check_scores()
         self._check_warmup()
         self._check_stacking()
@@ -183,41 +204,58 @@ class TrainConfig(Settings):
         """`training.best_metric`, or the metric that null means."""
         return self.training.best_metric or ("all_accuracy" if self.evaluation.sts is None else "sts_spearman")
 
-    def _check_objective(self) -> None:
-        """Checks that every source gives what the objective learns from."""
-        objective, given = self.objective, [source.gives for source in self.data.sources]
-        for number, (source, there) in enumerate(zip(self.data.sources, given, strict=True)):
-            where, wrong = f"objective.kind: {objective.kind}", there - objective.needs - objective.takes
-            if missing := objective.needs - there:
-                what = " and ".join(EXTRAS[extra] for extra in sorted(missing))
-                raise ValueError(f"{where} learns from {what}; data.sources.{number} (kind {source.kind}) has none")
-            if wrong:
-                what = " and ".join(EXTRAS[extra] for extra in sorted(wrong))
-                raise ValueError(f"{where} does not use {what}, but data.sources.{number} gives them")
-        if len({"negatives" in there for there in given}) > 1:
-            raise ValueError("data.sources: either all sources must give hard negatives, or none")
-        if self.data.holdout.pairs_per_language and not (
-            objective.retrieval and any("twin" not in has for has in given)
+    @property
+    def trained_objectives(self) -> dict[str, Objective]:
+        """The objectives of the run by name; `main` is `objective`, which sources without a name train."""
+        return objectives_of(self.objective, self.objectives, self.data.sources)
+
+    def objective_of(self, source: int) -> str:
+        """The name of the objective that a source trains."""
+        return self.data.sources[source].objective or MAIN
+
+    def sources_of(self, name: str) -> dict[int, Source]:
+        """The sources that train an objective, by their position in `data.sources`."""
+        return {number: one for number, one in enumerate(self.data.sources) if (one.objective or MAIN) == name}
+
+    def _check_objectives(self) -> None:
+        """Checks that every source gives what its objective learns from."""
+        check_names(self.objectives, self.data.sources)
+        objectives = self.trained_objectives
+        if self.objectives:
+            check_mixable({MAIN: self.objective, **self.objectives})
+            if self.data.batches != "one_source":
+                raise ValueError(
+                    "data.batches: a batch trains one objective, so with `objectives` it has examples of one source: "
+                    "set it to one_source"
+                )
+        for name, objective in objectives.items():
+            check_sources(name, objective, self.sources_of(name))
+            if isinstance(objective, SimcseObjective) and self.model.init_from is None:
+                check_views(objective, self.model.encoder)
+            if objective.masks_tokens:
+                self._check_masking(objective)
+        if self.data.holdout.pairs_per_language and not any(
+            objective.retrieval and "twin" not in source.gives
+            for name, objective in objectives.items()
+            for source in self.sources_of(name).values()
         ):
+            kinds = " and ".join(objective.kind for objective in objectives.values())
             raise ValueError(
-                f"data.holdout.pairs_per_language: {objective.kind} has no translation pairs to hold out; set it to 0; "
+                f"data.holdout.pairs_per_language: {kinds} has no translation pairs to hold out; set it to 0; "
                 "evaluation.sts scores the model during training"
             )
         for key in ("anchor_prompt", "positive_prompt"):
-            if isinstance(objective, MlmObjective) and getattr(self.data, key) is not None:
-                raise ValueError(f"data.{key}: {objective.kind} joins the sides to one text; set it to null")
-        if isinstance(objective, SimcseObjective) and self.model.init_from is None:
-            check_views(objective, self.model.encoder)
-        if objective.masks_tokens:
-            self._check_masking()
+            if isinstance(objectives.get(MAIN), MlmObjective) and getattr(self.data, key) is not None:
+                raise ValueError(f"data.{key}: {self.objective.kind} joins the sides to one text; set it to null")
 
-    def _check_masking(self) -> None:
+    def _check_masking(self, objective: Objective) -> None:
         """Masked language modelling needs a single encoder, with bidirectional attention."""
-        kind = self.objective.kind
         if self.model.towers == "untied":
-            raise ValueError(f"model.towers: {kind} with masked language modelling trains one encoder: set it to tied")
+            raise ValueError(
+                f"model.towers: {objective.kind} with masked language modelling trains one encoder: set it to tied"
+            )
         if self.model.init_from is None:
-            check_maskable(self.objective, self.model.encoder)
+            check_maskable(objective, self.model.encoder)
 
     @property
     def stages(self) -> tuple[tuple[int, int], ...]:

@@ -69,6 +69,6 @@ def not_default(settings: BaseModel, prefix: str = "") -> set[str]:
         value, path = getattr(settings, name), f"{prefix}{name}"
         if isinstance(value, BaseModel):
             paths |= not_default(value, f"{path}.")
-        elif value != field.default:
+        elif value != field.get_default(call_default_factory=True):
             paths.add(path)
     return paths

@@ -54,7 +54,9 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def _dotted(loc: Sequence[Any], tags: set[str]) -> str:
-    return ".".join(str(part) for part in loc if str(part) not in tags)
+    # A name of `objectives` may be that of a kind: `nli`.
+    named = [False, *(part == "objectives" for part in loc)]
+    return ".".join(str(part) for part, is_name in zip(loc, named, strict=False) if is_name or str(part) not in tags)
 
 
 def _tag(model: type[pydantic.BaseModel]) -> str:

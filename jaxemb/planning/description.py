@@ -1,6 +1,7 @@
 """Describes a plan as text."""
 
 from jaxemb.config import TrainConfig
+from jaxemb.config.assignment import key_of
 from jaxemb.planning.plan import Plan
 
 GIB, MB, TERA = 2**30, 1e6, 1e12
@@ -18,6 +19,8 @@ def describe(plan: Plan, config: TrainConfig) -> list[str]:
     mesh = ", ".join(f"{name} {size}" for name, size in plan.mesh.items())
     across = f" in {plan.slices} slices or nodes" if plan.slices > 1 else ""
     lines = [f"{plan.devices} x {plan.device}{across}, mesh: {mesh}; vocabulary {config.model.encoder.vocab_size:,}"]
+    if config.objectives:
+        lines += [f"the step of {key_of(plan.objective)}, which needs the most memory of all objectives"]
     if plan.fits:
         lines += [
             f"fits: the peak is {plan.peak / GIB:.2f} of {plan.memory / GIB:.0f} GiB per device",

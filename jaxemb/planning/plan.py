@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxemb.config import DistillationObjective, MlmObjective, TrainConfig
-from jaxemb.data.batches import Batches
+from jaxemb.config import MAIN, DistillationObjective, MlmObjective, Objective, TrainConfig
+from jaxemb.data import Batches, Order, Part
+from jaxemb.data.order.layout import one_group
 from jaxemb.models import embedding_size
 from jaxemb.objectives.flops import SPECIAL_TOKENS, model_flops
 from jaxemb.objectives.masking import BEGINS, TokenKinds
@@ -52,6 +53,8 @@ class Plan:
     """Floating-point operations that `model.remat` recomputes."""
     collectives: tuple[Collective, ...]
     chip: Chip | None
+    objective: str = MAIN
+    """Name of the objective whose step this is."""
 
     @property
     def sent(self) -> int:
@@ -81,47 +84,48 @@ class Plan:
 class _FullTexts:
     """Stands in for the data: one batch of examples, whose texts all have the same length."""
 
-    def __init__(self, config: TrainConfig, tokens: int) -> None:
-        needs = config.objective.needs
+    def __init__(self, config: TrainConfig, objective: Objective, tokens: int) -> None:
+        needs = objective.needs
         sides: tuple[str, ...] = ("anchor", "positive", *(["negative"] if "negatives" in needs else []))
-        self.sides = ("text",) if isinstance(config.objective, MlmObjective) else sides
+        self.sides = ("text",) if isinstance(objective, MlmObjective) else sides
         self._count, self._tokens = config.training.batch_size, tokens
         self.lengths = np.full((self._count, len(self.sides)), tokens, np.uint16)
-        self.languages = ["any"]
-        self.language_of = np.zeros(self._count, np.uint16)
         self._columns: dict[str, np.ndarray] = {}
         if "label" in needs:
             self._columns["label"] = np.zeros(self._count, np.int32)
         if "score" in needs:
             self._columns["score"] = np.zeros(self._count, np.float32)
-        if isinstance(config.objective, DistillationObjective):
+        if isinstance(objective, DistillationObjective):
             self._columns["teacher"] = np.zeros((self._count, embedding_size(config.model)), np.float32)
 
     def __len__(self) -> int:
         return self._count
 
-    def token_ids(self, rows: np.ndarray, step: int = 0) -> list[list[np.ndarray]]:
-        """Arbitrary token ids."""
-        return [[np.ones(self._tokens, np.int32) for _ in rows] for _ in self.sides]
-
-    def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The other columns of a batch."""
+    def read(self, rows: np.ndarray, step: int = 0) -> tuple[list[list[np.ndarray]], dict[str, np.ndarray]]:
+        """Arbitrary token ids, and the other columns of a batch."""
+        texts = [[np.ones(self._tokens, np.int32) for _ in rows] for _ in self.sides]
         hashes = (
             {}
             if self.sides == ("text",)
             else {f"{side}_hash": np.zeros((len(rows), 2), np.uint32) for side in self.sides}
         )
-        return hashes | {name: values[rows] for name, values in self._columns.items()}
+        return texts, hashes | {name: values[rows] for name, values in self._columns.items()}
 
 
 def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | None = None) -> Plan:
-    """Compiles the step of a resolved config for these devices.
+    """Compiles the step of a resolved config for these devices; of several objectives, the one that needs most memory.
 
     Args:
       config: `model.encoder.vocab_size` must be set.
       devices: of a topology (`jax.experimental.topologies`), or real ones.
       tokens: number of tokens of each text; `data.max_length` when None.
     """
+    plans = [_plan_of(name, config, devices, tokens) for name in config.trained_objectives]
+    return max(plans, key=lambda plan: (not plan.fits, plan.peak))
+
+
+def _plan_of(name: str, config: TrainConfig, devices: Sequence[jax.Device], tokens: int | None) -> Plan:
+    objective = config.trained_objectives[name]
     tokens = config.data.max_length if tokens is None else tokens
     model = config.model
     if model.scan_layers is None:  # the default depends on the backend, and this is not the run's
@@ -129,12 +133,13 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
         config = config.model_copy(update={"model": model})
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, devices)
     kinds = None
-    if config.objective.masks_tokens:
+    if objective.masks_tokens:
         kinds = TokenKinds(1, np.full(model.encoder.vocab_size or 0, BEGINS, np.uint8), SPECIAL_TOKENS)
     program, last = Program(config, mesh, kinds), config.training.steps
     state = program.abstract_state(last)
-    texts = _FullTexts(config, tokens)
-    batch = Batches(texts, config.data, config.training.batch_size, seed=0, devices=mesh.size).batch(0)
+    texts = _FullTexts(config, objective, tokens)
+    order = Order(one_group(len(texts)), np.ones(1), "mixed", config.training.batch_size, seed=0)
+    batch = Batches(texts, order, config.data, Part(devices=mesh.size)).batch(0)
     sharding = batch_sharding(mesh)
     shaped = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), batch)
     positions = sum(batch[name]["input_ids"].size for name in batch if isinstance(batch[name], dict))
@@ -143,7 +148,7 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
     memory = math.inf if chip is None else chip.memory * _share(devices[0].platform)
     slice_ids = [slice_of(device) for device in mesh.devices.flat]
     message, peak, temporary, found = "", 0, 0, []
-    step: Any = program.train_step(last, state)
+    step: Any = program.train_steps(last, state)[name]
     try:
         compiled = step.lower(state, shaped).compile()
     except jax.errors.JaxRuntimeError as error:
@@ -175,6 +180,7 @@ def make_plan(config: TrainConfig, devices: Sequence[jax.Device], tokens: int | 
         again_flops=again,
         collectives=tuple(found),
         chip=chip,
+        objective=name,
     )
 
 

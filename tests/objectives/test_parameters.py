@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxemb.config import LabseObjective, LoraConfig, SbertClassification
+from jaxemb.config import LabseObjective, LoraConfig, NliSource, SbertClassification, TsvSource
 from jaxemb.models import init
 from jaxemb.models.lora import add_adapters
 from jaxemb.objectives.parameters import init_params, own_params, with_merged_adapters
@@ -44,3 +44,19 @@ def test_merged_adapters_leave_the_objective_alone():
     moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), merged["encoder"], params["encoder"])
     by_ones = 8 / 2 * 2  # alpha / rank * A B
     assert moved["layers"]["attention"]["query"]["kernel"] == pytest.approx(by_ones, rel=1e-5)
+
+
+def test_the_parameters_of_several_objectives_are_apart_and_do_not_depend_on_each_other():
+    sources = [TsvSource(path="a"), *(NliSource(path="b", objective=name) for name in ("nli", "other"))]
+    data = PLAIN.data.model_copy(update={"sources": tuple(sources)})
+    both = {name: SbertClassification() for name in ("nli", "other")}
+    params = drawn(PLAIN.model_copy(update={"data": data, "objectives": both}))
+    assert own_params(params)["objective"].keys() == {"nli", "other"}
+    kernels = [params["objective"][name]["classifier"]["kernel"] for name in both]
+    assert np.abs(kernels[0] - kernels[1]).max() > 0
+    alone = PLAIN.model_copy(
+        update={"data": data.model_copy(update={"sources": tuple(sources[:2])}), "objectives": {"nli": both["nli"]}}
+    )
+    equal(drawn(alone)["objective"], {"nli": params["objective"]["nli"]})
+    main = SBERT.model_copy(update={"data": data, "objectives": both})
+    equal(drawn(main)["objective"]["classifier"], drawn(SBERT)["objective"]["classifier"])

@@ -14,12 +14,10 @@ import pytest
 
 import jaxemb
 from jaxemb.cli.plan import _QUIET
-from jaxemb.config import (
-    LabseObjective,
-)
+from jaxemb.config import LabseObjective, SbertRegression, StsSource
 from jaxemb.config import files as config_files
 from jaxemb.objectives.parameters import init_params
-from jaxemb.planning import make_plan
+from jaxemb.planning import describe, make_plan
 from support.plans import ROOT, config
 
 
@@ -38,6 +36,21 @@ def test_bytes_and_traffic_of_simulated_devices(fsdp):
     assert reduced >= 4 * (whole - table), "the gradients"
     assert plan.chip is None
     assert plan.seconds == {}
+
+
+def test_of_several_objectives_the_step_that_needs_most_memory_is_planned():
+    one = config(LabseObjective())
+    sts = StsSource(path="en.csv", objective="sts")
+    several = one.model_copy(
+        update={
+            "data": one.data.model_copy(update={"sources": (*one.data.sources, sts)}),
+            "objectives": {"sts": SbertRegression()},
+        }
+    )
+    plan = make_plan(several, jax.devices()[:1])
+    assert plan.objective == "main", "which scores all pairs of the batch"
+    assert plan.peak >= make_plan(one, jax.devices()[:1]).peak
+    assert any("the step of objective, which needs the most memory" in line for line in describe(plan, several))
 
 
 def run(*arguments, code=0):

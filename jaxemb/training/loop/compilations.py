@@ -6,6 +6,9 @@ from typing import Any
 
 from jax import monitoring
 
+from jaxemb.config import MAIN
+from jaxemb.config.assignment import key_of
+
 _EVENT = "/jax/core/compile/backend_compile_duration"
 """The event that jax records for each program that it compiles, or reads from the compilation cache on disk."""
 
@@ -30,11 +33,12 @@ def compilations_of(jitted: Callable[..., Any]) -> Iterator[Callable[[], int]]:
         monitoring.unregister_event_duration_listener(listen)
 
 
-def check_compilations(compiled: int, shapes: int) -> None:
+def check_compilations(compiled: int, shapes: int, objective: str = MAIN) -> None:
     """Checks that there is one compilation per shape of batches; with more, every step might compile again.
 
     Raises:
       RuntimeError: if the step was compiled more often than there are `shapes`.
     """
     if compiled > shapes:
-        raise RuntimeError(f"the training step was compiled {compiled} times for {shapes} shapes of batches")
+        of = "" if objective == MAIN else f" of {key_of(objective)}"
+        raise RuntimeError(f"the training step{of} was compiled {compiled} times for {shapes} shapes of batches")

@@ -4,9 +4,10 @@ import json
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 from jaxemb import distributed
-from jaxemb.config import TrainConfig, TrainingConfig
+from jaxemb.config import MAIN, TrainConfig, TrainingConfig
 from jaxemb.errors import NotFinite
 from jaxemb.files import write_atomically
 from jaxemb.reporting.display import StepProgress
@@ -15,6 +16,7 @@ from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.state import TrainState
 from jaxemb.runs.trackers import Trackers
 from jaxemb.training.loop.compilations import check_compilations
+from jaxemb.training.loop.losses import LossByObjective
 from jaxemb.training.loop.stepping import FinishedStep, Hook
 from jaxemb.training.loop.stopping import Stopping
 from jaxemb.training.loop.telemetry import Telemetry
@@ -23,14 +25,15 @@ Say = Callable[[str], None]
 
 
 class CheckCompilations(Hook):
-    """Ends a run whose step is compiled again and again."""
+    """Ends a run whose step is compiled again and again: there is one hook for each objective."""
 
-    def __init__(self, compiled: Callable[[], int], shapes: int) -> None:
-        self._compiled, self._shapes = compiled, shapes
+    def __init__(self, compiled: Callable[[], int], shapes: int, objective: str = MAIN) -> None:
+        """`compiled` says how often so far."""
+        self._compiled, self._shapes, self._objective = compiled, shapes, objective
 
     def launched(self, step: int) -> None:
         del step
-        check_compilations(self._compiled(), self._shapes)
+        check_compilations(self._compiled(), self._shapes, self._objective)
 
 
 class CheckFinite(Hook):
@@ -67,7 +70,9 @@ class CheckFinite(Hook):
         good = max(self._checkpoints.steps, default=None)
         values = done.all_values()
         ids = distributed.all_rows(done.batch.ids)
-        report = {"step": done.step, "last_good_checkpoint": good, "metrics": values, "batch_ids": ids}
+        report: dict[str, Any] = {"step": done.step, "last_good_checkpoint": good, "metrics": values, "batch_ids": ids}
+        if done.batch.objective != MAIN:
+            report["objective"] = done.batch.objective
         if distributed.is_first():
             write_atomically(self._run.not_finite, json.dumps(report, indent=1))
         return (
@@ -111,11 +116,14 @@ class Log(Hook):
         self._every, self._steps = config.training.log_every, steps
         self._counts_skipped = config.training.skip_not_finite > 0
         self._telemetry, self._tracker, self._progress, self._finite = telemetry, tracker, progress, finite
+        self._losses = LossByObjective() if config.objectives else None
 
     def launched(self, step: int) -> None:
         self._progress.advance(step)
 
     def finished(self, done: FinishedStep) -> None:
+        if self._losses is not None:
+            self._losses.add(done.batch.objective, done.values["loss"])
         is_logged = done.step % self._every == 0 or done.step == self._steps[-1]
         if not is_logged and done.step != self._steps[0]:
             return
@@ -124,6 +132,7 @@ class Log(Hook):
         if is_logged:
             values = ({} if skipped else values) | self._telemetry.rates()
             values |= {"skipped": float(self._finite.skipped)} if self._counts_skipped else {}
+            values |= {} if self._losses is None else self._losses.means()
             self._tracker.write(done.step, "train", values)
         if not skipped:
             self._progress.show(done.step, values)

@@ -17,6 +17,7 @@ from jaxemb.training.loop.hooks import CheckCompilations, CheckFinite, Evaluate,
 from jaxemb.training.loop.stepping import run_loop, to_devices
 from jaxemb.training.loop.stopping import Stopping
 from jaxemb.training.loop.telemetry import Profile, Telemetry
+from jaxemb.training.loop.turns import turns_of
 from jaxemb.training.step.program import Program
 
 
@@ -53,7 +54,8 @@ class Stages:
 
     def _train_stage(self, state: TrainState, until: int, profile: int) -> TrainState:
         config, say, start = self.program.config, self.display.headline, int(state.step)
-        step = self.program.train_step(until, state)
+        steps = self.program.train_steps(until, state)
+        objective_of = turns_of(config, self.batches, start)
         telemetry = Telemetry(config.at_step(start), state.params, self.program.mesh)
         finite = CheckFinite(config.training.skip_not_finite, self.checkpoints, say)
         save = Save(config, self.checkpoints, telemetry)
@@ -63,10 +65,10 @@ class Stages:
         with ExitStack() as stack:
             stack.enter_context(self.stop.deferred())
             progress = stack.enter_context(self.display.progress(start, config.training.steps))
-            compiled = stack.enter_context(compilations_of(step))
+            compiled = {name: stack.enter_context(compilations_of(step)) for name, step in steps.items()}
             stack.enter_context(closing(trace))
             hooks = [
-                CheckCompilations(compiled, len(self.batches.sizes)),
+                *(CheckCompilations(one, len(self.batches.sizes), name) for name, one in compiled.items()),
                 finite,
                 telemetry,
                 FirstStep(start, telemetry, say),
@@ -77,4 +79,4 @@ class Stages:
                 stopping,  # the last: what the others do after a step is done before the run stops
             ]
             batches = stopping.with_request(telemetry.timed(self.batches.stream(start, until)))
-            return run_loop(state, step, to_devices(batches, self.program.mesh), hooks)
+            return run_loop(state, steps, to_devices(batches, self.program.mesh, objective_of), hooks)

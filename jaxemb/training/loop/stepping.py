@@ -1,6 +1,6 @@
 """The training loop. The host runs one step ahead: a step's metrics are read when the next one is under way."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxemb.config import MAIN
 from jaxemb.runs.state import TrainState
 from jaxemb.training.step.measures import token_positions
 from jaxemb.training.step.train_step import STOP, TOKENS, TrainStep, put_batch
@@ -27,6 +28,8 @@ class DeviceBatch:
     """This process's examples."""
     positions: int
     """Tokens that the global batch has room for."""
+    objective: str = MAIN
+    """Name of the objective that trains on it."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +79,23 @@ class Hook:
         """The last step has finished."""
 
 
-def to_devices(batches: Iterable[tuple[int, Mapping[str, Any]]], mesh: Mesh) -> Iterator[DeviceBatch]:
-    """Puts each batch on the devices when its turn comes; the batches are numbered from 0."""
+def to_devices(
+    batches: Iterable[tuple[int, Mapping[str, Any]]], mesh: Mesh, objective_of: Callable[[int], str] = lambda _: MAIN
+) -> Iterator[DeviceBatch]:
+    """Puts each batch on the devices when its turn comes; the batches are numbered from 0, for `objective_of` too."""
     for index, batch in batches:
         arrays = put_batch(batch, mesh)
-        yield DeviceBatch(index + 1, arrays, batch["id"], token_positions(arrays))
+        yield DeviceBatch(index + 1, arrays, batch["id"], token_positions(arrays), objective_of(index))
 
 
 def run_loop(
-    state: TrainState, train_step: TrainStep, batches: Iterable[DeviceBatch], hooks: Sequence[Hook]
+    state: TrainState, steps: Mapping[str, TrainStep], batches: Iterable[DeviceBatch], hooks: Sequence[Hook]
 ) -> TrainState:
     """Takes a step with each batch.
 
     Args:
       state: where to start; it is donated.
-      train_step: as from `make_train_step`.
+      steps: as from `make_train_step`, one for each objective, by name.
       batches: from the state's step on.
       hooks: called in this order; what they raise ends the loop.
 
@@ -107,7 +112,7 @@ def run_loop(
 
     for batch in batches:
         with jax.transfer_guard("disallow"):
-            state, metrics = train_step(state, batch.arrays)
+            state, metrics = steps[batch.objective](state, batch.arrays)
         finish()  # the step before: this one is under way
         under_way = FinishedStep(batch, metrics)
         for hook in hooks:

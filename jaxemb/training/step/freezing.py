@@ -12,8 +12,9 @@ from typing import Any
 import jax
 
 from jaxemb.config import MlmObjective, TrainConfig
+from jaxemb.config.assignment import key_of
 from jaxemb.errors import UsageError
-from jaxemb.models.paths import list_paths, nearest
+from jaxemb.models.paths import OBJECTIVE, list_paths, nearest
 from jaxemb.objectives.parameters import init_params
 
 HEAD = "(training_mlp|layer_norm|dense)/.*"
@@ -50,7 +51,7 @@ def select_trained(config: TrainConfig) -> Select:
         left to train.
     """
     lora, patterns = config.model.lora, config.training.freeze
-    if isinstance(config.objective, MlmObjective):
+    if any(isinstance(objective, MlmObjective) for objective in config.trained_objectives.values()):
         patterns += (HEAD,)
     if lora is None and not patterns:
         return everything
@@ -69,6 +70,10 @@ def select_trained(config: TrainConfig) -> Select:
         raise UsageError(
             f"training.freeze: nothing is left to train; {', '.join(map(repr, patterns))} match everything"
         )
+    for name in config.trained_objectives:
+        own = tuple(f"{OBJECTIVE}/{other}/" for other in config.objectives if other != name)
+        if all(path.startswith(own) for path in trained):
+            raise UsageError(f"training.freeze: nothing is left to train in the steps of {key_of(name)}")
     return partial(_prune, trained)
 
 

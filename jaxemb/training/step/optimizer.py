@@ -38,18 +38,27 @@ def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
 
 def build(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
     """The optimizer of a run of `steps` steps."""
-    clip = optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm)
+    return optax.chain(clipping(config), *after_clipping(config, steps))
+
+
+def clipping(config: OptimizerConfig) -> optax.GradientTransformation:
+    """The clipping of the gradient by its global norm; it has no state."""
+    return optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm)
+
+
+def after_clipping(config: OptimizerConfig, steps: int) -> list[optax.GradientTransformation]:
+    """What follows the clipping."""
     rate, decay = schedule(config, steps), config.weight_decay
     adam = {"b1": config.beta1, "b2": config.beta2, "eps": config.eps}
     if config.kind == "adamw":
-        return optax.chain(clip, optax.adamw(rate, **adam, weight_decay=decay, mask=decay_mask))
+        return [optax.adamw(rate, **adam, weight_decay=decay, mask=decay_mask)]
     if config.kind == "lamb":
         trust = optax.masked(_layer_by_layer(optax.scale_by_trust_ratio()), decay_mask)
         scaled = [optax.scale_by_adam(**adam), optax.add_decayed_weights(decay, decay_mask), trust]
     else:
         relative = [_layer_by_layer(one) for one in (optax.clip_by_block_rms(1.0), optax.scale_by_param_block_rms())]
         scaled = [optax.scale_by_factored_rms(), *relative, optax.add_decayed_weights(decay, decay_mask)]
-    return optax.chain(clip, *scaled, optax.scale_by_learning_rate(rate))
+    return [*scaled, optax.scale_by_learning_rate(rate)]
 
 
 def _layer_by_layer(transformation: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -10,15 +10,16 @@ import optax
 from jax.sharding import Mesh
 
 from jaxemb import objectives
-from jaxemb.config import TrainConfig
+from jaxemb.config import MAIN, TrainConfig
 from jaxemb.data import Batches
 from jaxemb.encoding import Towers
 from jaxemb.models import Params
 from jaxemb.objectives import Objective
 from jaxemb.objectives.masking import TokenKinds
-from jaxemb.objectives.parameters import init_params, with_merged_adapters
+from jaxemb.objectives.named import named as named_objective
+from jaxemb.objectives.parameters import init_params, params_of, with_merged_adapters
 from jaxemb.runs.state import TrainState
-from jaxemb.training.step import optimizer
+from jaxemb.training.step import optimizer, several_objectives
 from jaxemb.training.step.freezing import Select, select_trained
 from jaxemb.training.step.parameters import params_to_start_from
 from jaxemb.training.step.stacking import stack_state
@@ -35,12 +36,15 @@ class Program:
     kinds: TokenKinds | None = None
     """The kinds of the vocabulary's tokens, for objectives that mask tokens."""
     objective: Objective | None = None
-    """What was passed to `jaxemb.train` in place of the config's own."""
+    """What was passed to `jaxemb.train` in place of the config's `objective`."""
 
     @cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """The optimizer of the whole run."""
-        return optimizer.build(self.config.optimizer, max(1, self.config.training.steps))
+        steps, named = max(1, self.config.training.steps), self.config.objectives
+        if named:
+            return several_objectives.build(self.config.optimizer, steps, list(named))
+        return optimizer.build(self.config.optimizer, steps)
 
     @cached_property
     def trained(self) -> Select:
@@ -63,21 +67,32 @@ class Program:
         reset = stacking is not None and stacking.optimizer_state == "reset"
         return stack_state(state, layers, self.optimizer, self.mesh, trained=self.trained, reset=reset)
 
-    def train_step(self, until: int, state: TrainState) -> TrainStep:
-        """The compiled step of the stage that ends with step `until`, for a state or its shapes."""
+    def train_steps(self, until: int, state: TrainState) -> dict[str, TrainStep]:
+        """The compiled step of each objective in the stage that ends with step `until`, for a state or its shapes."""
+        return {name: self._train_step(name, until, state) for name in self.config.trained_objectives}
+
+    def _train_step(self, name: str, until: int, state: TrainState) -> TrainStep:
+        named = list(self.config.objectives)
         return make_train_step(
-            self._loss(until),
+            self._loss(name, until),
             self.optimizer,
             self.mesh,
             state,
             self.config.training.seed,
-            self.trained,
+            (lambda params: params_of(self.trained(params), name, named)) if named else self.trained,
             skip_not_finite=self.config.training.skip_not_finite > 0,
+            name=f"train_step_{name}" if named else "train_step",
         )
 
-    def _loss(self, until: int) -> Objective:
+    def _loss(self, name: str, until: int) -> Objective:
         model = self.config.at_step(until).model
-        loss = self.objective or objectives.build(self.config.objective, model, self.mesh, kinds=self.kinds)
+        loss = self.objective if name == MAIN else None
+        if loss is None:
+            config = self.config.trained_objectives[name]
+            kinds = self.kinds if config.masks_tokens else None
+            loss = objectives.build(config, model, self.mesh, kinds=kinds)
+        if self.config.objectives:
+            loss = named_objective(name, loss)
         if model.lora is None:
             return loss
         # Merged once a step, whatever the objective does with them.

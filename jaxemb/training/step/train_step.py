@@ -65,13 +65,14 @@ def make_train_step(
     trained: Select = everything,
     *,
     skip_not_finite: bool = False,
+    name: str = "train_step",
 ) -> TrainStep:
     """Compiles `(state, batch) -> (state, metrics)`; the state is donated.
 
     The objective's random key is a pure function of (seed, step). The gradient is taken outside the objective's
     `shard_map`, so it is the gradient of the global loss on any mesh. Only the parameters that `trained` selects have a
     gradient and change. With `skip_not_finite`, a step whose loss or gradient is not finite changes only the number of
-    steps.
+    steps. `name` is that of the compiled program.
     """
 
     def train_step(state: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, dict[str, Array]]:
@@ -96,6 +97,7 @@ def make_train_step(
             metrics[STOP] = jnp.max(batch[STOP])
         return TrainState(state.step + 1, params, opt_state), metrics
 
+    train_step.__name__ = name
     shardings = state_shardings(mesh, state)
     return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated(mesh)))
 

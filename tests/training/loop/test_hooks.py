@@ -85,6 +85,8 @@ def test_a_step_that_is_compiled_again_and_again_ends_the_run():
     check.launched(2)
     with pytest.raises(RuntimeError, match="compiled 3 times for 2 shapes"):
         check.launched(3)
+    with pytest.raises(RuntimeError, match=r"the training step of objectives\.nli was compiled 3 times for 2 shapes"):
+        CheckCompilations(lambda: 3, 2, "nli").launched(1)
 
 
 def test_skipped_steps_are_counted_in_a_row(tmp_path):

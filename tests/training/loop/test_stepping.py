@@ -46,7 +46,7 @@ class Noted(Hook):
 
 def run(hooks, count=3):
     state = jax.device_put(TrainState(jnp.int32(0), jnp.float32(1.0), ()), jax.sharding.NamedSharding(MESH, jax.P()))
-    return run_loop(state, double, to_devices(batches(count), MESH), hooks)
+    return run_loop(state, {"main": double}, to_devices(batches(count), MESH), hooks)
 
 
 def test_metrics_are_read_when_the_next_step_is_under_way():
