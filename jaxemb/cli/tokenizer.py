@@ -36,7 +36,7 @@ def run(argv: Sequence[str]) -> int:
     from jaxemb.config import files as config_files
 
     config = config_files.load_config(arguments.config, flags)
-    from jaxemb.data import prepare, train_tokenizer
+    from jaxemb.data import gather, train_tokenizer
     from jaxemb.files import atomic_directory
     from jaxemb.huggingface import save_tokenizer
 
@@ -48,8 +48,8 @@ def run(argv: Sequence[str]) -> int:
 
     with atomic_directory(arguments.output.absolute()) as folder:
         say("gathering and cleaning examples")
-        data = prepare(config.data, config.training.seed)
-        say(f"{len(data.train):,} examples in {len(data.languages)} languages")
+        data = gather(config.data, config.training.seed)
+        say(f"{data.examples:,} examples in {len(data.languages)} languages")
         tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
         save_tokenizer(tokenizer, folder)
     say(f"{len(tokenizer):,} word pieces written to {arguments.output}; set tokenizer.path to use them")

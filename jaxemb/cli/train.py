@@ -7,10 +7,15 @@ from pathlib import Path
 from jaxemb.config import (
     DataConfig,
     EvaluationConfig,
+    FilterConfig,
     GettextSource,
+    LanguageIdentification,
     LoraConfig,
     MosesSource,
+    NearDuplicates,
+    NgramOverlap,
     Prompt,
+    SbertClassification,
     StackingConfig,
     Stage,
     StsConfig,
@@ -99,7 +104,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _help(path: Path | None) -> None:
-    """Prints every field, with the values of the file, or of an example with three sources, LoRA, stacking and STS."""
+    """Prints every field, with the values of the file, or of an example with all that is optional."""
     if path is not None:
         config = config_files.validate_file(path)
     else:
@@ -111,7 +116,14 @@ def _help(path: Path | None) -> None:
         evaluation = EvaluationConfig(sts=StsConfig(paths=("stsb/en.dev.csv",)))
         stacking = StackingConfig(stages=(Stage(layers=6, steps=500),))
         training = TrainingConfig(steps=1000, stacking=stacking)
-        config = TrainConfig(data=DataConfig(sources=sources), training=training, evaluation=evaluation)
+        data = DataConfig(
+            sources=sources,
+            filters=FilterConfig(identify_language=LanguageIdentification()),
+            exclude_ngrams=NgramOverlap(),
+            near_duplicates=NearDuplicates(),
+        )
+        config = TrainConfig(data=data, training=training, evaluation=evaluation)
         shown = {"lora": LoraConfig(), "prompts": (Prompt(name="query", text="query: "),)}
-        config = config.model_copy(update={"model": config.model.model_copy(update=shown)})
+        update = {"model": config.model.model_copy(update=shown), "objectives": {"nli": SbertClassification()}}
+        config = config.model_copy(update=update)
     config_files.override(config, ["--help"], "jaxemb train", DESCRIPTION)

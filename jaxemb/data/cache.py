@@ -2,20 +2,18 @@
 
 import contextlib
 import errno
-import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from array_record.python import array_record_data_source, array_record_module
+from array_record.python import array_record_module
 
 from jaxemb.errors import CannotWrite, UserError
 from jaxemb.files import atomic_directory, remove_partial
-
-T = TypeVar("T")
+from jaxemb.readers.locations import Location, state
 
 # Uncompressed: four times as fast to write and twice as fast to read as the default, and not larger, since each short
 # record would be compressed on its own.
@@ -27,17 +25,33 @@ def fingerprint(*values: Any) -> str:
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=10).hexdigest()
 
 
-def file_state(path: Path) -> tuple[str, int, int]:
-    """Path, size and modification time, which identify a version of a file.
+def file_state(path: Location, *, now: bool = False) -> tuple[str, int, int | str]:
+    """Path, size, and modification time or a store's version, which identify a version of a file.
+
+    Args:
+      path: the file.
+      now: asks a store, even if its list of files told it.
 
     Raises:
-      UserError: if the file does not exist.
+      UserError: if the file does not exist, or its store cannot be asked.
     """
     try:
-        state = path.stat()
+        return state(path, now=now)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); correct data.sources") from error
-    return str(path.absolute()), state.st_size, state.st_mtime_ns
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); correct data.sources") from error
+
+
+@contextlib.contextmanager
+def written_to_cache() -> Iterator[None]:
+    """Adds the way out to the message of an output that cannot be written.
+
+    Raises:
+      UserError: instead of CannotWrite.
+    """
+    try:
+        yield
+    except CannotWrite as error:
+        raise UserError(f"{error}; data.cache_dir chooses another folder for the cache") from error
 
 
 def cached_directory(path: Path, write: Callable[[Path], None]) -> Path:
@@ -52,13 +66,11 @@ def cached_directory(path: Path, write: Callable[[Path], None]) -> Path:
         return path
     remove_partial(path.parent, days=7.0)
     try:
-        with atomic_directory(path) as folder:
+        with written_to_cache(), atomic_directory(path) as folder:
             write(folder)
-    except (OSError, UserError) as error:
+    except (OSError, UserError):
         if path.is_dir():
             return path  # another process was faster
-        if isinstance(error, CannotWrite):
-            raise UserError(f"{error}; data.cache_dir chooses another folder for the cache") from error
         raise
     return path
 
@@ -94,25 +106,6 @@ def _os_errors_of_riegeli() -> Iterator[None]:
             if os.strerror(number) in str(error):
                 raise OSError(number, os.strerror(number)) from error
         raise
-
-
-class StoredRecords(Generic[T]):
-    """Random access to an ArrayRecord file through a decoder. Many at a time are 200 times as fast as one by one."""
-
-    def __init__(self, path: Path, decode: Callable[[bytes], T]) -> None:
-        self._path = path
-        self._decode = decode
-
-    @functools.cached_property
-    def _source(self) -> array_record_data_source.ArrayRecordDataSource:
-        return array_record_data_source.ArrayRecordDataSource([str(self._path)])
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitems__(self, indices: Sequence[int]) -> list[T]:
-        """The records at these positions, in this order."""
-        return [self._decode(data) for data in self._source.__getitems__([int(i) for i in indices])]
 
 
 def in_chunks(count: int, size: int = 4096) -> Iterator[range]:

@@ -1,19 +1,17 @@
 """Sequences for pre-training: a sentence, or a sentence followed by its translation."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int, Integer
 
+from jaxemb.data.examples import Examples
 from jaxemb.data.pairs.holdout import mix
-from jaxemb.data.tokenized import Tokenized
-
-_SENTENCES = 1 << 18
-"""Examples whose hashes are compared at a time."""
 
 
 class Sequences:
-    """Each example as one text, `text`, instead of anchor and positive; `Batches` accepts it instead of `Tokenized`.
+    """Each example as one text, `text`, instead of anchor and positive, for `Batches`.
 
     A single sentence stays as it is. A translation pair is joined without the second sentence's first token:
     `[CLS] anchor [SEP] positive [SEP]`. The order of the two is drawn at random each time, and there are no language
@@ -22,50 +20,41 @@ class Sequences:
 
     sides: tuple[str, ...] = ("text",)
 
-    def __init__(self, tokenized: Tokenized, max_length: int, seed: int) -> None:
+    def __init__(
+        self, examples: Examples, is_single: Callable[[np.ndarray], Bool[np.ndarray, " B"]], max_length: int, seed: int
+    ) -> None:
         """Plans sequences; nothing is read yet.
 
         Args:
-          tokenized: the examples; hard negatives are ignored.
+          examples: the examples; hard negatives are ignored.
+          is_single: says which of some examples are single sentences.
           max_length: most tokens of a sequence, special tokens included.
           seed: of the order of a pair's sentences.
         """
-        self._tokenized, self._max_length, self._seed = tokenized, max_length, seed
-        self.languages, self.language_of = tokenized.languages, tokenized.language_of
-        self.starts = tokenized.starts
-        self.single: np.ndarray = np.empty(len(tokenized), bool)
-        """[N], True if an example is a single sentence."""
-        lengths = np.empty((len(tokenized), 1), np.uint16)
-        for start in range(0, len(tokenized), _SENTENCES):
-            some = slice(start, start + _SENTENCES)
-            hashes = tokenized.hashes[some]
-            self.single[some] = (hashes[:, 0] == hashes[:, 1]).all(axis=1)
-            first, second = tokenized.lengths[some, :2].astype(np.int64).T
-            whole = np.where(self.single[some], first, first + second - 1)
-            lengths[some, 0] = np.minimum(whole, max_length)
-        self.lengths = lengths
-        """uint16 [N, 1], tokens of each sequence."""
+        self._examples, self._is_single, self._max_length, self._seed = examples, is_single, max_length, seed
+        self.lengths = _Lengths(self)
+        """`lengths[rows]` is uint16 [B, 1], tokens of each sequence."""
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self._examples)
 
-    def token_ids(self, rows: Int[np.ndarray, " B"], step: int = 0) -> list[list[np.ndarray]]:
-        """Token ids of the sequences of the examples at these positions: one list, of `text`."""
-        anchors, positives = self._tokenized.token_ids(rows)[:2]
+    def lengths_of(self, rows: Int[np.ndarray, " B"]) -> Integer[np.ndarray, "B 1"]:
+        """Tokens of each sequence."""
+        first, second = np.asarray(self._examples.lengths[rows])[:, :2].astype(np.int64).T
+        whole = np.where(self._is_single(rows), first, first + second - 1)
+        return np.minimum(whole, self._max_length).astype(np.uint16)[:, None]
+
+    def read(self, rows: Int[np.ndarray, " B"], step: int = 0) -> tuple[list[list[np.ndarray]], dict[str, Any]]:
+        """Token ids of the sequences of the examples at these positions: one list, of `text`; and no columns."""
+        anchors, positives = self._examples.read(rows)[0][:2]
         swapped = mix(mix(rows, self._seed) ^ np.uint64(step), 0) >> np.uint64(63)
-        return [
-            [
-                anchor if single else self._pair(*((positive, anchor) if swap else (anchor, positive)))
-                for anchor, positive, single, swap in zip(
-                    anchors, positives, self.single[rows].tolist(), swapped.tolist(), strict=True
-                )
-            ]
+        texts = [
+            anchor if single else self._pair(*((positive, anchor) if swap else (anchor, positive)))
+            for anchor, positive, single, swap in zip(
+                anchors, positives, self._is_single(rows).tolist(), swapped.tolist(), strict=True
+            )
         ]
-
-    def columns(self, rows: Int[np.ndarray, " B"]) -> dict[str, Any]:
-        """Nothing else."""
-        del rows
-        return {}
+        return [texts], {}
 
     def _pair(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         room = self._max_length + 1  # one token is dropped
@@ -74,6 +63,14 @@ class Sequences:
         most = (shorter, longer) if len(first) <= len(second) else (longer, shorter)
         first, second = (_cut(one, length) for one, length in zip((first, second), most, strict=True))
         return np.concatenate([first, second[1:]])
+
+
+class _Lengths:
+    def __init__(self, sequences: Sequences) -> None:
+        self._sequences = sequences
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self._sequences.lengths_of(rows)
 
 
 def _cut(text: np.ndarray, length: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from jaxemb.config import (
     Architecture,
     DataConfig,
     DenseConfig,
+    DistillationObjective,
     EncoderConfig,
     ModelConfig,
     MPNetConfig,
-    Objective,
     Prompt,
     SbertClassification,
     SimcseObjective,
@@ -24,10 +24,10 @@ from jaxemb.config import (
     check_views,
 )
 from jaxemb.config import files as config_files
+from jaxemb.config.assignment import key_of
 from jaxemb.config.explicit import given_paths, with_given
 from jaxemb.config.kinds import Kind, fields_of
 from jaxemb.config.options import ComputeOptions, StartOptions, UseOptions
-from jaxemb.data import PreparedData
 from jaxemb.encoding import Towers, count_prompt_tokens
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import check_exportable, verify_with_torch
@@ -73,6 +73,11 @@ def preflight(config: TrainConfig) -> None:
         check_exportable(config.model)
     if config.model.init_from is None:
         select_trained(config)
+    if config.data.prepared is not None and isinstance(config.objective, DistillationObjective):
+        raise UsageError(
+            "data.prepared: prepared data have token ids only, and the teacher (objective.kind: distillation) embeds "
+            "texts; set data.prepared to null"
+        )
     check_suites(config)
     if config.evaluation.baselines and importlib.util.find_spec("sklearn") is None:
         raise UsageError(
@@ -105,16 +110,22 @@ def check_init_from(model: ModelConfig, base: Towers) -> None:
         )
 
 
-def check_labels(objective: Objective, data: PreparedData) -> None:
-    """Raises UsageError where a label is none of the classes."""
-    if (
-        isinstance(objective, SbertClassification)
-        and (largest := int(data.columns["label"].max())) >= objective.classes
-    ):
-        raise UsageError(
-            f"objective.classes: {objective.classes}, but there is a label {largest} (labels count from 0): set it to "
-            f"{largest + 1} or more"
-        )
+def check_labels(config: TrainConfig, largest: Sequence[int | None]) -> None:
+    """Raises UsageError where a label is none of the classes of the objective that its source trains.
+
+    Args:
+      config: resolved or not.
+      largest: the largest label of each source; None if it has none.
+    """
+    for name, objective in config.trained_objectives.items():
+        if not isinstance(objective, SbertClassification):
+            continue
+        label = max((label for source in config.sources_of(name) if (label := largest[source]) is not None), default=0)
+        if label >= objective.classes:
+            raise UsageError(
+                f"{key_of(name)}.classes: {objective.classes}, but there is a label {label} (labels count from 0): "
+                f"set it to {label + 1} or more"
+            )
 
 
 def with_steps(config: TrainConfig, examples: int) -> TrainConfig:
@@ -218,14 +229,15 @@ def resolve(config: TrainConfig, base: ModelConfig | None, tokenizer: Any) -> Tr
             f"model.encoder.model_type: MPNet needs a padding token with id {model.encoder.pad_token_id}, but the "
             f"tokenizer's is {tokenizer.pad_token_id}: start from a checkpoint (model.init_from), or use another family"
         )
-    if config.objective.masks_tokens:
-        token_kinds(tokenizer)  # refuses one without a mask token
-    try:
-        check_maskable(config.objective, model.encoder)
-        if isinstance(config.objective, SimcseObjective):
-            check_views(config.objective, model.encoder)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    for objective in config.trained_objectives.values():
+        if objective.masks_tokens:
+            token_kinds(tokenizer)  # refuses one without a mask token
+        try:
+            check_maskable(objective, model.encoder)
+            if isinstance(objective, SimcseObjective):
+                check_views(objective, model.encoder)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     of_tokenizer = {"vocab_size": rows or len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     _check_filled_in(config.model.encoder, of_tokenizer, "model.encoder")
     longest = _longest_input(config, base)

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 from jaxemb import distributed, huggingface
-from jaxemb.config import CustomObjective, TrainConfig
+from jaxemb.config import MAIN, CustomObjective, TrainConfig
 from jaxemb.config import files as config_files
-from jaxemb.data import Batches, PreparedData
+from jaxemb.data import Batches
 from jaxemb.encoding import Embedder, Towers, towers_of
 from jaxemb.errors import UsageError
 from jaxemb.loading import load_towers
@@ -33,7 +33,8 @@ from jaxemb.runs.storage import storage_of
 from jaxemb.runs.storage.local import LocalStorage
 from jaxemb.runs.trackers import trackers_of
 from jaxemb.signals import StopRequest
-from jaxemb.training.inputs import batches_of, tokenize_examples
+from jaxemb.training.inputs import TrainingData, batches_of, part_of, teach, tokenize_examples
+from jaxemb.training.inspecting import details_of
 from jaxemb.training.loop.stages import Stages
 from jaxemb.training.resolve import check_batch, preflight, read_config
 from jaxemb.training.scoring import Scores
@@ -55,13 +56,13 @@ def train(
 
     Args:
       config: a config, its values, or the path of a YAML file. `output_dir` must be set.
-      objective: `(params, batch, key) -> (loss, metrics)` in place of the config's own. `loss` is a scalar over the
-        global batch; `batch` holds `anchor` and `positive` (`models.Tokens`, for `models.apply`: packed, or padded if
-        there are `data.length_buckets`), `anchor_hash` and `positive_hash` (uint32 [B, 2]), `id` (uint32 [B]) and
-        `weight` (float32 [B]); and where the sources give them (`objective: {kind: custom}` takes any) hard negatives
-        (`negative`, `negative_1`, ...), `label` (int32 [B]) and `score` (float32 [B]). Of untied towers `params` holds
-        those of `anchor` and those of `positive`. It runs under `jit` with the batch split over the devices: plain
-        `jax.numpy` over the whole batch is right.
+      objective: `(params, batch, key) -> (loss, metrics)` in place of the config's `objective` (not of `objectives`).
+        `loss` is a scalar over the global batch; `batch` holds `anchor` and `positive` (`models.Tokens`, for
+        `models.apply`: packed, or padded if there are `data.length_buckets`), `anchor_hash` and `positive_hash` (uint32
+        [B, 2]), `id` (uint32 [B]) and `weight` (float32 [B]); and where the sources give them (`objective: {kind:
+        custom}` takes any) hard negatives (`negative`, `negative_1`, ...), `label` (int32 [B]) and `score` (float32
+        [B]). Of untied towers `params` holds those of `anchor` and those of `positive`. It runs under `jit` with the
+        batch split over the devices: plain `jax.numpy` over the whole batch is right.
       resume: continue the run in `output_dir` from its newest checkpoint; start it if there is none.
       quiet: print nothing.
       profile: how many steps to trace, soon after the first, for xprof and TensorBoard: to `output_dir`/profile.
@@ -95,8 +96,14 @@ def train(
     (1, 16)
     """
     config = read_config(config)
-    if isinstance(config.objective, CustomObjective) and objective is None:
+    own = config.trained_objectives.get(MAIN)
+    if isinstance(own, CustomObjective) and objective is None:
         raise UsageError("objective.kind: custom is a function passed to jaxemb.train(config, objective=...)")
+    if own is None and objective is not None:
+        raise UsageError(
+            "jaxemb.train(objective=...) takes the place of the config's `objective`, which no source trains: "
+            "all data.sources name another (`objective: NAME`)"
+        )
     preflight(config)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, devices)
     check_batch(config, mesh.size)
@@ -132,7 +139,8 @@ class _Run:
         config, data = setup.config, setup.data
         self.storage.begin()
         batches = self._batches(config, data, setup)
-        kinds = token_kinds(setup.tokenizer) if config.objective.masks_tokens else None
+        masks = any(objective.masks_tokens for objective in config.trained_objectives.values())
+        kinds = token_kinds(setup.tokenizer) if masks else None
         program = Program(config, self.mesh, kinds, self.objective)
         best = partial(run.scores, config.best_metric)
         with Checkpoints(run.checkpoints, config.training.keep_checkpoints, best) as checkpoints:
@@ -156,12 +164,14 @@ class _Run:
                 scores.score(state, "trained")
         return self._finish(config, state, setup.tokenizer, scores.reports)
 
-    def _batches(self, config: TrainConfig, data: PreparedData, setup: Setup) -> Batches:
-        """This process's part of the batches; writes how much of the texts is cut."""
-        tokenized = tokenize_examples(config, data, setup.tokenizer, self.display)
+    def _batches(self, config: TrainConfig, data: TrainingData, setup: Setup) -> Batches:
+        """This process's part of the batches; adds lengths, padding and some pairs to the data report."""
+        stored = tokenize_examples(config, data, setup.tokenizer, self.display)
         if distributed.is_first():
-            self.storage.run.save_cut(tokenized.cut)
-        return batches_of(config, data, tokenized, setup.teacher, self.mesh, self.display)
+            self.storage.run.add_to_data_report(details_of(config, data, stored, part_of(self.mesh)))
+        if setup.teacher is not None:
+            teach(setup.teacher, data, self.display)
+        return batches_of(config, stored, setup.teacher, self.mesh)
 
     def _finish(self, config: TrainConfig, state: TrainState, tokenizer: Any, reports: Reports) -> TrainResult:
         """Gathers the trained model; writes the results, the picture and the export."""

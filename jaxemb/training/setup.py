@@ -4,13 +4,14 @@ Each takes the config as given and returns the resolved one; nothing else is cha
 """
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jaxemb import distributed, huggingface
 from jaxemb.config import DistillationObjective, TrainConfig
-from jaxemb.data import PreparedData, train_tokenizer, with_normalizer
+from jaxemb.data import StoredData, train_tokenizer, with_normalizer
 from jaxemb.encoding import Embedder, Towers
 from jaxemb.files import atomic_directory, write_atomically
 from jaxemb.loading import load_towers, pinned, pinned_as
@@ -18,7 +19,7 @@ from jaxemb.models import embedding_size
 from jaxemb.reporting.display import Display
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.random_bits import changed_since
-from jaxemb.training.inputs import prepare_examples
+from jaxemb.training.inputs import TrainingData, open_examples
 from jaxemb.training.resolve import (
     check_init_from,
     check_teacher,
@@ -40,7 +41,7 @@ class Setup:
     config: TrainConfig
     """Resolved."""
     tokenizer: Any
-    data: PreparedData | None
+    data: TrainingData | None
     """None if a resumed run has nothing left to do."""
     teacher: Teacher | None = None
     towers: Towers | None = None
@@ -67,18 +68,20 @@ def start_run(config: TrainConfig, run: RunDirectory, objective: str | None, dis
     towers = None
     if config.model.init_from is not None:
         config = with_init_from(config, pinned(config.model.init_from))
-        towers = _towers_of(config, teacher)
+        towers = towers_of(config, teacher)
     base = None if towers is None else towers.anchor.config
-    tokenizer = _given_tokenizer(config, towers)
+    tokenizer = given_tokenizer(config, towers)
     if tokenizer is not None:  # what does not fit is refused before the data are read
         _say_unused(config, display)
         config = resolve(config, base, tokenizer)
         select_trained(config)
-    data = prepare_examples(config, display)
+    data = open_examples(config, display)
     config = with_steps(config, data.epoch)
     with distributed.first_before_others("the vocabulary"):
         if tokenizer is None:
-            tokenizer = _vocabulary(config, data, run, display)
+            # The other processes read it from the run directory.
+            first = distributed.is_first()
+            tokenizer = vocabulary(config, data, display) if first else huggingface.load_tokenizer(run.tokenizer)
             config = resolve(config, None, tokenizer)
         if distributed.is_first():
             _write(run, config, objective, tokenizer, data)
@@ -108,12 +111,13 @@ def resume_run(config: TrainConfig, run: RunDirectory, objective: str | None, di
         training = config.training.model_copy(update={"steps": saved.training.steps})
         config = config.model_copy(update={"training": training})
     elif config.training.epochs is not None:
-        data = prepare_examples(config, display)
+        data = open_examples(config, display)
         config = with_steps(config, data.epoch)
     run.check_same_run(config, objective)
     if run.is_finished(config):
         return Setup(config, tokenizer, None)
-    data = data or prepare_examples(config, display)
+    run.check_same_order(config)
+    data = data or open_examples(config, display)
     run.check_same_data(data.report)
     if (changed := changed_since(run.random_bits(), config)) is not None:
         display.headline(
@@ -134,7 +138,7 @@ def _projected(config: TrainConfig, width: int) -> TrainConfig:
     return config if brings_head else with_projection(config, width)
 
 
-def _towers_of(config: TrainConfig, teacher: Teacher | None) -> Towers:
+def towers_of(config: TrainConfig, teacher: Teacher | None) -> Towers:
     """The model of `model.init_from`."""
     towers = load_towers(str(config.model.init_from), allow=config.model.init_allow).map(Embedder.merged)
     check_init_from(config.model, towers)
@@ -143,7 +147,7 @@ def _towers_of(config: TrainConfig, teacher: Teacher | None) -> Towers:
     return towers
 
 
-def _given_tokenizer(config: TrainConfig, towers: Towers | None) -> Any:
+def given_tokenizer(config: TrainConfig, towers: Towers | None) -> Any:
     """The tokenizer of `model.init_from` or of `tokenizer.path`; None if one is to be trained."""
     if towers is not None:
         return with_normalizer(towers.anchor.tokenizer)
@@ -160,15 +164,17 @@ def _say_unused(config: TrainConfig, display: Display) -> None:
         display.headline(f"{whose} brings a tokenizer, so these settings have no effect: {names}")
 
 
-def _vocabulary(config: TrainConfig, data: PreparedData, run: RunDirectory, display: Display) -> Any:
-    """A tokenizer trained on the primary process, which the other processes read from the run directory."""
-    if not distributed.is_first():
-        return huggingface.load_tokenizer(run.tokenizer)
+def vocabulary(config: TrainConfig, data: TrainingData, display: Display) -> Any:
+    """The tokenizer of prepared data, or one that is trained on the examples."""
+    if isinstance(data, StoredData):
+        with tempfile.TemporaryDirectory() as folder:
+            data.copy_tokenizer(Path(folder))
+            return huggingface.load_tokenizer(Path(folder))
     display.headline(f"training a WordPiece vocabulary of {config.tokenizer.vocab_size:,}")
     return train_tokenizer(data, config.tokenizer, config.data.max_length, config.training.seed)
 
 
-def _write(run: RunDirectory, config: TrainConfig, objective: str | None, tokenizer: Any, data: PreparedData) -> None:
+def _write(run: RunDirectory, config: TrainConfig, objective: str | None, tokenizer: Any, data: TrainingData) -> None:
     """Writes what the run directory says of a new run."""
     run.clear()
     run.save_config(config, objective)

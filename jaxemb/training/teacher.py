@@ -1,14 +1,12 @@
 """A frozen teacher: its embeddings of the training sentences, computed once and stored on disk, and of any texts."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from jaxemb import distributed
 from jaxemb.config import DistillationObjective, TrainConfig
-from jaxemb.data import PreparedData, Tokenized
-from jaxemb.data.cache import in_chunks
+from jaxemb.data import Examples, Gathered
 from jaxemb.data.pairs.normalize import text_hash
 from jaxemb.encoding import Embedder
 from jaxemb.encoding.stored import StoredEmbeddings, stored_embeddings
@@ -26,23 +24,18 @@ class Teacher:
         self.width = encoded_size(embedder.config)
         """Width of its embeddings."""
 
-    def teach(self, data: PreparedData, progress: Callable[[int], None]) -> int:
+    def teach(self, data: Gathered, progress: Callable[[int], None]) -> int:
         """Embeds the anchors that are not stored yet, by this run or another; returns their number.
 
         `progress` is called with the number of examples that are newly done; the numbers add up to all of them.
         """
-
-        def anchors() -> Iterator[str]:
-            for rows in in_chunks(len(data.train), 1 << 14):
-                yield from (record.anchor for record in data.train.__getitems__(rows))
-
+        anchors = (record.anchor for record in data.records())
         with distributed.first_before_others("the teacher's embeddings"):
-            return self._stored.embed_missing(self._embedder, anchors(), progress=progress)
+            return self._stored.embed_missing(self._embedder, anchors, progress=progress)
 
-    def examples(self, tokenized: Tokenized, data: PreparedData) -> Tokenized:
-        """The training examples with a column `teacher`, float32 [B, E], for their anchors; call `teach` first."""
-        rows = self._stored.rows(np.asarray(data.hashes[:, 0]))
-        return tokenized.with_column("teacher", _Rows(self._stored, rows))
+    def examples(self, examples: Examples) -> "Taught":
+        """The examples with a column `teacher`, float32 [B, E], for their anchors; call `teach` first."""
+        return Taught(examples, self._stored)
 
     def encode(self, texts: Texts) -> np.ndarray:
         """The teacher's embeddings of any texts, [N, E]; each text is embedded once."""
@@ -52,15 +45,21 @@ class Teacher:
         return self._stored.take(self._stored.rows(np.array([text_hash(text) for text in texts], np.uint64)))
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The stored embedding of each example."""
+class Taught:
+    """Examples with a column `teacher`: the stored embedding of the anchor."""
 
-    stored: StoredEmbeddings
-    row_of: np.ndarray
+    def __init__(self, examples: Examples, stored: StoredEmbeddings) -> None:
+        self._examples, self._stored = examples, stored
+        self.sides, self.lengths = examples.sides, examples.lengths
 
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return self.stored.take(self.row_of[rows])
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def read(self, rows: np.ndarray, step: int = 0) -> tuple[list[list[np.ndarray]], dict[str, np.ndarray]]:
+        """As of `Examples`, with the column."""
+        texts, columns = self._examples.read(rows, step)
+        hashes = np.ascontiguousarray(columns["anchor_hash"]).view(np.uint64)[:, 0]
+        return texts, columns | {"teacher": self._stored.take(self._stored.rows(hashes))}
 
 
 def load_teacher(config: TrainConfig) -> Teacher | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jaxemb.config import DataConfig, HoldoutConfig, TsvSource
-from jaxemb.data import PreparedData, prepare
+from jaxemb.data import Gathered, gather
 
 VERBS = ("open", "close", "save", "delete", "rename", "copy", "print", "share", "archive", "restore")
 THINGS = ("file", "folder", "window", "message", "account", "picture", "document", "calendar", "note", "printer")
@@ -56,8 +56,8 @@ def data_config(tmp_path: Path) -> DataConfig:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    return prepare(write_corpus(tmp_path_factory.mktemp("corpus")), seed=0)
+def gathered(tmp_path_factory: pytest.TempPathFactory) -> Gathered:
+    return gather(write_corpus(tmp_path_factory.mktemp("corpus")), seed=0)
 
 
 def compiled_catalogue(messages: Mapping[str, str], order: str = "<") -> bytes:

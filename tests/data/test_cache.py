@@ -2,9 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
+from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from jaxemb.data.cache import (
-    StoredRecords,
     cached_directory,
     file_state,
     fingerprint,
@@ -82,11 +82,11 @@ def test_fingerprint_and_file_state(tmp_path):
         file_state(tmp_path / "missing")
 
 
-def test_stored_records(tmp_path):
+def test_records_are_written_in_order(tmp_path):
     assert write_array_record(tmp_path / "a", (str(i).encode() for i in range(5000))) == 5000
-    stored = StoredRecords(tmp_path / "a", int)
+    stored = ArrayRecordDataSource([str(tmp_path / "a")])
     assert len(stored) == 5000
-    assert stored.__getitems__([4999, 0, 17, 17]) == [4999, 0, 17, 17]
+    assert stored.__getitems__([4999, 0, 17, 17]) == [b"4999", b"0", b"17", b"17"]
 
 
 def test_in_chunks():

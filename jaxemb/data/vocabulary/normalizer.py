@@ -20,6 +20,9 @@ _PROBES = (unicodedata.normalize("NFD", "Café Tiếng Việt 한국어 й"), "a
 def normalizer() -> normalizers.Normalizer:
     r"""`normalize_text` as a normalizer of the tokenizers library.
 
+    They differ in one thing: the library has the combining marks of Unicode 9, so a text with two marks on one letter,
+    one of them newer (such as the Sogdian ones) and in an order that is not canonical, keeps its order.
+
     >>> normalizer().normalize_str("  Cafe\u0301\tau\u00a0lait\x00 ")
     'Café au lait'
     """

@@ -1,16 +1,14 @@
 import json
-import logging
 import subprocess
 import sys
-import types
 
-import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
+from data.conftest import write_corpus
+from data.vocabulary.test_sampling import drawn
 from jaxemb.config import DataConfig, HoldoutConfig, JsonlSource, TextSource, TokenizerConfig, TsvSource
-from jaxemb.data import prepare, train_tokenizer
-from jaxemb.data.tokenizer import choose_alphabet, sample_texts, smoothed_quotas
+from jaxemb.data import gather, train_tokenizer
 
 CONFIG = TokenizerConfig(vocab_size=300)
 
@@ -25,8 +23,8 @@ def unknown_share(tokenizer, texts):
 
 
 @pytest.fixture
-def tokenizer(prepared):
-    return train_tokenizer(prepared, CONFIG, max_length=16, seed=0)
+def tokenizer(gathered):
+    return train_tokenizer(gathered, CONFIG, max_length=16, seed=0)
 
 
 def test_vocabulary(tokenizer):
@@ -49,8 +47,8 @@ def test_tokens(tokenizer):
 
 
 @pytest.mark.parametrize("lowercase", [False, True])
-def test_case(prepared, lowercase):
-    tokenizer = train_tokenizer(prepared, TokenizerConfig(vocab_size=300, lowercase=lowercase), max_length=16)
+def test_case(gathered, lowercase):
+    tokenizer = train_tokenizer(gathered, TokenizerConfig(vocab_size=300, lowercase=lowercase), max_length=16)
     same = tokenizer("DATEI öffnet")["input_ids"] == tokenizer("datei offnet")["input_ids"]
     assert same == lowercase
 
@@ -80,41 +78,16 @@ def test_sentence_transformers_takes_it(tokenizer, tmp_path):
     assert model.preprocess(texts)["input_ids"].tolist() == expected
 
 
-def test_training_is_deterministic_across_processes(prepared, tokenizer):
-    # The trainer's hash maps are seeded by the process.
+def test_training_is_deterministic_across_processes(tmp_path, tokenizer):
+    # The trainer's hash maps are seeded by the process, and it gathers the same examples into a cache of its own.
     code = (
-        "import json, pathlib, sys; from jaxemb.config import TokenizerConfig; from jaxemb.data import *;"
-        "data = PreparedData(pathlib.Path(sys.argv[1]));"
+        "import json, sys; from jaxemb.config import DataConfig, TokenizerConfig; from jaxemb.data import *;"
+        "data = gather(DataConfig.model_validate_json(sys.argv[1]), 0);"
         "print(json.dumps(train_tokenizer(data, TokenizerConfig(vocab_size=300), 16, 0).get_vocab()))"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", code, str(prepared.path)], check=True, capture_output=True, text=True
-    ).stdout
+    config = write_corpus(tmp_path).model_dump_json()
+    output = subprocess.run([sys.executable, "-c", code, config], check=True, capture_output=True, text=True).stdout
     assert json.loads(output) == tokenizer.get_vocab()
-
-
-def test_the_sample_is_smoothed(prepared):
-    def drawn(**settings):
-        texts = list(sample_texts(prepared, TokenizerConfig(**settings), seed=0))
-        return {tag: sum(n for language, _, n in texts if language == tag) for tag in ("en", "de", "ja")}, texts
-
-    sizes = dict(zip(prepared.languages, np.bincount(prepared.language_of).tolist(), strict=True))
-    english = len({record.anchor for record in prepared.train.__getitems__(range(len(prepared.train)))})
-    total = sum(sizes.values()) + english
-
-    counts, texts = drawn(language_exponent=0.3)
-    weights = {"de": sizes["de"] ** 0.3, "ja": sizes["ja"] ** 0.3, "en": sum(sizes.values()) ** 0.3}
-    assert sum(counts.values()) == total
-    for language, weight in weights.items():
-        assert abs(counts[language] - total * weight / sum(weights.values())) <= 1
-    # The smaller language is repeated, each of its sentences about as often as the others.
-    repeats = [n for language, _, n in texts if language == "ja"]
-    assert len(repeats) == sizes["ja"]
-    assert max(repeats) - min(repeats) <= 1
-
-    assert sum(drawn(max_sentences=100)[0].values()) == 100
-    uniform = drawn(language_exponent=0.0)[0]
-    assert max(uniform.values()) - min(uniform.values()) <= 1
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -133,70 +106,12 @@ def test_the_sample_of_single_sentences_and_of_triplets(tmp_path, language):
     )
     for source, wanted in cases:
         none = HoldoutConfig(pairs_per_language=0)
-        data = prepare(DataConfig(root=str(tmp_path), sources=(source,), holdout=none, cache_dir=str(tmp_path)), 0)
-        drawn = list(sample_texts(data, TokenizerConfig(), seed=0))
-        assert {tag for tag, _, _ in drawn} == {language}
-        assert {text for _, text, _ in drawn} == wanted
+        data = gather(DataConfig(root=str(tmp_path), sources=(source,), holdout=none, cache_dir=str(tmp_path)), 0)
+        sample = drawn(data.corpus)
+        assert {tag for tag, _ in sample} == {language}
+        assert {text for _, texts in sample for text in texts} == wanted
         if len(wanted) == 90:
-            assert sum(count for _, _, count in drawn) == 2 * 90  # the quota, all of it
-
-
-def test_texts_are_streamed(prepared, monkeypatch):
-    """The trainer takes them one by one, and no list of them is made."""
-    from jaxemb.data import tokenizer as module
-
-    taken, most, drawn = 0, 0, 0
-
-    def watched(*arguments):
-        nonlocal drawn
-        for item in sample_texts(*arguments):
-            drawn += 1
-            yield item
-
-    class Trainer:
-        normalizer = None
-
-        def train_from_iterator(self, texts, trainer):
-            nonlocal taken, most
-            before = drawn
-            for _ in texts:
-                taken += 1
-                most = max(most, drawn - before - taken)
-
-        def get_vocab(self):
-            return {piece: number for number, piece in enumerate(module.SPECIAL_TOKENS)}
-
-    monkeypatch.setattr(module, "sample_texts", watched)
-    original = module.transformers.BertTokenizerFast
-
-    def tokenizer(**settings):
-        return original(**settings) if "vocab" in settings else types.SimpleNamespace(backend_tokenizer=Trainer())
-
-    monkeypatch.setattr(module.transformers, "BertTokenizerFast", tokenizer)
-    train_tokenizer(prepared, CONFIG, max_length=16)
-    assert taken > 500
-    assert most <= 1
-
-
-def test_quotas_add_up():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        weights = rng.random(rng.integers(1, 20))
-        quotas = smoothed_quotas(weights, 1000)
-        assert quotas.sum() == 1000
-        assert np.abs(quotas - 1000 * weights / weights.sum()).max() < 1
-
-
-def test_alphabet_covers_each_language_however_small():
-    characters = {"en": {"a": 10**6, "b": 10**6, "é": 1}, "th": {"ก": 60, "ข": 40, " ": 50}}
-    assert choose_alphabet(characters, 100) == ["a", "b", "ก", "ข"]
-
-
-def test_too_small_a_vocabulary_drops_the_rarest(caplog):
-    with caplog.at_level(logging.WARNING):
-        # Chinese characters take one entry of the vocabulary, letters two.
-        assert choose_alphabet({"zh": {"中": 50, "文": 30, "a": 20}}, 3) == ["中", "文"]
-    assert "too small for 1 of 3 characters" in caplog.text
+            assert sum(sample.values()) == 2 * 90  # the quota, all of it
 
 
 def test_real_scripts_are_hardly_ever_unknown(real_data, tmp_path):
@@ -207,7 +122,7 @@ def test_real_scripts_are_hardly_ever_unknown(real_data, tmp_path):
         holdout=HoldoutConfig(pairs_per_language=100),
         cache_dir=str(tmp_path),
     )
-    data = prepare(config, 0)
+    data = gather(config, 0)
     tokenizer = train_tokenizer(data, TokenizerConfig(vocab_size=2000), max_length=64)
     for records in data.heldout.values():
         assert unknown_share(tokenizer, [record.positive for record in records]) < 0.005

@@ -1,19 +1,26 @@
 """A model is served as it was trained: its tokenizer normalises text as training text is normalised."""
 
+import functools
 import random
 import unicodedata
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from jaxemb.config import TokenizerConfig
 from jaxemb.data import train_tokenizer
 from jaxemb.data.pairs.normalize import normalize_text
-from jaxemb.data.tokenizer_normalizer import normalizer, with_normalizer
+from jaxemb.data.vocabulary.normalizer import normalizer, with_normalizer
 from jaxemb.encoding import Embedder
 from jaxemb.huggingface import export, load_tokenizer, save_tokenizer
+from support.real_texts import real_texts
+from support.tiers import sampled
 from support.tiny_models import tiny_embedder, tiny_tokenizer
 
 TYPED = [
@@ -40,8 +47,71 @@ def test_it_is_normalize_text_on_characters_in_any_order():
         assert normalizer().normalize_str(text) == normalize_text(text), ascii(text)
 
 
-def test_a_trained_tokenizer_reads_text_as_it_is_typed(prepared, tmp_path):
-    tokenizer = train_tokenizer(prepared, TokenizerConfig(vocab_size=300), max_length=16)
+SPACES = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""White_Space of Unicode's PropList.txt, and the four separators that Python counts as well."""
+CONTROLS = {*map(chr, [*range(32), *range(0x7F, 0xA0), 0xFEFF])} - {*SPACES}
+
+
+def by_pyarrow(texts: list[str]) -> list[str]:
+    """A second opinion: the NFC of utf8proc, and characters written out."""
+    table = str.maketrans({**dict.fromkeys(CONTROLS, ""), **dict.fromkeys(SPACES, " ")})
+    spaced = [text.translate(table) for text in texts]
+    composed = pyarrow.compute.utf8_normalize(pa.array(spaced, pa.large_string()), "NFC").to_pylist()
+    return [" ".join(part for part in text.split(" ") if part) for text in composed]
+
+
+def assert_agreement(texts: list[str]) -> None:
+    ours = [normalize_text(text) for text in texts]
+    assert [normalizer().normalize_str(text) for text in texts] == ours
+    assert by_pyarrow(texts) == ours
+
+
+@functools.cache
+def newer_marks() -> set[str]:
+    """Combining marks that the tokenizers library does not know: it has Unicode 9, and leaves their order as it is."""
+    nfc, marks = normalizers.NFC(), [c for c in map(chr, range(0x1F000)) if unicodedata.combining(c)]
+    contexts = [f"a{other}{c}" for c in marks for other in "\u0315\u0301\u0345"] + [f"a{c}\u0334" for c in marks]
+    wrong = [text for text in contexts if nfc.normalize_str(text) != unicodedata.normalize("NFC", text)]
+    return {*"".join(wrong)} - {*"a\u0315\u0301\u0345\u0334"}
+
+
+ANY = st.lists(st.characters(exclude_categories=("Cn", "Cs")), max_size=12)  # newer versions assign more
+AWKWARD = st.lists(
+    st.sampled_from("aeè\u0301\u0327\u0344\u1100\u1161\u11a8\u212b\u2000\x85\x00\ufeff\u093c\u0915 \x1c")
+)
+
+
+@given(st.lists((ANY | AWKWARD).map("".join), max_size=8))
+def test_python_the_tokenizer_and_pyarrow_agree_on_any_text(texts):
+    unknown = newer_marks()
+    assert_agreement(["".join(c for c in text if c not in unknown) for text in texts])
+
+
+@pytest.mark.parametrize("count", sampled([2_000], [200_000]))
+def test_they_agree_on_heaps_of_marks(count):
+    unknown = newer_marks()
+    assigned = [c for c in map(chr, range(0x32000)) if unicodedata.category(c) not in ("Cn", "Cs") and c not in unknown]
+    marks = [c for c in assigned if unicodedata.combining(c)]
+    chosen = random.Random(0)
+    assert_agreement(["".join(chosen.choice(chosen.choice([marks, assigned])) for _ in range(8)) for _ in range(count)])
+
+
+def test_marks_that_are_newer_than_the_tokenizers_library_are_few():
+    """Sogdian, Nyiakeng Puachue Hmong and such: their marks keep the order that the writer gave them."""
+    assert len(newer_marks()) < 150
+    assert not newer_marks() & {*map(chr, range(0x7FD))}
+
+
+@pytest.mark.parametrize("everything", sampled([False], [True]))
+def test_python_the_tokenizer_and_pyarrow_agree_on_real_texts(real_data, everything):
+    assert_agreement(list(real_texts(real_data, everything)))
+
+
+def test_a_trained_tokenizer_reads_text_as_it_is_typed(gathered, tmp_path):
+    tokenizer = train_tokenizer(gathered, TokenizerConfig(vocab_size=300), max_length=16)
     save_tokenizer(tokenizer, tmp_path / "ours")
     tokenizer.save_pretrained(tmp_path / "theirs")
     typed, composed = unicodedata.normalize("NFD", "öffnet löscht"), "öffnet löscht"
