@@ -17,6 +17,7 @@ from jaxemb.files import cache_root
 COMMANDS = {
     "train": "train an embedder from a config file, evaluate and export it",
     "configs": "list the configs that ship with jaxemb, or print one",
+    "data": "prepare the data of a config once, for any number of runs, or look at them",
     "tokenizer": "train a vocabulary on the data of a config",
     "evaluate": "score a model: retrieval on Tatoeba or on aligned files, or STS",
     "encode": "embed the lines of a file",

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxemb.files import write_atomically
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.metrics import read_metrics
@@ -70,6 +72,35 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
         axes.grid(alpha=0.3)
     for axes in subplots[len(curves) :]:
         axes.remove()
+    return _svg(figure)
+
+
+def draw_lengths(counts: np.ndarray, unit: str, limit: int | None) -> str:
+    """A histogram of the lengths of texts, as SVG.
+
+    Args:
+      counts: how many texts have 0, 1, 2, ... tokens or characters.
+      unit: `tokens` or `characters`.
+      limit: the longest that is not cut, marked by a line.
+    """
+    from matplotlib.figure import Figure
+
+    longest = int(np.searchsorted(np.cumsum(counts), 0.999 * counts.sum()))  # the others would be a long, flat tail
+    shown = counts[: longest + 1]
+    width = max(1, len(shown) // 80)
+    shown = np.pad(shown, (0, -len(shown) % width)).reshape(-1, width).sum(axis=1)
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(width * np.arange(len(shown)) - 0.5, 100 * shown / counts.sum(), width, align="edge")
+    if limit is not None and limit <= longest:
+        axes.axvline(limit + 0.5, color="tab:orange", label="data.max_length cuts what is longer")
+        axes.legend(fontsize=9)
+    beyond = counts[longest + 1 :].sum()
+    more = f" ({beyond:,} longer texts are not shown)" if beyond else ""
+    axes.set(xlabel=f"{unit} of a text{more}", ylabel="% of the texts")
+    axes.set_xlim(-0.5, width * len(shown) - 0.5)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", alpha=0.3)
     return _svg(figure)
 
 

@@ -23,3 +23,7 @@ def test_a_column_with_a_prompt(exported, tmp_path, capsys):
         run([*command[:-1], "7"])
     with pytest.raises(UsageError, match="batch_size is 0"):
         run([*command, "--batch-size", "0"])
+    source.write_text("n\ttext\n1\tone\n2\ttwo\n")
+    for column in (["--column", "text"], ["--column", "1", "--header"]):
+        assert run([*command[:-2], *column]) == 0
+        np.testing.assert_allclose(np.load(out), tiny_embedder().encode(["one", "two"]), atol=1e-6)

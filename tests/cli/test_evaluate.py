@@ -97,7 +97,7 @@ def test_columns_of_aligned_files_on_the_command_line(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--suite", "tatoeba", "--split", "dev"], "--split: only the suite sts has splits"),
+        (["--suite", "tatoeba", "--split", "dev"], "--split: only the suites parallel and sts have splits"),
         (["--suite", "sts", "--languages", "deu"], "--languages: only the suite tatoeba"),
         (["--suite", "parallel", "--language-pairs", "en-de"], "--language-pairs: only the suite sts has pairs"),
         (
@@ -192,8 +192,8 @@ def test_a_new_suite_is_one_file(probe, capsys):
         run([*arguments, "--data", "probe.txt", "probe.txt"])
     with pytest.raises(UsageError, match=r"^--times: only the suite probe has repetitions$"):
         run(["model", "--suite", "sts", "--data", ".", "--times", "3"])
-    with pytest.raises(UsageError, match=r"^--split: only the suites sts and probe have splits to choose from$"):
-        run(["model", "--suite", "parallel", "--data", ".", "--split", "dev"])
+    with pytest.raises(UsageError, match=r"^--split: only the suites parallel and sts and probe have splits to choose"):
+        run(["model", "--suite", "tatoeba", "--data", ".", "--split", "dev"])
     assert run([*arguments, "--split", "dev"]) == 0
 
 

@@ -8,8 +8,12 @@ from pydantic import BaseModel
 from jaxemb.config import (
     DataConfig,
     EvaluationConfig,
+    FilterConfig,
+    LanguageIdentification,
     LoraConfig,
     ModelConfig,
+    NearDuplicates,
+    NgramOverlap,
     StackingConfig,
     Stage,
     StsConfig,
@@ -33,7 +37,7 @@ def flags_of(value, prefix="--"):
         inner, flag = getattr(value, name), prefix + name.replace("_", "-")
         if isinstance(inner, BaseModel):
             yield from flags_of(inner, flag + ".")
-        elif name not in ("kind", "sources", "prompts", "stages"):
+        elif name not in ("kind", "sources", "prompts", "stages", "objectives"):
             yield flag, field.description
 
 
@@ -41,7 +45,12 @@ def test_train_help_shows_every_field(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
     shown = " ".join(jaxemb("train", "--help").stdout.split())
     config = TrainConfig(
-        data=DataConfig(sources=(TsvSource(path="x"),)),
+        data=DataConfig(
+            sources=(TsvSource(path="x"),),
+            filters=FilterConfig(identify_language=LanguageIdentification()),
+            exclude_ngrams=NgramOverlap(),
+            near_duplicates=NearDuplicates(),
+        ),
         training=TrainingConfig(steps=2, stacking=StackingConfig(stages=(Stage(layers=6, steps=1),))),
         evaluation=EvaluationConfig(sts=StsConfig(paths=("x",))),
     )
@@ -52,3 +61,4 @@ def test_train_help_shows_every_field(monkeypatch):
         assert " ".join(description.replace("`", "").split())[:30] in shown.replace("`", ""), flag
     assert "--resume" in shown
     assert "--model.prompts.0.text" in shown
+    assert "--objectives.nli.classes" in shown

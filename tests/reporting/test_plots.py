@@ -1,8 +1,16 @@
 """What is drawn of a run, out of its metrics."""
 
+import numpy as np
 import pytest
 
-from jaxemb.reporting.plots import alignment_path, draw_alignment, draw_curves, has_matplotlib, plot_alignment
+from jaxemb.reporting.plots import (
+    alignment_path,
+    draw_alignment,
+    draw_curves,
+    draw_lengths,
+    has_matplotlib,
+    plot_alignment,
+)
 from jaxemb.runs.directory import RunDirectory
 from support.untrained import run_without_training
 
@@ -25,3 +33,18 @@ def test_a_picture_for_each_curve():
     points = [(1, 2.0), (2, 1.0)]
     one, four = (draw_curves({f"train/{name}": points for name in names}) for names in ("a", "abcd"))
     assert (one.count('id="axes_'), four.count('id="axes_')) == (1, 4)
+
+
+def test_a_histogram_has_a_bar_for_each_length_up_to_eighty():
+    pytest.importorskip("matplotlib")
+
+    few, many, cut = (
+        draw_lengths(np.ones(n, np.int64), "tokens", limit) for n, limit in ((5, None), (400, None), (5, 3))
+    )
+    assert few == draw_lengths(np.ones(5, np.int64), "tokens", None), "the same each time"
+    patches = [drawn.count('id="patch_') for drawn in (few, many)]
+    assert patches[1] - patches[0] == 80 - 5
+    assert "data.max_length" in cut
+    assert "data.max_length" not in few
+    long_tail = np.r_[np.full(10, 1000), np.zeros(500, np.int64), 3]
+    assert "3 longer texts are not shown" in draw_lengths(long_tail, "characters", None)
