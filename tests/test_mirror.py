@@ -11,6 +11,8 @@ MODULES = {
 }
 
 NOTHING_TO_TEST = {
+    "data/shards/contents.py": "fields",
+    "data/examples.py": "protocols",
     "encoding/model.py": "a protocol",
     "errors.py": "exceptions, which say nothing of themselves",
     "objectives/objective.py": "the type of a function",
@@ -21,10 +23,11 @@ NOTHING_TO_TEST = {
 
 ELSEWHERE = {
     "config/options.py": "config/test_model.py",
-    "data/cut.py": "data/test_tokenized.py",
+    "data/cut.py": "data/test_stored.py",
     "data/pairs/languages.py": "data/pairs/test_holdout.py",
-    "data/pairs/pair_keys.py": "data/pairs/test_holdout.py",
-    "data/prepared.py": "data/test_preparation.py",
+    "data/preparing/finishing.py": "data/preparing/test_local.py",
+    "data/gathering/processes.py": "data/gathering/test_cleaning.py",
+    "data/preparing/writing.py": "data/preparing/test_local.py",
     "data/sources/jsonl.py": "data/sources/test_labelled_sources.py",
     "data/sources/keyed.py": "data/sources/test_labelled_sources.py",
     "data/sources/nli.py": "data/sources/test_nli_rows.py",

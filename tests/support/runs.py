@@ -13,9 +13,10 @@ import numpy as np
 
 from jaxemb.config import TrainConfig
 from jaxemb.config import files as config_files
-from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+from jaxemb.data import gather, train_tokenizer
 from jaxemb.runs.directory import RunDirectory
 from jaxemb.runs.metrics import read_metrics
+from support.batches import batches_of, stored
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -29,10 +30,9 @@ def losses_of(run_dir):
 def ids_of_step(values, step):
     """The ids of a batch, from the same data pipeline."""
     config = config_files.validate(TrainConfig, values, "test")
-    data = prepare(config.data, 0)
+    data = gather(config.data, 0)
     tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
-    tokenized = tokenize(data, tokenizer, config.data.max_length, prompt="")
-    return Batches(tokenized, config.data, 16, 0).batch(step)["id"].tolist()
+    return batches_of(stored(data, config.data, tokenizer), config.data, 16, 0).batch(step)["id"].tolist()
 
 
 def start(config, *flags):

@@ -8,7 +8,7 @@ from jaxemb.data import train_tokenizer
 from jaxemb.errors import UsageError
 from jaxemb.parallel import make_mesh
 from jaxemb.reporting.display import Display
-from jaxemb.training.inputs import batches_of, prepare_examples, tokenize_examples
+from jaxemb.training.inputs import batches_of, open_examples, tokenize_examples
 from support.runs import ids_of_step
 
 
@@ -18,8 +18,8 @@ def config_of(values):
 
 def test_from_files_to_batches(values, capsys):
     config, display = config_of(values), Display()
-    data = prepare_examples(config, display)
-    assert f"{len(data.train):,} examples in 1 language to train on, 20 held out" in capsys.readouterr().out
+    data = open_examples(config, display)
+    assert f"{data.examples:,} examples in 1 language to train on, 20 held out" in capsys.readouterr().out
     tokenizer = train_tokenizer(data, config.tokenizer, config.data.max_length, 0)
     short = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 4})})
     tokenized = tokenize_examples(short, data, tokenizer, display)
@@ -29,13 +29,13 @@ def test_from_files_to_batches(values, capsys):
         "the model embeds the first 512 tokens of a text (model.max_seq_length), but is trained on the first 4 "
         "(data.max_length)" in shown
     )
-    assert tokenized.cut["de"].cut_texts > 0
+    assert tokenized.cut(4)["de"].cut_texts > 0
     tokenized = tokenize_examples(config, data, tokenizer, Display(quiet=True))
-    batches = batches_of(config, data, tokenized, None, make_mesh(), display)
+    batches = batches_of(config, tokenized, None, make_mesh())
     assert batches.batch(3)["id"].tolist() == ids_of_step(values, 3)
 
 
 def test_too_few_examples_for_a_batch(values):
     values["training"]["batch_size"] = 512
     with pytest.raises(UsageError, match=r"training\.batch_size: 512 is more than the \d+ training examples"):
-        prepare_examples(config_of(values), Display(quiet=True))
+        open_examples(config_of(values), Display(quiet=True))

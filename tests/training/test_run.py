@@ -15,6 +15,8 @@ import jaxemb
 from jaxemb import losses
 from jaxemb.config import files as config_files
 from jaxemb.errors import UsageError, UserError
+from jaxemb.reporting.page import page_of
+from jaxemb.runs.directory import RunDirectory
 from support.runs import TINY, losses_of, start, wait_for
 from support.tiers import sampled
 
@@ -69,6 +71,22 @@ def test_a_run_is_whole(whole):
     assert np.abs(first - result.embedder.encode(texts)).max() > 1e-4
     with pytest.raises(UserError, match="no checkpoint of step 3; there are 2, 4"):
         jaxemb.load(f"{result.run_dir}@3")
+
+
+def test_the_report_of_a_run_shows_its_data(whole):
+    _, result = whole
+    report = json.loads((result.run_dir / "data_report.json").read_text())
+    lengths = [np.array(counts) for counts in report["lengths"]["languages"].values()]
+    assert sum(counts.sum() for counts in lengths) == 2 * report["totals"]["train"]
+    (chosen,) = [one for one in report["padding"] if one["chosen"]]
+    config = config_files.validate_file(result.run_dir / "config.yaml")
+    assert chosen["length_buckets"] == (config.data.length_buckets and list(config.data.length_buckets))
+    assert {language: len(some) for language, some in report["pairs"]["languages"].items()} == {"de": 20}
+    pytest.importorskip("matplotlib")
+    page = page_of(RunDirectory(result.run_dir))
+    for heading in ("Sizes", "What was dropped", "Lengths", "Padding", "Random pairs"):
+        assert f"<h3>{heading}</h3>" in page
+    assert f"<td>{chosen['padding']:.1%}</td>" in page
 
 
 def test_what_is_refused(whole, tmp_path):

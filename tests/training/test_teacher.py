@@ -11,10 +11,12 @@ import jaxemb
 from jaxemb import huggingface
 from jaxemb.config import DenseConfig, ModelConfig, TrainConfig
 from jaxemb.config import files as config_files
-from jaxemb.data import Batches, prepare, tokenize, train_tokenizer
+from jaxemb.data import Batches, gather, train_tokenizer
+from jaxemb.data.pairs.normalize import text_hash
 from jaxemb.encoding import Embedder
 from jaxemb.errors import UsageError, UserError
 from jaxemb.training.teacher import Teacher
+from support.batches import examples_of, stored
 from support.recipe_runs import config_of, sentences, teacher
 
 
@@ -68,15 +70,17 @@ def test_a_run_that_goes_on_wants_its_own_teacher_and_a_finished_one_none(folder
 
 def test_each_example_has_the_teacher_s_embedding_of_its_own_anchor(folder):
     config = config_files.validate(TrainConfig, config_of("distillation", folder), "test")
-    data = prepare(config.data, 0)
+    data = gather(config.data, 0)
     tokenizer = train_tokenizer(data, config.tokenizer, 16)
     told = Teacher(teacher(), config.data.cache_dir)
     counts = []
-    assert told.teach(data, counts.append) == len({record.anchor for record in data.train})
-    assert sum(counts) == len(data.train)
+    by_hash = {text_hash(record.anchor): record.anchor for record in data.records()}
+    assert told.teach(data, counts.append) == len(by_hash)
+    assert sum(counts) == data.examples
     assert told.teach(data, counts.append) == 0
-    batch = Batches(told.examples(tokenize(data, tokenizer, 16), data), config.data, 16, seed=0).batch(0)
-    anchors = [data.train[row].anchor for row in batch["id"].tolist()]
+    shards = stored(data, config.data, tokenizer)
+    batch = Batches(told.examples(examples_of(shards, 16)), shards.order(config.data, 16, 0), config.data).batch(0)
+    anchors = [by_hash[int(words.view(np.uint64)[0])] for words in batch["anchor_hash"]]
     assert batch["teacher"].dtype == np.float32
     np.testing.assert_allclose(batch["teacher"], teacher().encode(anchors), atol=1e-6)
     assert np.abs(batch["teacher"] - batch["teacher"][::-1]).max() > 0.1  # another order would show

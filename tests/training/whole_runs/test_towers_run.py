@@ -13,7 +13,7 @@ from jaxemb.cli import encode as cli_encode
 from jaxemb.cli import evaluate as cli_evaluate
 from jaxemb.cli import export as cli_export
 from jaxemb.config import files as config_files
-from jaxemb.data import prepare
+from jaxemb.data import gather
 from jaxemb.encoding import Towers
 from jaxemb.errors import UsageError
 from jaxemb.huggingface import export
@@ -105,7 +105,7 @@ def test_starting_from_one_tower_or_from_two(values, tmp_path, capsys):
     params_equal(result.towers.anchor, one)
     # What is reported is each side through its own tower, and not one of them for both.
     config = config_files.load_config(result.run_dir / "config.yaml")
-    heldout = prepare(config.data, config.training.seed).heldout
+    heldout = gather(config.data, config.training.seed).heldout
     before = Towers(one, other).map(lambda tower: replace(tower, config=result.embedder.config))
     of_both, of_one = (
         evaluation.evaluate_heldout(evaluation.encode_fns(towers), heldout, config.evaluation)
