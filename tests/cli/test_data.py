@@ -86,7 +86,7 @@ def children(folder: Path, *arguments: str):
     return said
 
 
-@pytest.mark.parametrize("moments", sampled([4], [20]))
+@pytest.mark.parametrize("moments", sampled([2], [20]))
 def test_killed_then_the_same_command(config, tmp_path, moments, pytestconfig):
     """At random moments: the second call goes on, and the files are those of a call that nobody killed."""
     said = children(tmp_path, "kill", str(moments), str(pytestconfig.option.sample_seed))
@@ -95,16 +95,17 @@ def test_killed_then_the_same_command(config, tmp_path, moments, pytestconfig):
     assert -27 in said["codes"]
 
 
-@pytest.mark.parametrize("moments", sampled([3], [20]))
+@pytest.mark.parametrize("moments", sampled([2], [20]))
 def test_interrupted_then_the_same_command(config, tmp_path, moments, pytestconfig):
     said = children(tmp_path, "interrupt", str(moments), str(pytestconfig.option.sample_seed))
     assert all(said["equal"]), said
     assert set(said["codes"]) <= {0, 130}
-    assert 130 in said["codes"]
-    for path in tmp_path.glob("interrupt-*/stderr.txt"):
-        said = path.read_text()
-        if "Exception ignored" not in said:  # in a callback of JAX's for the garbage collector
-            assert said in ("", "interrupted\n")
+    errors = [path.read_text() for path in tmp_path.glob("interrupt-*/stderr.txt")]
+    lost = [
+        error for error in errors if "Exception ignored" in error
+    ]  # in a callback of JAX's for the garbage collector
+    assert said["codes"].count(130) + len(lost) >= 1
+    assert {error for error in errors if error not in lost} <= {"", "interrupted\n"}
 
 
 def test_two_at_once(config, tmp_path):
