@@ -1,5 +1,6 @@
 """All chunks of a preparation, and what becomes of each row."""
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ class Corpus:
         own = np.array([numbers[chunk.source, *pair] for pair in chunk.languages], np.int64)
         return own[chunk.language_of[rows]]
 
-    @property
+    @functools.cached_property
     def language_of_group(self) -> np.ndarray:
         """int64 [groups], index into `languages`."""
         return np.array([self.languages.index(pair_language(a, b)) for _, a, b in self.groups], np.int64)

@@ -1,5 +1,6 @@
 """The rows of all sources: cleaned, without duplicates, and divided into training examples and a held-out set."""
 
+import collections
 import functools
 import itertools
 import json
@@ -70,9 +71,16 @@ class Gathered:
     @functools.cached_property
     def heldout(self) -> dict[str, list[Record]]:
         """The evaluation pool of each language that has one; neither side occurs twice in a pool."""
+        rows: dict[int, list[int]] = collections.defaultdict(list)
+        for chunk, row in itertools.chain(*self._heldout.values()):
+            rows[chunk].append(row)
+        records = {  # many at a time are much faster
+            (chunk, row): record
+            for chunk, own in rows.items()
+            for row, record in zip(own, self.corpus.chunks[chunk].records(own), strict=True)
+        }
         return {
-            language: [_row(self.corpus.chunks[chunk], row) for chunk, row in positions]
-            for language, positions in self._heldout.items()
+            language: [records[chunk, row] for chunk, row in positions] for language, positions in self._heldout.items()
         }
 
 
@@ -145,8 +153,8 @@ def _divide(cleaned: Cleaned, config: DataConfig, seed: int, workers: int, folde
         mark_near_duplicates(corpus, config.near_duplicates, folder, workers)
     chosen = hold_out(corpus, sources_of_pairs(config), config.holdout, seed)
     heldout: dict[str, list[tuple[int, int]]] = {language: [] for language in corpus.languages}
-    for position in chosen:
-        heldout[_language(corpus, position)].append((position.chunk, position.row))
+    for position, language in zip(chosen, _languages(corpus, chosen), strict=True):
+        heldout[language].append((position.chunk, position.row))
     fates = {fate: corpus.count(fate) for fate in (TRAIN, DUPLICATE, NEAR_DUPLICATE, HELD_OUT, SIDE_HELD_OUT)}
     summary = summary_of(cleaned.report, fates, _content_hash(corpus))
     about = {
@@ -180,8 +188,14 @@ def summary_of(report: Report, fates: Mapping[int, Mapping[str, int]], content: 
     return {**report.as_json(dict(fates[TRAIN]), dict(fates[HELD_OUT])), "train_hash": content.tobytes().hex()}
 
 
-def _language(corpus: Corpus, position: Position) -> str:
-    return corpus.languages[int(corpus.language_of(position.chunk, np.array([position.row]))[0])]
+def _languages(corpus: Corpus, positions: Sequence[Position]) -> list[str]:
+    """The language that each of these rows counts for."""
+    chunk_of, row_of = (np.array([getattr(one, name) for one in positions], np.int64) for name in ("chunk", "row"))
+    found = np.zeros(len(positions), np.int64)
+    for index in np.unique(chunk_of).tolist():
+        here = np.flatnonzero(chunk_of == index)
+        found[here] = corpus.language_of(index, row_of[here])
+    return [corpus.languages[number] for number in found.tolist()]
 
 
 def _content_hash(corpus: Corpus) -> np.ndarray:
