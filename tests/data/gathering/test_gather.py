@@ -40,6 +40,8 @@ def assert_sound(data):
     trained = {decontamination_key(english_side(record)) for record in train}
     for language, records in data.heldout.items():
         assert data.report["languages"][language]["heldout"] == len(records)
+        assert records == [gathering._row(data.corpus.chunks[chunk], row) for chunk, row in data._heldout[language]]
+        assert {pair_language(record.anchor_lang, record.positive_lang) for record in records} == {language}
         held = [decontamination_key(english_side(record)) for record in records]
         assert len(set(held)) == len(held)
         assert not trained & set(held)
